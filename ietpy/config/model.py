@@ -1,0 +1,77 @@
+"""What a configuration file means, frozen. Built by ``config.load``; read by ``daemon.assemble`` and ``admin``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from ietpy.errors import Diagnostic, Span
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A CHAP name and its secret. The secret never shows in a repr."""
+
+    name: str
+    secret: str = field(repr=False)
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LunConfig:
+    """One ``Lun`` line. ``options`` are the store's own (``Blocks`` of nullio), parsed by its rows."""
+
+    number: int
+    span: Span = field(compare=False)
+    path: str = ""
+    type: str = "fileio"
+    read_only: bool = False
+    write_cache: bool = False  #: IOMode=wb
+    block_size: int | None = None  #: bytes; None: the type's default
+    scsi_id: bytes | None = None  #: 1 to 16 bytes as written
+    scsi_sn: str | None = None
+    options: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetConfig:
+    """One ``Target`` block."""
+
+    name: str
+    span: Span = field(compare=False)
+    alias: str = ""
+    luns: tuple[LunConfig, ...] = ()
+    incoming: tuple[Account, ...] = ()  #: file order; of two with one name the later wins
+    outgoing: Account | None = None
+    #: Why this target must not be served at all (a mistake that would open it), else empty.
+    closed: str = ""
+    max_sessions: int = 0  #: 0: no limit
+    wthreads: int = 8
+    queued_commands: int | None = None  #: None: not in the file (decisions 7)
+    nop_interval: int = 0  #: seconds, 0: off
+    nop_timeout: int = 0
+    #: Session keys the file names, by the row's name in ``iscsi.keys.KEYS`` (and MaxXmitDataSegmentLength).
+    session_keys: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+    #: tgt's words applied as a restriction (decisions 1, ``repair``): address items and initiator names.
+    initiator_addresses: tuple[str, ...] = ()
+    initiator_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A whole file, with everything that was noticed while reading it."""
+
+    file: str
+    compat: str = "repair"
+    targets: tuple[TargetConfig, ...] = ()
+    discovery_incoming: tuple[Account, ...] = ()
+    discovery_outgoing: Account | None = None
+    #: Why discovery must be refused (02/01), else empty.
+    discovery_closed: str = ""
+    isns_server: str = ""
+    isns_access_control: bool = False
+    diagnostics: tuple[Diagnostic, ...] = ()

@@ -1,0 +1,130 @@
+"""The iSCSI node and its targets: who is there, who may ask, which sessions exist (RFC 7143 sections 4.2.5, 4.2.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from ietpy.scsi.device import ScsiDevice
+
+if TYPE_CHECKING:
+    from ietpy.iscsi.session import Session
+
+PORTAL_GROUP_TAG: Final = 1  #: IET's only tag (iet-compat 8.1)
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """CHAP accounts of one scope. ``incoming`` maps user to secret; authentication is required when it has any."""
+
+    incoming: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    outgoing: tuple[str, str] | None = field(default=None, repr=False)
+    #: Why every login of this scope must fail (a mistake that would otherwise open it), else empty.
+    closed: str = ""
+
+    @property
+    def required(self) -> bool:
+        return bool(self.incoming) or bool(self.closed)
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who is at the other end: numeric addresses without port, and the name it gave."""
+
+    initiator: str
+    peer: str
+    local: str
+
+
+def everybody(asker: Asker) -> bool:
+    """The access rule of a target without restrictions."""
+    return True
+
+
+class TargetNode:
+    """One iSCSI target and the SCSI device behind it. ``name`` is kept as written; compare with ``name.lower()``."""
+
+    def __init__(
+        self,
+        name: str,
+        device: ScsiDevice,
+        *,
+        accounts: Accounts | None = None,
+        admits: Callable[[Asker], bool] = everybody,
+        key_values: Mapping[str, Any] | None = None,
+        max_sessions: int = 0,
+        queued_commands: int = 128,
+        wthreads: int = 8,
+        nop_interval: int = 0,
+        nop_timeout: int = 0,
+    ) -> None:
+        self.name = name
+        self.device = device
+        self.accounts = accounts or Accounts()
+        self.admits = admits
+        #: Values the configuration names, by key name, over ``Key.offer`` (plus MaxXmitDataSegmentLength).
+        self.key_values: Mapping[str, Any] = key_values or {}
+        self.max_sessions = max_sessions
+        self.queued_commands = queued_commands
+        self.wthreads = wthreads
+        self.nop_interval = nop_interval
+        self.nop_timeout = nop_timeout
+        #: TargetAddress to answer normal logins with (01/01), else empty.
+        self.redirect = ""
+        #: Live sessions by (initiator name in lower case, ISID); changed under the device's lock.
+        self.sessions: dict[tuple[str, bytes], Session] = {}
+
+
+def _no_addresses(local: str, port: int) -> Sequence[tuple[str, int]]:
+    return ((local, port),)
+
+
+class IscsiNode:
+    """All targets of one daemon, and what discovery answers with.
+
+    ``addresses(local, port)`` lists the portals to name to an asker who reached ``local``:``port``, that one first.
+    ``lock`` guards ``targets`` and TSIH allocation.
+    """
+
+    def __init__(
+        self,
+        lock: AbstractContextManager[Any],
+        *,
+        discovery: Accounts | None = None,
+        addresses: Callable[[str, int], Sequence[tuple[str, int]]] = _no_addresses,
+    ) -> None:
+        self.lock = lock
+        self.discovery = discovery or Accounts()
+        self.addresses = addresses
+        #: In file order, by lower-case name.
+        self.targets: dict[str, TargetNode] = {}
+        self._next_tsih = 0
+
+    def add(self, target: TargetNode) -> None:
+        """Serve ``target``. Raises ValueError if the name is taken."""
+        with self.lock:
+            if target.name.lower() in self.targets:
+                raise ValueError(f"target {target.name} exists already")
+            self.targets = {**self.targets, target.name.lower(): target}
+
+    def remove(self, target: TargetNode) -> None:
+        """Stop offering ``target`` to new logins."""
+        with self.lock:
+            self.targets = {name: other for name, other in self.targets.items() if other is not target}
+
+    def find(self, name: str, asker: Asker) -> TargetNode | None:
+        """The target of this name if ``asker`` may use it; hidden and missing ones look the same."""
+        target = self.targets.get(name.lower())
+        return target if target is not None and target.admits(asker) else None
+
+    def visible(self, asker: Asker) -> list[TargetNode]:
+        """Targets ``asker`` may use, newest first as IET listed them."""
+        return [target for target in reversed(self.targets.values()) if target.admits(asker)]
+
+    def allocate_tsih(self) -> int:
+        """A Target Session Identifying Handle, 1 to 65535 in turn; the caller holds ``lock``."""
+        self._next_tsih = self._next_tsih % 0xFFFF + 1
+        return self._next_tsih

@@ -1,0 +1,90 @@
+"""The port between a logical unit and what holds its bytes. ``stores`` implement it; ``scsi`` only calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a store can do; the device server adapts and never assumes.
+
+    ``immediate``: writes without FUA and reads that ``read_now`` takes never wait for a device, so they may run in
+    the connection's own thread. ``extents``: ``extent`` may promise bytes for sendfile. ``discard``: ``discard``
+    frees space, and what was freed reads as zeros when ``discard_zeroes``. ``rotational``: None if not known.
+    """
+
+    immediate: bool = False
+    extents: bool = False
+    discard: bool = False
+    discard_zeroes: bool = False
+    rotational: bool | None = None
+
+
+class Extent:
+    """A promise of ``length`` bytes at ``offset`` of file descriptor ``fd``, to be sent straight from the file.
+
+    The core calls ``len()`` on it and nothing else; only ``server.egress`` reads ``fd`` and ``offset``. ``context``
+    belongs to whoever put the extent into an outbox.
+    """
+
+    __slots__ = ("context", "fd", "length", "offset")
+
+    def __init__(self, fd: int, offset: int, length: int) -> None:
+        self.fd = fd
+        self.offset = offset
+        self.length = length
+        self.context: object = None
+
+    def __len__(self) -> int:
+        return self.length
+
+
+class BackingStore(Protocol):
+    """Bytes 0 to ``size`` - 1. Callers pass offsets and lengths inside that range, in whole blocks of the LUN.
+
+    All methods may be called from several threads at once. Every failure is a StoreError with an errno. ``read``
+    fills the whole buffer or raises. A write that returned is in the page cache at least; with ``fua`` (or after
+    ``flush``) it is on stable storage.
+    """
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    @property
+    def block_size(self) -> int:
+        """The smallest logical block the medium can be addressed by, in bytes (512 for files)."""
+
+    @property
+    def physical_block_size(self) -> int:
+        """Bytes the medium writes at once, a multiple of ``block_size``."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def read(self, offset: int, buffer: memoryview) -> None:
+        """Fill ``buffer`` from ``offset``; may wait for a device."""
+
+    def read_now(self, offset: int, buffer: memoryview) -> bool:
+        """Fill ``buffer`` if that needs no waiting; False: nothing promised about its content, use ``read``."""
+
+    def extent(self, offset: int, length: int) -> Extent | None:
+        """A promise of these bytes, or None where they must be read."""
+
+    def write(self, offset: int, views: Sequence[memoryview], fua: bool) -> None:
+        """Write the concatenation of ``views`` at ``offset``. ``views`` may have any alignment."""
+
+    def flush(self) -> None:
+        """Bring everything written so far to stable storage."""
+
+    def discard(self, offset: int, length: int) -> None:
+        """Give the space back, if ``capabilities.discard``."""
+
+    def zero(self, offset: int, length: int) -> None:
+        """Make the range read as zeros, by the cheapest way that allocates or frees as the store likes."""
+
+    def close(self) -> None:
+        """Release the medium; idempotent."""

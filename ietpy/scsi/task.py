@@ -1,0 +1,65 @@
+"""One command in flight. The transport fills it, the logical unit executes it, the transport answers it.
+
+A Task is a plain record reused by its connection: nothing here runs on the data path but attribute access.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ietpy.scsi.nexus import Nexus
+    from ietpy.scsi.store import Extent
+
+
+def _no_sink(length: int) -> memoryview:
+    """The sink of a task nobody has given one: fresh memory."""
+    return memoryview(bytearray(length))
+
+
+class Task:
+    """Fields by owner.
+
+    Set by the transport before ``LogicalUnit.execute``:
+      nexus       the I_T_L nexus the command came by; ``nexus.lu`` is its logical unit
+      cdb         16 bytes (longer for extended CDBs)
+      attribute   a TaskAttribute value
+      data        Data-Out as memoryviews in order; ``data_length`` is their total, whole or cut by the initiator
+      sink        sink(length) -> writable memoryview of exactly that length, where Data-In should land
+      may_block   whether executing may wait for a device; if not, ``execute`` may return False
+      extents     whether ``data_in`` may be an Extent (RFC 7143 data digests forbid it)
+
+    Set by ``LogicalUnit.execute``:
+      status      a Status value
+      sense       sense data, empty unless CHECK CONDITION
+      data_in     None, bytes, a memoryview (often the sink's) or an Extent, in the length the CDB asked for
+
+    Transport-private: tag, cmd_sn, flags, expected, connection, aborted and context.
+    """
+
+    __slots__ = (
+        "aborted", "attribute", "cdb", "cmd_sn", "connection", "context", "data", "data_in", "data_length",
+        "expected", "extents", "flags", "lun_field", "may_block", "nexus", "sense", "sink", "status", "tag",
+    )
+
+    def __init__(self) -> None:
+        self.nexus: Nexus
+        self.cdb: bytes = b""
+        self.attribute: int = 0
+        self.data: list[memoryview] = []
+        self.data_length: int = 0
+        self.sink: Callable[[int], memoryview] = _no_sink
+        self.may_block: bool = True
+        self.extents: bool = False
+        self.status: int = 0
+        self.sense: bytes = b""
+        self.data_in: bytes | memoryview | Extent | None = None
+        self.tag: int = 0
+        self.cmd_sn: int = 0
+        self.flags: int = 0
+        self.lun_field: int = 0
+        self.expected: int = 0
+        self.aborted: bool = False
+        self.connection: Any = None
+        self.context: Any = None

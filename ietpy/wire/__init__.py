@@ -1,0 +1,1 @@
+"""Bytes without meaning: declared layouts, serial-number arithmetic, CRC32C. No protocol constant lives here."""
