@@ -1,0 +1,155 @@
+"""The control socket's server side: accepts, checks who asks, lets ``operations`` answer.
+
+Binding and serving are apart: the socket is bound before the daemon detaches, threads start after.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import socket
+import stat
+import struct
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from ietpy.admin import protocol
+from ietpy.errors import AdminError
+
+log = logging.getLogger(__name__)
+
+PATIENCE: Final = 5.0  #: seconds a client may take for each of asking and listening
+CROWD: Final = 16  #: clients served at once; further ones are turned away
+_UCRED = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
+
+Perform = Callable[[str, dict[str, Any]], Any]
+
+
+def peer_uid(connection: socket.socket) -> int:
+    """The user at the other end of a unix socket (SO_PEERCRED, unix(7))."""
+    _, uid, _ = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    return int(uid)
+
+
+def bind(path: str) -> socket.socket:
+    """A listening socket at ``path``, mode 0600. Raises AdminError with a sentence when that cannot be.
+
+    A socket somebody answers on is never taken away; one nobody answers on is left over and replaced.
+    """
+    if len(os.fsencode(path)) > 107:  # sun_path of unix(7), less its NUL
+        raise AdminError(errno.ENAMETOOLONG, f"control socket {path}: at most 107 bytes fit")
+    _clear(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    umask = os.umask(0o177)
+    try:
+        listener.bind(path)
+        listener.listen(CROWD)
+    except OSError as error:
+        listener.close()
+        problem = f"control socket {path} cannot be made: {error.strerror}"
+        raise AdminError(error.errno or errno.EIO, problem) from None
+    finally:
+        os.umask(umask)
+    return listener
+
+
+def _clear(path: str) -> None:
+    """Remove a socket left over at ``path``; raise AdminError for one in use or anything else there."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return  # Nothing there, or bind() says better what is wrong.
+    if not stat.S_ISSOCK(mode):
+        raise AdminError(errno.EEXIST, f"control socket {path}: not a socket is there; remove it")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(PATIENCE)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+        except OSError as error:
+            problem = f"control socket {path} cannot be examined: {error.strerror}"
+            raise AdminError(error.errno or errno.EIO, problem) from None
+    raise AdminError(errno.EADDRINUSE, f"control socket {path}: another daemon answers there; stop it first")
+
+
+class Service:
+    """Serves a listening socket with threads of its own until ``stop``; ``perform`` answers."""
+
+    def __init__(self, listener: socket.socket, perform: Perform) -> None:
+        self._listener = listener
+        self._perform = perform
+        self._path = str(listener.getsockname())
+        self._inode = os.lstat(self._path).st_ino
+        self._places = threading.BoundedSemaphore(CROWD)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._accept, name="control", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Accept nobody any more and take the socket away, unless somebody put another one there."""
+        self._stopping.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._listener.close()
+        with contextlib.suppress(OSError):  # after -u, what root made stays; it is replaced later
+            if os.lstat(self._path).st_ino == self._inode:
+                os.unlink(self._path)
+
+    def _accept(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError as error:
+                if not self._stopping.is_set():
+                    log.warning("control socket: %s", error.strerror)
+                    self._stopping.wait(0.1)  # out of descriptors: give them time to come back
+                continue
+            if not self._places.acquire(blocking=False):
+                connection.close()
+                continue
+            server = threading.Thread(target=self._serve, args=(connection,), name="control", daemon=True)
+            server.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            with connection:
+                connection.settimeout(PATIENCE)
+                answer(connection, self._perform)
+        except OSError as error:
+            log.info("control socket: a client went away: %s", error)
+        finally:
+            self._places.release()
+
+
+def answer(connection: socket.socket, perform: Perform) -> None:
+    """Read one request from ``connection`` and send its reply. Raises OSError when the client goes away."""
+    try:
+        uid = peer_uid(connection)
+        if uid not in (0, os.geteuid()):
+            raise AdminError(errno.EPERM, f"user {uid} may not control this daemon of user {os.geteuid()}")
+        message = protocol.read_message(lambda count: receive_exactly(connection, count))
+        operation, arguments = protocol.parse_request(message)
+        reply = protocol.encode(protocol.success(perform(operation, arguments)))
+    except AdminError as error:
+        reply = protocol.encode(protocol.failure(error))
+    connection.sendall(reply)
+
+
+def receive_exactly(connection: socket.socket, count: int) -> bytes:
+    """``count`` bytes. Raises ConnectionError when the other side ends before."""
+    pieces = bytearray()
+    while len(pieces) < count:
+        piece = connection.recv(min(count - len(pieces), 65536))
+        if not piece:
+            raise ConnectionResetError(errno.ECONNRESET, "the connection ended within a message")
+        pieces += piece
+    return bytes(pieces)
