@@ -1,0 +1,181 @@
+"""Type=blockio: a block device alone, past the page cache (O_DIRECT), claimed exclusively (O_EXCL).
+
+The kernel moves data straight between the device and memory aligned to the device's blocks. Reads land in the
+caller's buffer where it is aligned; otherwise, and for every write, one copy goes through pooled memory.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any, Final
+
+from ietpy.errors import StoreError
+from ietpy.scsi.store import Capabilities, Extent
+from ietpy.stores import linux, medium
+
+#: Bytes of one pooled buffer and so of one transfer; devices split larger ones anyway.
+_CHUNK: Final = 1 << 20
+#: Idle buffers kept; more exist only while more threads than this are inside a store.
+_IDLE: Final = 16
+_UNSUPPORTED: Final = errno.EOPNOTSUPP
+
+
+class BlockStore:
+    """A BackingStore (``ietpy.scsi.store``) on a claimed and locked device."""
+
+    __slots__ = (
+        "_fd", "_fua_flags", "_idle", "_path", "block_size", "capabilities", "physical_block_size", "size",
+    )
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        read_only: bool = False,
+        block_size: int | None = None,
+        options: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """Open ``path``; ``block_size`` is the LUN's and may not be below the device's. No ``options``."""
+        self._path = path
+        self._fua_flags: int = os.RWF_DSYNC
+        #: Lists pop and append atomically, so threads share it without a lock.
+        self._idle: list[memoryview] = []
+        self._fd = medium.open_medium(
+            path, store="blockio", accepts=(stat.S_IFBLK,), read_only=read_only,
+            flags=os.O_DIRECT | os.O_EXCL)
+        try:
+            self._probe(read_only, block_size)
+        except OSError as error:
+            self.close()
+            raise medium.failed(path, "be examined", error) from error
+        except StoreError:
+            self.close()
+            raise
+
+    def _probe(self, read_only: bool, block_size: int | None) -> None:
+        fd = self._fd
+        self.size: int = medium.measure(fd, self._path)
+        self.block_size: int = linux.logical_block_size(fd)
+        self.physical_block_size: int = linux.physical_block_size(fd)
+        if block_size is not None and block_size < self.block_size:
+            raise StoreError(
+                errno.EINVAL,
+                f"{self._path} has logical blocks of {self.block_size} bytes; blockio cannot serve blocks of "
+                f"{block_size}: use {self.block_size} or more, or serve it as fileio",
+            )
+        self.capabilities: Capabilities = Capabilities(
+            discard=not read_only and linux.can_discard_device(fd), rotational=linux.rotational(fd))
+
+    def read(self, offset: int, buffer: memoryview) -> None:
+        try:
+            if self._aligned(buffer):
+                self._fill(offset, buffer)
+                return
+            with self._pooled() as pooled:
+                for start in range(0, len(buffer), _CHUNK):
+                    part = buffer[start:start + _CHUNK]
+                    self._fill(offset + start, pooled[:len(part)])
+                    part[:] = pooled[:len(part)]
+        except OSError as error:
+            raise medium.failed(self._path, f"be read at byte {offset}", error) from error
+
+    def _aligned(self, buffer: memoryview) -> bool:
+        """Whether the device can put its blocks right into ``buffer``."""
+        address = ctypes.addressof(ctypes.c_char.from_buffer(buffer)) if len(buffer) else 0
+        return address % self.block_size == 0
+
+    def _fill(self, offset: int, buffer: memoryview) -> None:
+        done = 0
+        while done < len(buffer):
+            got = os.preadv(self._fd, (buffer[done:done + _CHUNK],), offset + done)
+            if not got:
+                raise medium.too_short(self._path)
+            done += got
+
+    def read_now(self, offset: int, buffer: memoryview) -> bool:
+        return False  # there is no cache that could have it
+
+    def extent(self, offset: int, length: int) -> Extent | None:
+        return None
+
+    def write(self, offset: int, views: Sequence[memoryview], fua: bool) -> None:
+        try:
+            with self._pooled() as pooled:
+                filled = 0
+                for view in views:
+                    while len(view):
+                        part = view[:_CHUNK - filled]
+                        pooled[filled:filled + len(part)] = part
+                        filled += len(part)
+                        view = view[len(part):]
+                        if filled == _CHUNK:
+                            self._write(offset, pooled, fua)
+                            offset += filled
+                            filled = 0
+                self._write(offset, pooled[:filled], fua)
+        except OSError as error:
+            raise medium.failed(self._path, f"be written at byte {offset}", error) from error
+
+    def _write(self, offset: int, buffer: memoryview, fua: bool) -> None:
+        while len(buffer):
+            flags = self._fua_flags if fua else 0
+            try:
+                done = os.pwritev(self._fd, (buffer,), offset, flags)
+            except OSError as error:
+                if error.errno != _UNSUPPORTED or not flags:
+                    raise
+                self._fua_flags = 0  # remembered: from now on a write and a flush
+                continue
+            if not done:
+                raise OSError(errno.EIO, "nothing was written")
+            if fua and not flags:
+                os.fdatasync(self._fd)
+            offset += done
+            buffer = buffer[done:]
+
+    @contextmanager
+    def _pooled(self) -> Iterator[memoryview]:
+        """A page-aligned buffer of ``_CHUNK`` bytes, this thread's own inside the block."""
+        try:
+            buffer = self._idle.pop()
+        except IndexError:
+            # Private: after a fork, two processes must not read into one another's memory.
+            buffer = memoryview(mmap.mmap(-1, _CHUNK, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        try:
+            yield buffer
+        finally:
+            if len(self._idle) < _IDLE:
+                self._idle.append(buffer)
+
+    def flush(self) -> None:
+        try:
+            os.fdatasync(self._fd)  # for a device: empty its write cache
+        except OSError as error:
+            raise medium.failed(self._path, "be flushed to stable storage", error) from error
+
+    def discard(self, offset: int, length: int) -> None:
+        self._range(linux.discard_device, "be discarded", offset, length)
+
+    def zero(self, offset: int, length: int) -> None:
+        self._range(linux.zero_device, "be zeroed", offset, length)
+
+    def _range(self, operation: Any, doing: str, offset: int, length: int) -> None:
+        if not length:
+            return
+        try:
+            operation(self._fd, offset, length)
+        except OSError as error:
+            raise medium.failed(self._path, f"{doing} at byte {offset}", error) from error
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        self._idle.clear()
+        if fd >= 0:
+            os.close(fd)

@@ -1,0 +1,196 @@
+"""Type=fileio: a regular file or a block device, read and written through the page cache.
+
+Knows Linux files and nothing of SCSI. ``read_now`` is the hot path: one ``preadv``, nothing looked up twice.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+from ietpy.errors import StoreError
+from ietpy.scsi.store import Capabilities, Extent
+from ietpy.stores import linux, medium
+
+_preadv = os.preadv
+_pwritev = os.pwritev
+
+#: Views one pwritev may take (``linux/uio.h``, UIO_MAXIOV).
+_IOV_MAX: Final = 1024
+#: Kernels before 4.7 and a few file systems refuse RWF_* flags with this.
+_UNSUPPORTED: Final = errno.EOPNOTSUPP
+#: The page cache's unit on nearly every machine, and what file systems allocate at least.
+_FILE_PHYSICAL_BLOCK: Final = 4096
+_ZEROS: Final = memoryview(bytes(1 << 20))
+#: What a way of zeroing answers where it does not apply: no such operation, or whole device blocks only.
+_NOT_THIS_WAY: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENOTTY})
+_MEMORY_FILE_SYSTEMS: Final = frozenset({linux.TMPFS_MAGIC, linux.RAMFS_MAGIC})
+
+
+class FileStore:
+    """A BackingStore (``ietpy.scsi.store``) on one file, locked against other daemons until closed."""
+
+    __slots__ = (
+        "_discard", "_discard_unit", "_fd", "_fua_flags", "_now_flags", "_path", "_zeroers", "block_size",
+        "capabilities", "physical_block_size", "size",
+    )
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        read_only: bool = False,
+        block_size: int | None = None,
+        options: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """Open ``path``. The page cache takes any ``block_size``. No ``options``. Raises StoreError."""
+        self._path = path
+        self._fd = medium.open_medium(
+            path, store="fileio", accepts=(stat.S_IFREG, stat.S_IFBLK), read_only=read_only)
+        try:
+            self._probe(read_only)
+        except OSError as error:
+            self.close()
+            raise medium.failed(path, "be examined", error) from error
+        except StoreError:
+            self.close()
+            raise
+
+    def _probe(self, read_only: bool) -> None:
+        """Find out once what the medium is and can do, without changing a byte of it."""
+        fd = self._fd
+        self.size: int = medium.measure(fd, self._path)
+        self.block_size: int = 512
+        self._fua_flags: int = os.RWF_DSYNC
+        self._now_flags, immediate = _reading_at_once(fd)
+        self._discard: Callable[[int, int, int], None]
+        self._zeroers: tuple[Callable[[int, int, int], None], ...]
+        if stat.S_ISBLK(os.fstat(fd).st_mode):
+            self._discard = linux.discard_device
+            self._discard_unit: int = linux.logical_block_size(fd)
+            self._zeroers = (linux.zero_device,)
+            self.physical_block_size: int = linux.physical_block_size(fd)
+            discard = not read_only and linux.can_discard_device(fd)
+            zeroes = False  # BLKDISCARD promises nothing about what is read later
+            rotational = linux.rotational(fd)
+        else:
+            self._discard = linux.punch_hole
+            self._discard_unit = 1
+            self._zeroers = (linux.zero_range, linux.punch_hole)
+            self.physical_block_size = _FILE_PHYSICAL_BLOCK
+            discard = zeroes = not read_only and linux.can_punch_holes(fd, self.size)
+            rotational = None
+        self.capabilities: Capabilities = Capabilities(
+            immediate=immediate, extents=True, discard=discard, discard_zeroes=zeroes, rotational=rotational)
+
+    def read(self, offset: int, buffer: memoryview) -> None:
+        try:
+            done = _preadv(self._fd, (buffer,), offset)
+            while done < len(buffer):
+                got = _preadv(self._fd, (buffer[done:],), offset + done)
+                if not got:
+                    raise medium.too_short(self._path)
+                done += got
+        except OSError as error:
+            raise medium.failed(self._path, f"be read at byte {offset}", error) from error
+
+    def read_now(self, offset: int, buffer: memoryview) -> bool:
+        try:
+            return _preadv(self._fd, (buffer,), offset, self._now_flags) == len(buffer)
+        except OSError:  # EAGAIN: it would wait. Any real failure is found again, and told, by read().
+            return False
+
+    def extent(self, offset: int, length: int) -> Extent | None:
+        return Extent(self._fd, offset, length)
+
+    def write(self, offset: int, views: Sequence[memoryview], fua: bool) -> None:
+        flags = self._fua_flags if fua else 0
+        try:
+            self._write(offset, views, flags)
+            if fua and not flags:
+                os.fdatasync(self._fd)
+        except OSError as error:
+            if error.errno == _UNSUPPORTED and flags:
+                self._fua_flags = 0  # remembered: from now on a write and a flush
+                self.write(offset, views, fua)
+                return
+            raise medium.failed(self._path, f"be written at byte {offset}", error) from error
+
+    def _write(self, offset: int, views: Sequence[memoryview], flags: int) -> None:
+        total = sum(map(len, views))
+        done = _pwritev(self._fd, views, offset, flags) if len(views) <= _IOV_MAX else 0
+        if done != total:
+            self._write_rest(offset, views, done, flags)
+
+    def _write_rest(self, offset: int, views: Sequence[memoryview], done: int, flags: int) -> None:
+        """Go on where the kernel stopped early (a signal, a nearly full disk), or 1024 views at a time."""
+        pending = [view for view in views if len(view)]
+        while True:
+            offset += done
+            first = 0
+            while first < len(pending) and done >= len(pending[first]):
+                done -= len(pending[first])
+                first += 1
+            del pending[:first]
+            if not pending:
+                return
+            pending[0] = pending[0][done:]
+            done = _pwritev(self._fd, pending[:_IOV_MAX], offset, flags)
+            if not done:
+                raise OSError(errno.EIO, "nothing was written")
+
+    def flush(self) -> None:
+        try:
+            os.fdatasync(self._fd)
+        except OSError as error:
+            raise medium.failed(self._path, "be flushed to stable storage", error) from error
+
+    def discard(self, offset: int, length: int) -> None:
+        # A device frees whole blocks of its own; what is only half in the range stays as it is.
+        unit = self._discard_unit
+        start = -(-offset // unit) * unit
+        length = (offset + length) // unit * unit - start
+        if length <= 0:
+            return
+        try:
+            self._discard(self._fd, start, length)
+        except OSError as error:
+            raise medium.failed(self._path, f"free {length} bytes at byte {start}", error) from error
+
+    def zero(self, offset: int, length: int) -> None:
+        if not length:
+            return
+        try:
+            for attempt in self._zeroers:
+                try:
+                    attempt(self._fd, offset, length)
+                    return
+                except OSError as error:
+                    if error.errno not in _NOT_THIS_WAY:
+                        raise
+            for at in range(offset, offset + length, len(_ZEROS)):
+                self._write(at, (_ZEROS[:offset + length - at],), 0)
+        except OSError as error:
+            raise medium.failed(self._path, f"be zeroed at byte {offset}", error) from error
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def _reading_at_once(fd: int) -> tuple[int, bool]:
+    """Flags for a preadv that does not wait, and whether such reads can succeed at all."""
+    try:
+        _preadv(fd, (bytearray(1),), 0, os.RWF_NOWAIT)
+    except BlockingIOError:
+        return os.RWF_NOWAIT, True
+    except OSError:
+        if linux.file_system_type(fd) in _MEMORY_FILE_SYSTEMS:
+            return 0, True  # tmpfs refuses the flag, and has nothing to wait for
+        return os.RWF_NOWAIT, False
+    return os.RWF_NOWAIT, True
