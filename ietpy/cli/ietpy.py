@@ -1,0 +1,82 @@
+"""``ietpy``: the commands beside the daemon. Each is imported when it is called, so ``--help`` imports none."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+
+import ietpy
+from ietpy.errors import ConfigError, IetpyError
+
+
+@dataclass(frozen=True, slots=True)
+class SubCommand:
+    """One row: where the click command is, and the line ``ietpy --help`` shows of it."""
+
+    name: str
+    place: str
+    help: str
+
+
+SUB_COMMANDS: Final = (
+    SubCommand("check", "ietpy.cli.check:check", "Print everything noticed in an ietd.conf; serve nothing."),
+    SubCommand("demo", "ietpy.cli.demo:demo", "Make an image, serve it, and say how to connect."),
+    SubCommand("mkimage", "ietpy.cli.mkimage:mkimage", "Make a disk image."),
+    SubCommand("status", "ietpy.cli.ietpy:status", "Say whether the daemon runs and what it serves."),
+)
+
+
+class LazyGroup(click.Group):
+    """A click group that imports a sub-command when it is called, not when it is listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [row.name for row in SUB_COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        row = next((row for row in SUB_COMMANDS if row.name == cmd_name), None)
+        if row is None:
+            return None
+        module, _, attribute = row.place.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(row.name, row.help) for row in SUB_COMMANDS])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except IetpyError as error:
+            click.echo(str(error) if isinstance(error, ConfigError) else f"ietpy: {error}", err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(ietpy.__version__, prog_name="ietpy")
+def main() -> None:
+    """Tools for ietpy, an iSCSI target. The daemon is ietpy-daemon."""
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("--health", is_flag=True, help="Exit with status 150 when something is not served.")
+@click.pass_context
+def status(ctx: click.Context, as_json: bool, health: bool) -> None:
+    """Say whether the daemon runs (exit status 0, else 3) and what it serves.
+
+    $IETPY_CONTROL names another control socket than the default one.
+    """
+    from ietpy.daemon.main import print_status
+    from ietpy.daemon.options import Places
+
+    ctx.exit(print_status(Places.of(None, os.environ.get("IETPY_CONTROL") or None), as_json, health))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

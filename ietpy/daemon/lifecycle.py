@@ -1,0 +1,168 @@
+"""From a command line to a running daemon: check, lock, open, bind, detach, start threads.
+
+Everything that can fail fails before detaching, in the process the user is looking at. python-daemon's
+parent leaves with os._exit(0) at once, so ``start`` forks a child that detaches, and learns from a pipe how that went.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import Final
+
+from ietpy.admin import service
+from ietpy.config.load import load
+from ietpy.config.model import Configuration
+from ietpy.daemon import logs
+from ietpy.daemon.assemble import assemble
+from ietpy.daemon.instance import Instance
+from ietpy.daemon.options import Places, StartOptions
+from ietpy.daemon.pidfile import PidFile
+from ietpy.errors import ConfigError, Diagnostic, IetpyError, Span, UsageError
+from ietpy.server.listener import Server, bind
+
+DEFAULT_FILES: Final = ("/etc/iet/ietd.conf", "/etc/ietd.conf")  #: iet-compat 1.1
+UMASK: Final = 0o022
+_READY: Final = b"ready "
+_FAILED: Final = b"failed "
+
+Say = Callable[[str], None]
+
+
+def read_configuration(options: StartOptions) -> Configuration:
+    """The configuration ``options`` lead to. Raises ConfigError.
+
+    A file named with -c is that file or an error; without -c, no file means a daemon without targets, as IET.
+    """
+    if options.config:
+        return load(options.config, options.compat or None)
+    found = next((path for path in DEFAULT_FILES if os.path.lexists(path)), None)
+    if found is not None:
+        return load(found, options.compat or None)
+    problem = f"neither {DEFAULT_FILES[0]} nor {DEFAULT_FILES[1]} exists; no target is served"
+    place = Span(DEFAULT_FILES[0], 1, 1)
+    missing = Diagnostic(place, "warning", "no-configuration", problem, "name a file with -c")
+    if options.compat == "strict":
+        raise ConfigError([missing])
+    return Configuration(DEFAULT_FILES[0], options.compat or "repair", diagnostics=(missing,))
+
+
+def prepare(options: StartOptions, places: Places) -> Instance:
+    """Everything opened, bound and locked; no thread started. Raises IetpyError with what is wrong."""
+    if options.uid not in (0, os.geteuid()) and os.geteuid() != 0:
+        raise UsageError(f"only root can start a daemon of user {options.uid} (-u)")
+    configuration = read_configuration(options)
+    places.prepare()
+    with ExitStack() as undo:
+        pid_file = PidFile.acquire(places.pid_file)
+        undo.callback(pid_file.release)
+        assembly = assemble(configuration, base=os.getcwd() if options.foreground else "/")
+        undo.callback(assembly.close)
+        try:
+            sockets = bind(options.address or None, options.port)
+        except OSError as error:
+            where = f"{options.address or 'any address'}, port {options.port}"
+            raise IetpyError(f"cannot listen on {where}: {error.strerror or error}") from None
+        for listener in sockets:
+            undo.callback(listener.close)
+        control = service.bind(places.control)
+        undo.callback(control.close)
+        instance = Instance(options, configuration, assembly, Server(assembly.node, sockets), pid_file)
+        instance.service = service.Service(control, instance.perform)
+        undo.pop_all()
+    return instance
+
+
+def start(options: StartOptions, places: Places, say: Say, complain: Say) -> int:
+    """Start a daemon and return the exit status: at once when detached, at its end in the foreground."""
+    inherited = descriptors()
+    instance = prepare(options, places)
+    for diagnostic in (*instance.configuration.diagnostics, *instance.assembly.problems):
+        complain(str(diagnostic))
+    if options.foreground:
+        logs.set_up(True, options.debug)
+        return instance.run(lambda: say(f"ietpy-daemon: {instance.summary()} (pid {os.getpid()})"))
+    return detach(instance, descriptors() - inherited, say)
+
+
+def detach(instance: Instance, preserve: Iterable[int], say: Say) -> int:
+    """Leave a daemon behind. Two processes return: the caller's when all is up, the daemon at its end."""
+    reader, writer = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if os.fork():
+        os.close(writer)
+        pid = await_ready(reader)
+        say(f"ietpy-daemon: {instance.summary()} (pid {pid})")
+        return 0
+    os.close(reader)
+    with Report(writer) as report:
+        become_daemon([*preserve, writer])
+        logs.set_up(False, instance.options.debug)
+        return instance.run(report.ready)
+
+
+def become_daemon(preserve: list[int]) -> None:
+    """python-daemon's part: new session, no terminal, "/" as directory, every other descriptor closed."""
+    import signal
+
+    from daemon import DaemonContext
+
+    # Not "if needed": its guess takes a container's pid 1 or a socket as stdin for a reason not to detach.
+    context = DaemonContext(
+        detach_process=True,
+        files_preserve=preserve,
+        umask=UMASK,
+        working_directory="/",
+        signal_map={signal.SIGTTIN: None, signal.SIGTTOU: None, signal.SIGTSTP: None, signal.SIGPIPE: None},
+        pidfile=None,
+    )
+    context.open()
+
+
+class Report:
+    """The daemon's end of the pipe: one word about how starting went, then closed.
+
+    Leaving the context with an error before ``ready`` reports that error's sentence.
+    """
+
+    def __init__(self, writer: int) -> None:
+        self._writer = writer
+        self._open = True
+
+    def __enter__(self) -> Report:
+        return self
+
+    def ready(self) -> None:
+        self._tell(_READY + str(os.getpid()).encode())
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            self._tell(_FAILED + str(error).encode("utf-8", "replace"))
+
+    def _tell(self, word: bytes) -> None:
+        if self._open:
+            self._open = False
+            with contextlib.suppress(BrokenPipeError):  # whoever started us has gone; serve nevertheless
+                os.write(self._writer, word)
+            os.close(self._writer)
+
+
+def await_ready(reader: int) -> int:
+    """The daemon's pid once it serves. Raises IetpyError with its reason when it does not come to that."""
+    with open(reader, "rb") as pipe:
+        word = pipe.read()
+    if word.startswith(_READY):
+        return int(word.removeprefix(_READY))
+    reason = word.removeprefix(_FAILED).decode("utf-8", "replace")
+    raise IetpyError(f"the daemon ended while starting: {reason or 'see the system log'}")
+
+
+def descriptors() -> set[int]:
+    """Open file descriptors. What is new after ``prepare`` is ours: stores keep theirs to themselves."""
+    directory = "/proc/self/fd"
+    # Listing opens one more, gone when the list is here.
+    return {int(name) for name in os.listdir(directory) if os.path.lexists(os.path.join(directory, name))}

@@ -1,0 +1,65 @@
+"""Commands to a daemon that runs: stop it, ask how it is, say it in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from ietpy.admin import client
+from ietpy.daemon import pidfile
+from ietpy.daemon.options import Places
+from ietpy.errors import AdminError
+
+STOP_PATIENCE: Final = 15.0  #: seconds; the daemon allows itself 10
+NOT_RUNNING: Final = 3  #: exit status of status (LSB, "program is not running")
+DEGRADED: Final = 150  #: exit status of status --health; LSB leaves 150 to 199 to the application
+UNSUPPORTED: Final = 3  #: exit status of an action that is not implemented (LSB)
+
+
+def stop(places: Places) -> int | None:
+    """End the daemon and wait for it. Returns its pid, None if none ran; IetpyError if it does not end."""
+    places.verify()
+    return pidfile.terminate(places.pid_file, STOP_PATIENCE)
+
+
+def status(places: Places) -> dict[str, Any] | None:
+    """What the running daemon says of itself; None when none runs.
+
+    One that runs but does not answer is ``{"pid": ..., "degraded": True, "silent": reason}``.
+    """
+    places.verify()
+    pid = pidfile.running_pid(places.pid_file)
+    if pid is None:
+        return None
+    try:
+        facts: dict[str, Any] = client.ask(places.control, "status")
+    except AdminError as error:
+        return {"pid": pid, "degraded": True, "silent": str(error)}
+    return facts
+
+
+def describe(facts: dict[str, Any]) -> Iterator[str]:
+    """The lines ``status`` prints."""
+    yield f"ietpy-daemon is running (pid {facts['pid']}){', degraded' if facts['degraded'] else ''}"
+    if "silent" in facts:
+        yield f"it does not answer: {facts['silent']}"
+        return
+    yield f"configuration: {facts['config']} ({facts['compat']})"
+    for portal in facts["portals"]:
+        yield f"portal: {_portal(portal)}"
+    for target in facts["targets"]:
+        luns, sessions = _count(len(target["luns"]), "LUN"), _count(target["sessions"], "session")
+        yield f"target: {target['name']} ({luns}, {sessions})"
+    for session in facts["sessions"]:
+        yield "session: " + ", ".join(f"{name} {value}" for name, value in session.items())
+    for problem in facts["problems"]:
+        yield problem["text"]
+
+
+def _portal(portal: dict[str, Any]) -> str:
+    address, port = portal["address"], portal["port"]
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
