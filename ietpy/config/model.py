@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -75,3 +75,17 @@ class Configuration:
     isns_server: str = ""
     isns_access_control: bool = False
     diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """What has no effect or is not served; in ``strict``, every mistake."""
+        return tuple(diagnostic for diagnostic in self.diagnostics if diagnostic.severity == "error")
+
+    @property
+    def refused(self) -> bool:
+        """Whether nothing of this file may be served (decisions 1, ``strict``)."""
+        return self.compat == "strict" and bool(self.errors)
+
+    def with_diagnostics(self, diagnostics: tuple[Diagnostic, ...]) -> Configuration:
+        """The same, with other findings."""
+        return replace(self, diagnostics=diagnostics)

@@ -1,0 +1,404 @@
+"""The vocabulary of ietd.conf: one row for each keyword and each ``Lun`` parameter (iet-compat section 2).
+
+Session keys come from ``iscsi.keys.KEYS``; what IET did with them is in ``_SESSION`` below, and a key without an entry
+there fails at import. From these rows follow reading, range checks, spelling hints and ``docs/reference/ietd.conf.md``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+from ietpy.iscsi.keys import KEYS, LENGTH_LIMIT, Key
+from ietpy.schema import Choice, Number, Text, Value, YesNo
+
+
+class Scope(Enum):
+    """Where a keyword may stand."""
+
+    ANYWHERE = "anywhere"
+    TARGET = "after a Target line"
+    BOTH = "after a Target line; before the first one it is about discovery"
+    TOP = "the first line"
+    LUN = "on a Lun line"
+
+
+class Reader(Enum):
+    """How the rest of the line is read; ``load`` has one function for each."""
+
+    COMPAT = "a mode"
+    TARGET = "a target's name"
+    LUN = "a number and parameters"
+    INCOMING = "a user's name and secret"
+    OUTGOING = "our own name and secret"
+    VALUE = "one value"
+    TEXT = "the rest of the line"
+    ADDRESS = "an address or a network"
+    INITIATOR = "an initiator's name"
+    PARAMETER = "a parameter of a Lun line"
+
+
+class Origin(Enum):
+    """Who knows the keyword."""
+
+    IET = "IET"
+    IETPY = "ietpy; IET ignores it"
+    BORROWED = "others; IET ignores it, repair understands it"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One keyword, or one parameter of ``Lun``."""
+
+    name: str
+    scope: Scope
+    reader: Reader
+    value: Value
+    prose: str
+    default: str = ""  #: what holds in ietpy when the file is silent, as the manual writes it
+    iet_default: str = ""
+    iet: str = ""  #: what IET did that a reader would not expect
+    attribute: str = ""  #: the model's field, else the value goes by its name
+    origin: Origin = Origin.IET
+    out_of_range: int | None = None  #: what IET took instead; None: whatever was written
+    kernel_limit: int | None = None  #: above it IET's kernel module took ``out_of_range``
+    forced: Any = None  #: the only value IET worked with; ietpy does the same
+    tokenised: bool = True  #: IET split the rest of the line at blanks (so a last line needs its newline)
+    crash: bool = False  #: a missing value crashed ietd
+    types: tuple[str, ...] = ()  #: Lun parameters: the types that know it
+
+    @property
+    def session_key(self) -> bool:
+        return self.reader is Reader.VALUE and not self.attribute and self.scope is Scope.TARGET
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """What iet-compat 2.4 says about a session key."""
+
+    prose: str
+    iet_default: str
+    out_of_range: int | None = None
+    kernel_limit: int | None = None
+    forced: Any = None
+    iet: str = ""
+
+
+_ORDERED: Final = "Anything but Yes was forced to Yes, and is here."
+_SEGMENTS: Final = 262144  #: 64 pages of 4096, the kernel module's limit
+
+_SESSION: Final = {
+    "HeaderDigest": _Session("CRC32C checksums over PDU headers, in order of preference.", "None"),
+    "DataDigest": _Session("CRC32C checksums over PDU data, in order of preference.", "None"),
+    "MaxConnections": _Session("Connections in one session.", "1", 1),
+    "InitialR2T": _Session("Whether an initiator must wait for an R2T before it sends write data.", "Yes"),
+    "ImmediateData": _Session(
+        "Whether write data may travel with the command.",
+        "Yes",
+        iet="Its manual gave No as the default, wrongly.",
+    ),
+    "MaxRecvDataSegmentLength": _Session(
+        "Bytes of data the target accepts in one PDU.", "8192", 512, _SEGMENTS
+    ),
+    "MaxBurstLength": _Session("Bytes of data in one sequence of PDUs.", "262144", 512),
+    "FirstBurstLength": _Session("Bytes of write data before the first R2T.", "65536", 512),
+    "DefaultTime2Wait": _Session(
+        "Seconds an initiator waits before it logs in again. Not acted on.", "2", 3600
+    ),
+    "DefaultTime2Retain": _Session(
+        "Seconds a broken session is kept. Always 0: none is.",
+        "0",
+        0,
+        forced=0,
+        iet="Up to 1.4.20.2 the default was 20, and it was not acted on.",
+    ),
+    "MaxOutstandingR2T": _Session("R2Ts under way for one task.", "1", 1, iet="1.4.20.3 forced 1."),
+    "DataPDUInOrder": _Session("Whether PDUs of a sequence come in order.", "Yes", forced=True, iet=_ORDERED),
+    "DataSequenceInOrder": _Session("Whether sequences come in order.", "Yes", forced=True, iet=_ORDERED),
+    "ErrorRecoveryLevel": _Session("How much error recovery is offered. Always 0.", "0", 0, forced=0),
+    "OFMarker": _Session(
+        "Markers towards the target. Obsolete (RFC 7143 section 13.25).", "No", forced=False
+    ),
+    "IFMarker": _Session(
+        "Markers towards the initiator. Obsolete (RFC 7143 section 13.25).", "No", forced=False
+    ),
+    "OFMarkInt": _Session("Distance of markers. Obsolete (RFC 7143 section 13.25).", "2048"),
+    "IFMarkInt": _Session("Distance of markers. Obsolete (RFC 7143 section 13.25).", "2048"),
+}
+
+
+def _session_option(key: Key) -> Option:
+    """The option of ietd.conf that a text key has."""
+    facts = _SESSION[key.name]
+    return Option(
+        key.name,
+        Scope.TARGET,
+        Reader.VALUE,
+        key.value,
+        facts.prose,
+        default="" if key.offer is None else key.value.render(key.offer),
+        iet_default=facts.iet_default,
+        iet=facts.iet,
+        out_of_range=facts.out_of_range,
+        kernel_limit=facts.kernel_limit,
+        forced=facts.forced,
+        crash=True,
+    )
+
+
+def _target_option(
+    name: str,
+    value: Number,
+    prose: str,
+    default: str,
+    attribute: str,
+    *,
+    iet_default: str = "",
+    iet: str = "",
+    out_of_range: int | None = None,
+    forced: Any = None,
+) -> Option:
+    """A key that holds for a whole target and is not negotiated (iet-compat 2.2)."""
+    return Option(
+        name,
+        Scope.TARGET,
+        Reader.VALUE,
+        value,
+        prose,
+        default,
+        iet_default or default,
+        iet,
+        attribute,
+        out_of_range=value.low if out_of_range is None else out_of_range,
+        forced=forced,
+        tokenised=False,
+    )
+
+
+_SECRET: Final = Text()
+
+OPTIONS: Final = (
+    Option(
+        "Compat",
+        Scope.TOP,
+        Reader.COMPAT,
+        Choice(("repair", "iet", "strict")),
+        "How mistakes in this file are read: repaired, as IET read them, or refused.",
+        "repair",
+        "",
+        origin=Origin.IETPY,
+    ),
+    Option(
+        "iSNSServer",
+        Scope.ANYWHERE,
+        Reader.VALUE,
+        Text(),
+        "Host name or address of an iSNS server; the last line counts.",
+        "none",
+        "none",
+        "A name that did not resolve switched access control off as well; ietpy keeps it on.",
+        "isns_server",
+        crash=True,
+    ),
+    Option(
+        "iSNSAccessControl",
+        Scope.ANYWHERE,
+        Reader.VALUE,
+        YesNo(),
+        "Whether the iSNS server decides who may see and use a target. One Yes anywhere switches it on.",
+        "No",
+        "No",
+        "The value counts in any letter case.",
+        "isns_access_control",
+        crash=True,
+    ),
+    Option(
+        "Target",
+        Scope.ANYWHERE,
+        Reader.TARGET,
+        Text(),
+        "Begins a target; what follows belongs to it. The name"
+        " is kept as written and compared without regard to letter case.",
+        iet="Any word up to 255 bytes is a name.",
+    ),
+    Option("Alias", Scope.TARGET, Reader.TEXT, Text(), "A name for people.", iet="Accepted and never used."),
+    Option(
+        "Lun",
+        Scope.TARGET,
+        Reader.LUN,
+        Text(),
+        "A logical unit: its number, a blank, and parameters joined by commas without blanks.",
+        tokenised=False,
+    ),
+    Option(
+        "IncomingUser",
+        Scope.BOTH,
+        Reader.INCOMING,
+        _SECRET,
+        "A CHAP account with which initiators log in. Any"
+        " number of lines; of two with one name the later counts. Quotes are part of a secret.",
+        "none",
+        "none",
+    ),
+    Option(
+        "OutgoingUser",
+        Scope.BOTH,
+        Reader.OUTGOING,
+        _SECRET,
+        "The CHAP account with which the target answers an initiator that asks for it. The last line counts.",
+        "none",
+        "none",
+    ),
+    _target_option(
+        "MaxSessions", Number(0, 2**31 - 1), "Sessions at one time; 0 is any number.", "0", "max_sessions"
+    ),
+    _target_option("Wthreads", Number(1, 128), "Threads that wait for slow devices.", "8", "wthreads"),
+    _target_option(
+        "Type", Number(0, 16), "SCSI device type; there are only disks.", "0", "scsi_type", forced=0
+    ),
+    _target_option(
+        "QueuedCommands",
+        Number(1, 256),
+        "Commands an initiator may have under way.",
+        "128",
+        "queued_commands",
+        iet_default="32",
+    ),
+    _target_option(
+        "NOPInterval",
+        Number(0, 90),
+        "Seconds of silence before the target asks whether the initiator is there; 0 is never.",
+        "0",
+        "nop_interval",
+    ),
+    _target_option(
+        "NOPTimeout",
+        Number(0, 90),
+        "Seconds to wait for the answer; 0 or more than NOPInterval means NOPInterval.",
+        "0",
+        "nop_timeout",
+    ),
+    *(_session_option(key) for key in KEYS if key.option),
+    Option(
+        "MaxXmitDataSegmentLength",
+        Scope.TARGET,
+        Reader.VALUE,
+        Number(512, LENGTH_LIMIT),
+        "Bytes of data the target sends in one PDU at most; the initiator's MaxRecvDataSegmentLength limits it"
+        " too.",
+        "what the initiator accepts",
+        "8192",
+        out_of_range=512,
+        kernel_limit=_SEGMENTS,
+        crash=True,
+    ),
+    Option(
+        "User",
+        Scope.BOTH,
+        Reader.INCOMING,
+        _SECRET,
+        "IncomingUser, as it was spelt up to IET 0.4.0.",
+        origin=Origin.BORROWED,
+    ),
+    Option(
+        "initiator-address",
+        Scope.TARGET,
+        Reader.ADDRESS,
+        Text(),
+        "tgt's word: only initiators from this address or network may use the target.",
+        origin=Origin.BORROWED,
+    ),
+    Option(
+        "initiator-name",
+        Scope.TARGET,
+        Reader.INITIATOR,
+        Text(),
+        "tgt's word: only initiators of this name may use the target.",
+        origin=Origin.BORROWED,
+    ),
+)
+
+OPTION_BY_WORD: Final = {option.name.lower(): option for option in OPTIONS}
+
+FILE_TYPES: Final = ("fileio", "blockio")
+LUN_TYPES: Final = (*FILE_TYPES, "nullio")
+BLOCK_SIZES: Final = ("512", "1024", "2048", "4096")
+
+
+def _parameter(
+    name: str,
+    value: Value,
+    prose: str,
+    default: str = "",
+    iet: str = "",
+    attribute: str = "",
+    types: tuple[str, ...] = LUN_TYPES,
+) -> Option:
+    return Option(
+        name, Scope.LUN, Reader.PARAMETER, value, prose, default, default, iet, attribute, types=types
+    )
+
+
+#: Parameters of a ``Lun`` line (iet-compat 2.3).
+LUN_OPTIONS: Final = (
+    _parameter(
+        "Path",
+        Text(4095),
+        "The file (fileio) or block device (fileio, blockio). Required; no commas.",
+        attribute="path",
+        types=FILE_TYPES,
+    ),
+    _parameter(
+        "Type",
+        Choice(LUN_TYPES),
+        "fileio: through the page cache. blockio: around it. nullio: reads zeros"
+        " and forgets what is written.",
+        "fileio",
+        attribute="type",
+    ),
+    _parameter(
+        "ScsiId",
+        Text(16),
+        "1 to 16 bytes, as written, of the vendor-specific designator (VPD page 83h).",
+        "made from target name and LUN",
+        attribute="scsi_id",
+    ),
+    _parameter(
+        "ScsiSN",
+        Text(32),
+        "The unit serial number (VPD page 80h): 1 to 32 printable ASCII characters.",
+        "the hexadecimal digits of ScsiId",
+        attribute="scsi_sn",
+    ),
+    _parameter(
+        "IOMode",
+        Choice(("wt", "wb", "ro")),
+        "wt: a write is on the medium when it is answered. wb: after"
+        " a flush (fileio). ro: no writes. Given twice, both hold.",
+        "wt",
+        "Of no effect with blockio: wb.",
+        types=FILE_TYPES,
+    ),
+    _parameter(
+        "BlockSize",
+        Choice(BLOCK_SIZES),
+        "Bytes of a logical block.",
+        "512; blockio: the device's",
+        attribute="block_size",
+    ),
+    _parameter(
+        "Blocks", Number(0, 2**63 - 1), "Number of blocks; 0 is the default.", "64 GiB", types=("nullio",)
+    ),
+    _parameter("Sectors", Number(0, 2**63 - 1), "An older name of Blocks.", types=("nullio",)),
+)
+
+LUN_OPTION_BY_WORD: Final = {option.name.lower(): option for option in LUN_OPTIONS}
+
+#: Words of other targets and what to write instead; only for hints.
+ELSEWHERE: Final = {
+    "backing-store": "in ietd.conf: Lun 0 Path=FILE,Type=fileio",
+    "direct-store": "in ietd.conf: Lun 0 Path=DEVICE,Type=blockio",
+    "include": "ietd.conf knows no includes",
+    "type=fileio": "parameters of a Lun stand on its own line",
+}
