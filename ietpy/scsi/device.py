@@ -1,0 +1,68 @@
+"""The SCSI target device: its logical units, by number, and who learns of changes (SAM-5 sections 4.5.19, 4.7)."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from ietpy.scsi.attention import LUNS_CHANGED, establish, withdraw
+from ietpy.scsi.logical_unit import AbsentLogicalUnit
+
+if TYPE_CHECKING:
+    from ietpy.scsi.logical_unit import LogicalUnit
+    from ietpy.scsi.nexus import Nexus
+
+
+class ScsiDevice:
+    """``name`` is the target's iSCSI name as configured; ``lock``, re-entrant, guards all state nexuses share.
+
+    ``logical_units`` is replaced, never changed, so it may be read without the lock. ``generation`` grows with
+    every change of it: a nexus kept from an earlier generation may be of a unit that is gone, or absent no more.
+    """
+
+    def __init__(self, name: str, lock: AbstractContextManager[Any]) -> None:
+        self.name = name
+        self.lock = lock
+        self.logical_units: dict[int, LogicalUnit] = {}
+        self.generation = 0
+        self.absent = AbsentLogicalUnit(self)
+
+    def add(self, number: int, lu: LogicalUnit) -> None:
+        """Offer ``lu`` as LUN ``number``. Raises ValueError if the number is taken."""
+        with self.lock:
+            if number in self.logical_units:
+                raise ValueError(f"LUN {number} of {self.name} exists already; remove it first")
+            self._announce()
+            self.logical_units = {**self.logical_units, number: lu}
+
+    def remove(self, number: int) -> LogicalUnit:
+        """Stop offering LUN ``number``; its nexuses see no logical unit from now on. Raises KeyError if missing.
+
+        The caller closes the store, when no task uses it any more.
+        """
+        with self.lock:
+            lu = self.logical_units[number]
+            self.logical_units = {key: other for key, other in self.logical_units.items() if other is not lu}
+            lu.withdraw()
+            self._announce()
+            return lu
+
+    def _announce(self) -> None:
+        self.generation += 1
+        for lu in self.logical_units.values():
+            for nexus in lu.nexuses:
+                establish(nexus, LUNS_CHANGED)
+
+    def inventory_reported(self, initiator: str) -> None:
+        """``initiator`` has seen the LUNs: it need not be told again that they changed (SPC-4 section 6.33)."""
+        with self.lock:
+            for lu in self.logical_units.values():
+                for nexus in lu.nexuses:
+                    if nexus.initiator == initiator:
+                        withdraw(nexus, LUNS_CHANGED)
+
+    def nexus(self, number: int | None, initiator: str) -> Nexus:
+        """A nexus of ``initiator`` with LUN ``number``, or with the absent logical unit where there is none."""
+        with self.lock:
+            lu = self.logical_units.get(number) if number is not None else None
+            return self.absent.attach(initiator) if lu is None else lu.attach(initiator)

@@ -1,0 +1,24 @@
+"""What one command may ask for: numbers we chose, told to initiators in the Block Limits VPD page."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Bytes one READ, WRITE or VERIFY may move; sinks and Data-Out buffers are sized by it.
+MAXIMUM_TRANSFER: Final = 16 << 20
+
+#: Bytes of a transfer that runs best: large enough to hide a round trip, small enough for a buffer pool.
+OPTIMAL_TRANSFER: Final = 1 << 20
+
+#: Reads of at least this many bytes are promised as an Extent where the store offers it. 64 KiB until benchmarked.
+EXTENT_MINIMUM: Final = 64 << 10
+
+#: Bytes one WRITE SAME may cover; bounds how long a worker is busy when the pattern is not zero.
+MAXIMUM_WRITE_SAME: Final = 256 << 20
+
+#: Bytes one UNMAP block descriptor may cover, and how many descriptors one UNMAP may carry.
+MAXIMUM_UNMAP: Final = 1 << 30
+MAXIMUM_UNMAP_DESCRIPTORS: Final = 256
+
+#: Bytes written or compared at once by commands that repeat or check a pattern.
+CHUNK: Final = 1 << 20

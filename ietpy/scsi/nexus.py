@@ -1,0 +1,35 @@
+"""The I_T_L nexus: one initiator port's view of one logical unit (SAM-5 section 4.8)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from ietpy.scsi.attention import UnitAttention
+    from ietpy.scsi.device import ScsiDevice
+    from ietpy.scsi.logical_unit import DeviceServer
+
+#: What ``Nexus.barrier`` is made of; zero lets a command pass without another question.
+ATTENTION_PENDING: Final = 1
+RESERVED_BY_ANOTHER: Final = 2
+REMOVED: Final = 4
+
+
+class Nexus:
+    """Made by ``attach``, ended by ``detach``.
+
+    ``lu``          the logical unit
+    ``device``      the target device it belongs to
+    ``initiator``   the initiator port's name, e.g. ``iqn.x,i,0x...``
+    ``barrier``     0, or why the next command needs a closer look; written under ``device.lock``, read without
+    ``attentions``  pending unit attention conditions, oldest first
+    """
+
+    __slots__ = ("attentions", "barrier", "device", "initiator", "lu")
+
+    def __init__(self, lu: DeviceServer, device: ScsiDevice, initiator: str) -> None:
+        self.lu = lu
+        self.device = device
+        self.initiator = initiator
+        self.barrier: int = 0
+        self.attentions: list[UnitAttention] = []

@@ -1,0 +1,238 @@
+"""Commands all device types have (SPC-4 section 6), and what REPORT SUPPORTED ... says about this one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ietpy.scsi import lun, mode
+from ietpy.scsi.cdb import field
+from ietpy.scsi.command import Access, Command, CommandSet, Result
+from ietpy.scsi.sense import invalid_field
+from ietpy.scsi.vpd import vital_product_data
+from ietpy.wire.layout import Layout
+
+if TYPE_CHECKING:
+    from ietpy.scsi.logical_unit import DeviceServer, LogicalUnit
+    from ietpy.scsi.task import Task
+
+SPC: Final = CommandSet("SPC-4")
+
+
+@SPC.command(0x00, "TEST UNIT READY", usage="00 00 00 00 00 00", access=Access.STATE)
+def test_unit_ready(lu: LogicalUnit, task: Task) -> None:
+    """SPC-4 section 6.47. What is served is ready."""
+
+
+@SPC.command(
+    0x03, "REQUEST SENSE", usage="03 01 00 00 FF 00", access=Access.ALWAYS, attention=False,
+    allocation=field(4, 1), without_unit=True,
+)
+def request_sense(lu: DeviceServer, task: Task) -> bytes:
+    """SPC-4 section 6.39: a pending unit attention is reported as parameter data, and cleared."""
+    condition = lu.pending_condition(task.nexus)
+    return condition.descriptors() if task.cdb[1] & 1 else condition.fixed()
+
+
+# INQUIRY
+
+#: SPC-4 section 6.6.2.
+STANDARD_INQUIRY: Final = Layout("standard INQUIRY data", 96, (
+    ("peripheral", "B"), ("rmb", "B"), ("version", "B"), ("format", "B"), ("additional_length", "B"),
+    ("flags", "3s"), ("vendor", "8s"), ("product", "16s"), ("revision", "4s"), ("_vendor_specific", "22x"),
+    ("versions", "8s"), ("_reserved", "30x"),
+))
+_SPC_4: Final = 0x06
+_HISUP_FORMAT_2: Final = 0x12
+_CMDQUE: Final = bytes((0, 0, 0x02))
+#: SAM-5, SPC-4, SBC-3, iSCSI, without a version claimed (SPC-4 table 142).
+_VERSION_DESCRIPTORS: Final = bytes.fromhex("00A0 0460 04C0 0960")
+
+
+def _text(words: str, width: int) -> bytes:
+    return words.encode("ascii", "replace")[:width].ljust(width)
+
+
+@SPC.command(
+    0x12, "INQUIRY", usage="12 01 FF FF FF 00", access=Access.ALWAYS, attention=False, allocation=field(3, 2),
+    without_unit=True,
+)
+def inquiry(lu: DeviceServer, task: Task) -> bytes:
+    """SPC-4 section 6.6. CMDDT is refused as a reserved bit."""
+    page_code = task.cdb[2]
+    if task.cdb[1] & 1:
+        return vital_product_data(lu, page_code)
+    if page_code:
+        raise invalid_field(2)
+    identity = lu.identity
+    return STANDARD_INQUIRY.pack(
+        peripheral=lu.peripheral, version=_SPC_4, format=_HISUP_FORMAT_2, flags=_CMDQUE,
+        additional_length=STANDARD_INQUIRY.size - 5,
+        vendor=_text(identity.vendor, 8), product=_text(identity.product, 16),
+        revision=_text(identity.revision, 4), versions=_VERSION_DESCRIPTORS,
+    )
+
+
+# REPORT LUNS
+
+_MINIMUM_ALLOCATION: Final = 16
+_ALL_BUT_WELL_KNOWN: Final = 0
+_WELL_KNOWN: Final = 1
+_ALL: Final = 2
+
+
+@SPC.command(
+    0xA0, "REPORT LUNS", usage="A0 00 FF 00 00 00 FF FF FF FF 00 00", access=Access.ALWAYS, attention=False,
+    allocation=field(6, 4), without_unit=True,
+)
+def report_luns(lu: DeviceServer, task: Task) -> bytes:
+    """SPC-4 section 6.33, in the order of configuration. There are no well known logical units."""
+    if int.from_bytes(task.cdb[6:10], "big") < _MINIMUM_ALLOCATION:
+        raise invalid_field(6)
+    if task.cdb[2] not in (_ALL_BUT_WELL_KNOWN, _WELL_KNOWN, _ALL):
+        raise invalid_field(2)
+    numbers = () if task.cdb[2] == _WELL_KNOWN else tuple(lu.device.logical_units)
+    lu.device.inventory_reported(task.nexus.initiator)
+    fields = b"".join(lun.encode(number).to_bytes(8, "big") for number in numbers)
+    return len(fields).to_bytes(4, "big") + bytes(4) + fields
+
+
+# Mode parameters
+
+
+@SPC.command(
+    0x1A, "MODE SENSE(6)", usage="1A 08 FF FF FF 00", access=Access.MANAGE, allocation=field(4, 1)
+)
+def mode_sense_6(lu: LogicalUnit, task: Task) -> bytes:
+    """SPC-4 section 6.11."""
+    return mode.sense(lu, mode.SHORT, task.cdb)
+
+
+@SPC.command(
+    0x5A, "MODE SENSE(10)", usage="5A 18 FF FF 00 00 00 FF FF 00", access=Access.MANAGE, allocation=field(7, 2)
+)
+def mode_sense_10(lu: LogicalUnit, task: Task) -> bytes:
+    """SPC-4 section 6.12."""
+    return mode.sense(lu, mode.LONG, task.cdb)
+
+
+def _list_6(lu: LogicalUnit, cdb: bytes) -> int:
+    return cdb[4]
+
+
+def _list_10(lu: LogicalUnit, cdb: bytes) -> int:
+    return cdb[7] << 8 | cdb[8]
+
+
+@SPC.command(0x15, "MODE SELECT(6)", usage="15 10 00 00 FF 00", access=Access.MANAGE, data_out=_list_6)
+def mode_select_6(lu: LogicalUnit, task: Task) -> Result:
+    """SPC-4 section 6.9. SP is refused as a reserved bit: nothing can be saved."""
+    return mode.select(lu, mode.SHORT, task, _list_6(lu, task.cdb))
+
+
+@SPC.command(
+    0x55, "MODE SELECT(10)", usage="55 10 00 00 00 00 00 FF FF 00", access=Access.MANAGE, data_out=_list_10
+)
+def mode_select_10(lu: LogicalUnit, task: Task) -> Result:
+    """SPC-4 section 6.10."""
+    return mode.select(lu, mode.LONG, task, _list_10(lu, task.cdb))
+
+
+# Small ones
+
+
+@SPC.command(0x1D, "SEND DIAGNOSTIC", usage="1D 14 00 00 00 00", access=Access.MANAGE)
+def send_diagnostic(lu: LogicalUnit, task: Task) -> None:
+    """SPC-4 section 6.42: only the default self-test, which a unit that answers has passed."""
+
+
+def _allows_removal(cdb: bytes) -> bool:
+    return not cdb[4] & 1
+
+
+@SPC.command(
+    0x1E, "PREVENT ALLOW MEDIUM REMOVAL", usage="1E 00 00 00 01 00", access=Access.MANAGE, harmless=_allows_removal
+)
+def prevent_allow_medium_removal(lu: LogicalUnit, task: Task) -> None:
+    """SPC-4 section 6.18 (SBC-3 5.13). The medium cannot be removed anyway."""
+
+
+# What is supported
+
+_RCTD: Final = 0x80
+_SERVACTV: Final = 0x01
+_CTDP: Final = 0x02
+_ONE_CTDP: Final = 0x80
+_NOT_SUPPORTED: Final = 1  #: SUPPORT
+_SUPPORTED: Final = 3
+
+#: SPC-4 section 6.35.4.
+TIMEOUTS: Final = Layout("command timeouts descriptor", 12, (
+    ("length", "H"), ("_reserved", "x"), ("command_specific", "B"), ("nominal", "I"), ("recommended", "I"),
+))
+#: SPC-4 section 6.35.2.
+COMMAND_DESCRIPTOR: Final = Layout("command descriptor", 8, (
+    ("opcode", "B"), ("_reserved", "x"), ("service_action", "H"), ("_reserved", "x"), ("flags", "B"),
+    ("cdb_length", "H"),
+))
+
+
+def _timeouts(row: Command, wanted: int) -> bytes:
+    return TIMEOUTS.pack(length=10, recommended=row.timeout) if wanted else b""
+
+
+def _all_commands(lu: DeviceServer, timeouts: int) -> bytes:
+    body = b"".join(
+        COMMAND_DESCRIPTOR.pack(
+            opcode=row.opcode, service_action=row.service_action or 0, cdb_length=len(row.usage),
+            flags=(_CTDP if timeouts else 0) | (0 if row.service_action is None else _SERVACTV),
+        ) + _timeouts(row, timeouts)
+        for row in lu.rows
+    )
+    return len(body).to_bytes(4, "big") + body
+
+
+def _find_row(lu: DeviceServer, opcode: int, action: int, options: int) -> Command | None:
+    """The row that REPORTING OPTIONS 1, 2 or 3 ask for (SPC-4 table 184); None: not supported."""
+    rows = [row for row in lu.rows if row.opcode == opcode]
+    with_actions = any(row.service_action is not None for row in rows)
+    if (options == 1 and with_actions) or (options == 2 and rows and not with_actions):
+        raise invalid_field(2, 2)
+    wanted = None if options == 1 or (options == 3 and not with_actions and not action) else action
+    return next((row for row in rows if row.service_action == wanted), None)
+
+
+@SPC.command(
+    0xA3, "REPORT SUPPORTED OPERATION CODES", service_action=0x0C, access=Access.MANAGE, allocation=field(6, 4),
+    usage="A3 0C 87 FF FF FF FF FF FF FF 00 00",
+)
+def report_supported_operation_codes(lu: LogicalUnit, task: Task) -> bytes:
+    """SPC-4 section 6.35."""
+    options = task.cdb[2] & 0x07
+    timeouts = task.cdb[2] & _RCTD
+    if options == 0:
+        return _all_commands(lu, timeouts)
+    if options > 3:
+        raise invalid_field(2, 2)
+    row = _find_row(lu, task.cdb[3], task.cdb[4] << 8 | task.cdb[5], options)
+    if row is None:
+        return bytes((0, _NOT_SUPPORTED, 0, 0))
+    flags = _SUPPORTED | (_ONE_CTDP if timeouts else 0)
+    return bytes((0, flags)) + len(row.usage).to_bytes(2, "big") + row.usage + _timeouts(row, timeouts)
+
+
+#: ATS, ATSS, CTSS, LURS and TRS: what RFC 7143 section 11.5.1 has and the transport does.
+_FUNCTIONS: Final = 0x80 | 0x40 | 0x10 | 0x08 | 0x02
+_REPD: Final = 0x80
+
+
+@SPC.command(
+    0xA3, "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", service_action=0x0D, access=Access.MANAGE,
+    allocation=field(6, 4), usage="A3 0D 80 00 00 00 FF FF FF FF 00 00",
+)
+def report_supported_task_management_functions(lu: LogicalUnit, task: Task) -> bytes:
+    """SPC-4 section 6.36."""
+    if int.from_bytes(task.cdb[6:10], "big") < 4:
+        raise invalid_field(6)
+    if task.cdb[2] & _REPD:
+        return bytes((_FUNCTIONS, 0, 0, 12)) + bytes(12)
+    return bytes((_FUNCTIONS, 0, 0, 0))

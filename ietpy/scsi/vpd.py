@@ -1,0 +1,160 @@
+"""Vital product data pages (SPC-4 section 7.8, SBC-3 section 6.6). A page says what is in it; INQUIRY frames it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from ietpy.scsi.limits import (
+    MAXIMUM_TRANSFER,
+    MAXIMUM_UNMAP,
+    MAXIMUM_UNMAP_DESCRIPTORS,
+    MAXIMUM_WRITE_SAME,
+    OPTIMAL_TRANSFER,
+)
+from ietpy.scsi.sense import invalid_field
+from ietpy.wire.layout import Layout
+
+if TYPE_CHECKING:
+    from ietpy.scsi.logical_unit import DeviceServer, LogicalUnit
+
+#: What follows the four-byte header; called with the DeviceServer.
+Content = Callable[[Any], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class VpdPage:
+    """``without_unit``: also where there is no logical unit."""
+
+    code: int
+    name: str
+    content: Content
+    without_unit: bool = False
+
+
+def _supported_pages(lu: DeviceServer) -> bytes:
+    """SPC-4 section 7.8.14."""
+    return bytes(page.code for page in VPD_PAGES.values() if not lu.peripheral or page.without_unit)
+
+
+def _unit_serial_number(lu: LogicalUnit) -> bytes:
+    """SPC-4 section 7.8.15; right-justified in 16 or 32 characters as IET did, because sites name disks by it."""
+    serial = lu.identity.serial.encode("utf-8", "surrogateescape")
+    return serial.rjust(16 if len(serial) <= 16 else 32)
+
+
+# Device identification (SPC-4 section 7.8.6)
+
+_BINARY: Final = 0x1  #: CODE SET
+_UTF_8: Final = 0x3
+_ISCSI: Final = 0x5 << 4  #: PROTOCOL IDENTIFIER, valid with PIV
+_PIV: Final = 0x80
+_TARGET_PORT: Final = 0x1 << 4  #: ASSOCIATION
+_TARGET_DEVICE: Final = 0x2 << 4
+_T10_VENDOR_ID: Final = 0x1  #: DESIGNATOR TYPE
+_RELATIVE_TARGET_PORT: Final = 0x4
+_SCSI_NAME_STRING: Final = 0x8
+
+#: The only target port there is: its relative identifier, and its target portal group tag (RFC 7143 section 4.2.7.1).
+_RELATIVE_PORT: Final = 1
+_PORT_NAME: Final = "{},t,0x{:04x}"
+
+
+def _designator(code_set: int, kind: int, value: bytes) -> bytes:
+    return bytes((code_set, kind, 0, len(value))) + value
+
+
+def _name_string(text: str) -> bytes:
+    """SPC-4 section 7.8.6.11: UTF-8, NUL-terminated, padded to a multiple of four bytes."""
+    name = text.encode("utf-8", "surrogateescape") + b"\0"
+    return name + bytes(-len(name) % 4)
+
+
+def _device_identification(lu: LogicalUnit) -> bytes:
+    """The first designator is IET's, the only one of the logical unit; others name its port and its device."""
+    vendor = lu.identity.vendor.encode("ascii").ljust(8, b"\0")
+    port = _name_string(_PORT_NAME.format(lu.device.name, _RELATIVE_PORT))
+    return b"".join((
+        _designator(_BINARY, _T10_VENDOR_ID, vendor + lu.identity.device_id),
+        _designator(
+            _ISCSI | _BINARY, _PIV | _TARGET_PORT | _RELATIVE_TARGET_PORT, _RELATIVE_PORT.to_bytes(4, "big")
+        ),
+        _designator(_ISCSI | _UTF_8, _PIV | _TARGET_PORT | _SCSI_NAME_STRING, port),
+        _designator(_ISCSI | _UTF_8, _PIV | _TARGET_DEVICE | _SCSI_NAME_STRING, _name_string(lu.device.name)),
+    ))
+
+
+# Block device pages
+
+#: SBC-3 section 6.6.3, after the header.
+BLOCK_LIMITS: Final = Layout("Block Limits VPD page", 60, (
+    ("wsnz", "B"), ("maximum_compare_and_write_length", "B"), ("optimal_transfer_length_granularity", "H"),
+    ("maximum_transfer_length", "I"), ("optimal_transfer_length", "I"), ("maximum_prefetch_length", "I"),
+    ("maximum_unmap_lba_count", "I"), ("maximum_unmap_block_descriptor_count", "I"),
+    ("optimal_unmap_granularity", "I"), ("unmap_granularity_alignment", "I"), ("maximum_write_same_length", "Q"),
+    ("_reserved", "20x"),
+))
+#: SBC-3 section 6.6.2.
+BLOCK_DEVICE_CHARACTERISTICS: Final = Layout("Block Device Characteristics VPD page", 60, (
+    ("medium_rotation_rate", "H"), ("_reserved", "58x"),
+))
+#: SBC-3 section 6.6.4.
+LOGICAL_BLOCK_PROVISIONING: Final = Layout("Logical Block Provisioning VPD page", 4, (
+    ("threshold_exponent", "B"), ("flags", "B"), ("provisioning_type", "B"), ("_reserved", "x"),
+))
+_NON_ROTATING: Final = 1
+_LBPU: Final = 0x80
+_LBPWS: Final = 0x40
+_LBPWS10: Final = 0x20
+_LBPRZ: Final = 0x04
+_THIN: Final = 2
+
+
+def _block_limits(lu: LogicalUnit) -> bytes:
+    granularity = max(1, lu.store.physical_block_size >> lu.shift)
+    provisioning = {
+        "maximum_unmap_lba_count": MAXIMUM_UNMAP >> lu.shift,
+        "maximum_unmap_block_descriptor_count": MAXIMUM_UNMAP_DESCRIPTORS,
+        "optimal_unmap_granularity": granularity,
+    } if lu.capabilities.discard else {}
+    return BLOCK_LIMITS.pack(
+        optimal_transfer_length_granularity=min(granularity, 0xFFFF),
+        maximum_transfer_length=MAXIMUM_TRANSFER >> lu.shift,
+        optimal_transfer_length=OPTIMAL_TRANSFER >> lu.shift,
+        maximum_write_same_length=MAXIMUM_WRITE_SAME >> lu.shift,
+        **provisioning,
+    )
+
+
+def _block_device_characteristics(lu: LogicalUnit) -> bytes:
+    """The rotation rate is not reported unless the medium is known not to rotate."""
+    rate = _NON_ROTATING if lu.capabilities.rotational is False else 0
+    return BLOCK_DEVICE_CHARACTERISTICS.pack(medium_rotation_rate=rate)
+
+
+def _logical_block_provisioning(lu: LogicalUnit) -> bytes:
+    if not lu.capabilities.discard:
+        return LOGICAL_BLOCK_PROVISIONING.pack()
+    zeroes = _LBPRZ if lu.capabilities.discard_zeroes else 0
+    return LOGICAL_BLOCK_PROVISIONING.pack(flags=_LBPU | _LBPWS | _LBPWS10 | zeroes, provisioning_type=_THIN)
+
+
+VPD_PAGES: Final[Mapping[int, VpdPage]] = MappingProxyType({page.code: page for page in (
+    VpdPage(0x00, "Supported VPD Pages", _supported_pages, without_unit=True),
+    VpdPage(0x80, "Unit Serial Number", _unit_serial_number),
+    VpdPage(0x83, "Device Identification", _device_identification),
+    VpdPage(0xB0, "Block Limits", _block_limits),
+    VpdPage(0xB1, "Block Device Characteristics", _block_device_characteristics),
+    VpdPage(0xB2, "Logical Block Provisioning", _logical_block_provisioning),
+)})
+
+
+def vital_product_data(lu: DeviceServer, code: int) -> bytes:
+    """The page with its header. Raises INVALID FIELD IN CDB for a page ``lu`` does not have."""
+    page = VPD_PAGES.get(code)
+    if page is None or (lu.peripheral and not page.without_unit):
+        raise invalid_field(2)
+    content = page.content(lu)
+    return bytes((lu.peripheral, code)) + len(content).to_bytes(2, "big") + content
