@@ -175,7 +175,7 @@ class BlockStore:
             raise medium.failed(self._path, f"{doing} at byte {offset}", error) from error
 
     def close(self) -> None:
-        fd, self._fd = self._fd, -1
+        fd, self._fd = self._fd, medium.CLOSED
         self._idle.clear()
-        if fd >= 0:
+        if fd != medium.CLOSED:
             os.close(fd)

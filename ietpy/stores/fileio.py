@@ -178,8 +178,8 @@ class FileStore:
             raise medium.failed(self._path, f"be zeroed at byte {offset}", error) from error
 
     def close(self) -> None:
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
+        fd, self._fd = self._fd, medium.CLOSED
+        if fd != medium.CLOSED:
             os.close(fd)
 
 

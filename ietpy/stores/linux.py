@@ -1,7 +1,7 @@
 """The Linux calls Python has no binding for: hole punching, and the ioctls of block devices.
 
-Sources: fallocate(2), statfs(2), ``linux/fs.h``, ``linux/falloc.h``, ``linux/magic.h``. Offsets and lengths are
-bytes. Every function raises OSError as the functions of ``os`` do, and lets other threads run while it waits.
+Sources: fallocate(2), statfs(2), ``linux/fs.h``, ``linux/falloc.h``, ``linux/magic.h``. Offsets and lengths
+are bytes. Every function raises OSError as those of ``os`` do, and lets other threads run while it waits.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ FALLOC_FL_PUNCH_HOLE: Final = 0x02
 FALLOC_FL_ZERO_RANGE: Final = 0x10
 
 # _IO(0x12, n) as x86, Arm, RISC-V and s390 number it.
+BLKROGET: Final = 0x125E
 BLKSSZGET: Final = 0x1268
 BLKDISCARD: Final = 0x1277
 BLKPBSZGET: Final = 0x127B
@@ -109,6 +110,11 @@ def can_discard_device(fd: int) -> bool:
 def zero_device(fd: int, offset: int, length: int) -> None:
     """BLKZEROOUT: zero whole logical blocks of a block device, by writing if it knows no better way."""
     fcntl.ioctl(fd, BLKZEROOUT, _RANGE.pack(offset, length))
+
+
+def write_protected(fd: int) -> bool:
+    """BLKROGET: whether a block device refuses writes, which opening it for writing does not tell."""
+    return bool(_INT.unpack(fcntl.ioctl(fd, BLKROGET, bytes(_INT.size)))[0])
 
 
 def logical_block_size(fd: int) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from ietpy.errors import StoreError
+from ietpy.stores import linux
 
 _KINDS: Final[Mapping[int, str]] = {
     stat.S_IFREG: "a regular file",
@@ -20,6 +21,10 @@ _KINDS: Final[Mapping[int, str]] = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
 }
+
+#: In place of a closed file descriptor: no process can have it open, so the kernel answers EBADF. (Python
+#: itself refuses negative ones, with ValueError.)
+CLOSED: Final = 0x7FFFFFFF
 
 #: What to say when opening fails; any other errno is told in the system's words.
 _OPEN_ADVICE: Final[Mapping[int, str]] = {
@@ -45,7 +50,7 @@ def kind(mode: int) -> str:
 
 
 def open_medium(path: str, *, store: str, accepts: Collection[int], read_only: bool, flags: int = 0) -> int:
-    """Open and lock the medium of ``store``. ``accepts``: values ``stat.S_IF*``; ``flags`` are added for open(2).
+    """Open and lock the medium of ``store``. ``accepts``: ``stat.S_IF*`` values; ``flags``: more for open(2).
 
     Writers lock exclusively and readers share, so no two daemons serve one medium that either may change.
     Raises StoreError.
@@ -62,7 +67,10 @@ def open_medium(path: str, *, store: str, accepts: Collection[int], read_only: b
     except OSError as error:
         raise _cannot_open(path, error) from error
     try:
-        lock(fd, path, exclusive=not read_only, patience=_DEVICE_PATIENCE if stat.S_ISBLK(mode) else 0)
+        device = stat.S_ISBLK(mode)
+        if device and not read_only and linux.write_protected(fd):
+            raise _cannot_open(path, OSError(errno.EROFS, ""))
+        lock(fd, path, exclusive=not read_only, patience=_DEVICE_PATIENCE if device else 0)
     except StoreError:
         os.close(fd)
         raise
