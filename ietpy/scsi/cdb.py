@@ -25,7 +25,7 @@ SERVICE_ACTION: Final = 0x1F  #: byte 1 of commands with a service action there
 
 
 def field(offset: int, width: int) -> Callable[[bytes], int]:
-    """A reader of the big-endian number of ``width`` bytes at ``offset``; for parameter data commands only."""
+    """A reader of the big-endian number of ``width`` bytes at ``offset``; not for the data path."""
     end = offset + width
 
     def read(cdb: bytes) -> int:

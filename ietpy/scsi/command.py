@@ -1,7 +1,7 @@
 """A command is a function that carries its own row; command sets collect rows and never change afterwards.
 
-From a row follow dispatch, the check for reserved bits, unit attention and reservation rules, the Data-Out length,
-truncation to the allocation length, and what REPORT SUPPORTED OPERATION CODES says.
+From a row follow dispatch, the check for reserved bits, unit attention and reservation rules, the Data-Out
+length, truncation to the allocation length, and what REPORT SUPPORTED OPERATION CODES says.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class Blocks(Enum):
 #: A row function's answer where it would have to wait and ``task.may_block`` is False; nothing has happened yet.
 BLOCKS: Final = Blocks.BLOCKS
 
-Result: TypeAlias = "None | bytes | memoryview | Extent | Blocks"
+Result: TypeAlias = "bytes | memoryview | Extent | Blocks | None"
 #: Called with the DeviceServer (mostly a LogicalUnit) and the Task.
 Function: TypeAlias = "Callable[[Any, Task], Result]"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Access(Enum):
-    """What a command does, as far as reservations are concerned (SPC-2 table 10, SPC-4 table 66, SBC-3 table 13)."""
+    """What a command does, as far as reservations are concerned (SPC-2 table 10, SPC-4 5.13)."""
 
     ALWAYS = "harmless; never conflicts"
     STATE = "asks for the state of the unit; conflicts with RESERVE, not with persistent reservations"
@@ -53,9 +53,9 @@ class Command:
 
     ``usage`` is the CDB usage data (SPC-4 section 6.35.3): one bits are evaluated, zero bits are reserved;
     ``forbidden`` its complement as a little-endian number, so that bytes behind the CDB never matter.
-    ``allocation`` reads the allocation length of a CDB; ``data_out`` tells how many Data-Out bytes it asks for.
-    ``refuse`` raises what can be refused before any data was asked for. ``attention``: whether a pending unit
-    attention is reported. ``harmless`` tells CDBs that are ``Access.ALWAYS`` whatever ``access`` says.
+    ``allocation`` reads the allocation length of a CDB; ``data_out`` tells how many Data-Out bytes it asks
+    for. ``refuse`` raises what can be refused before any data was asked for. ``attention``: whether a pending
+    unit attention is reported. ``harmless`` tells CDBs that are ``Access.ALWAYS`` whatever ``access`` says.
     ``available``: which logical units have it. ``without_unit``: answered where there is no logical unit.
     ``timeout``: recommended timeout in seconds. ``actions``: of an operation code with service actions.
     """
@@ -105,7 +105,14 @@ class CommandSet:
         return tuple(self._rows.values())
 
     def command(
-        self, opcode: int, name: str, *, usage: str, access: Access, service_action: int | None = None, **row: Any
+        self,
+        opcode: int,
+        name: str,
+        *,
+        usage: str,
+        access: Access,
+        service_action: int | None = None,
+        **row: Any,
     ) -> Callable[[F], F]:
         """Declare the decorated function as this command; ``row`` is any other field of ``Command``."""
 
@@ -123,7 +130,7 @@ class CommandSet:
 
 
 def _unknown_operation(_: Any, __: Task) -> Result:
-    raise CheckCondition(SenseKey.ILLEGAL_REQUEST, Asc.INVALID_COMMAND_OPERATION_CODE, field=(0, 7))
+    raise CheckCondition(SenseKey.ILLEGAL_REQUEST, Asc.INVALID_COMMAND_OPERATION_CODE)
 
 
 def _no_logical_unit(_: Any, __: Task) -> Result:

@@ -1,4 +1,4 @@
-"""The SCSI target device: its logical units, by number, and who learns of changes (SAM-5 sections 4.5.19, 4.7)."""
+"""The SCSI target device: its logical units by number, and who learns of changes (SAM-5 section 4.5)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,13 @@ if TYPE_CHECKING:
 class ScsiDevice:
     """``name`` is the target's iSCSI name as configured; ``lock``, re-entrant, guards all state nexuses share.
 
-    ``logical_units`` is replaced, never changed, so it may be read without the lock. ``generation`` grows with
-    every change of it: a nexus kept from an earlier generation may be of a unit that is gone, or absent no more.
+    ``logical_units`` is replaced, never changed, so it may be read without the lock.
     """
 
     def __init__(self, name: str, lock: AbstractContextManager[Any]) -> None:
         self.name = name
         self.lock = lock
         self.logical_units: dict[int, LogicalUnit] = {}
-        self.generation = 0
         self.absent = AbsentLogicalUnit(self)
 
     def add(self, number: int, lu: LogicalUnit) -> None:
@@ -36,7 +34,7 @@ class ScsiDevice:
             self.logical_units = {**self.logical_units, number: lu}
 
     def remove(self, number: int) -> LogicalUnit:
-        """Stop offering LUN ``number``; its nexuses see no logical unit from now on. Raises KeyError if missing.
+        """Stop offering LUN ``number``; its nexuses see none from now on. Raises KeyError if it is missing.
 
         The caller closes the store, when no task uses it any more.
         """
@@ -48,13 +46,12 @@ class ScsiDevice:
             return lu
 
     def _announce(self) -> None:
-        self.generation += 1
         for lu in self.logical_units.values():
             for nexus in lu.nexuses:
                 establish(nexus, LUNS_CHANGED)
 
     def inventory_reported(self, initiator: str) -> None:
-        """``initiator`` has seen the LUNs: it need not be told again that they changed (SPC-4 section 6.33)."""
+        """``initiator`` has seen the LUNs and need not be told that they changed (SPC-4 section 6.33)."""
         with self.lock:
             for lu in self.logical_units.values():
                 for nexus in lu.nexuses:
@@ -62,7 +59,7 @@ class ScsiDevice:
                         withdraw(nexus, LUNS_CHANGED)
 
     def nexus(self, number: int | None, initiator: str) -> Nexus:
-        """A nexus of ``initiator`` with LUN ``number``, or with the absent logical unit where there is none."""
+        """A nexus of ``initiator`` with LUN ``number``, or with the absent unit where there is none."""
         with self.lock:
             lu = self.logical_units.get(number) if number is not None else None
             return self.absent.attach(initiator) if lu is None else lu.attach(initiator)

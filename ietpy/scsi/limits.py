@@ -10,7 +10,7 @@ MAXIMUM_TRANSFER: Final = 16 << 20
 #: Bytes of a transfer that runs best: large enough to hide a round trip, small enough for a buffer pool.
 OPTIMAL_TRANSFER: Final = 1 << 20
 
-#: Reads of at least this many bytes are promised as an Extent where the store offers it. 64 KiB until benchmarked.
+#: Reads of at least this many bytes are promised as an Extent where the store offers it; not benchmarked yet.
 EXTENT_MINIMUM: Final = 64 << 10
 
 #: Bytes one WRITE SAME may cover; bounds how long a worker is busy when the pattern is not zero.

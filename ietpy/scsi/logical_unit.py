@@ -1,7 +1,7 @@
 """Device servers: a logical unit, and what answers where there is none (SAM-5 section 4.7).
 
-``execute`` is the data path: one test of the nexus's barrier, one look-up by operation code, one masked test for
-reserved bits, the row's function. Everything that happens rarely is in another method.
+``execute`` is the data path: one test of the nexus's barrier, one look-up by operation code, one masked test
+for reserved bits, the row's function. Everything that happens rarely is in another method.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _GOOD: Final = int(Status.GOOD)
 _CHECK_CONDITION: Final = int(Status.CHECK_CONDITION)
 _RESERVATION_CONFLICT: Final = int(Status.RESERVATION_CONFLICT)
 _HEAD_OF_QUEUE: Final = int(TaskAttribute.HEAD_OF_QUEUE)
-_WRITE: Final = Access.WRITE
+_READ: Final = Access.READ
 _from_bytes: Final = int.from_bytes
 
 DIRECT_ACCESS: Final[tuple[Command, ...]] = SPC.rows + RESERVATIONS.rows + SBC.rows + PROVISIONING.rows
@@ -86,8 +86,8 @@ class DeviceServer:
     def execute(self, task: Task) -> bool:
         """Execute ``task``: True when its status, sense and data_in are set.
 
-        False: it may wait for a device and ``task.may_block`` is False; nothing has happened, call again where
-        waiting is allowed. Raises nothing.
+        False: it may wait for a device and ``task.may_block`` is False; nothing has happened, call again
+        where waiting is allowed. Raises nothing.
         """
         cdb = task.cdb
         command = self._dispatch[cdb[0]]
@@ -107,7 +107,7 @@ class DeviceServer:
             _fail(task, condition)
             return True
         except StoreError as error:
-            _fail(task, store_failure(error, command.access is _WRITE))
+            _fail(task, store_failure(error, command.access is not _READ))
             return True
         if result is BLOCKS:
             return False
@@ -117,7 +117,7 @@ class DeviceServer:
         return True
 
     def refuse_early(self, task: Task) -> bool:
-        """Whether the command fails before any data is asked for; then status and sense are set, and that is all.
+        """Whether the command fails before any data is asked for; then status and sense are set.
 
         A unit attention reported here is reported: do not execute the task.
         """
@@ -148,26 +148,7 @@ class DeviceServer:
         return 0 if rule is None else rule(self, cdb)
 
     def _admit(self, task: Task, command: Command) -> bool:
-        """The closer look: False when the task has its answer already (SAM-5 section 5.3.3, status precedence)."""
-        if task.attribute > _HEAD_OF_QUEUE:
-            # No ACA condition ever exists here, as NACA is refused (SAM-5 section 8.6.5).
-            raise CheckCondition(SenseKey.ILLEGAL_REQUEST, Asc.INVALID_MESSAGE_ERROR)
-        nexus = task.nexus
-        if nexus.barrier & REMOVED:
-            self.device.absent.execute(task)
-            return False
-        with self.device.lock:
-            if command.attention:
-                condition = attention.take(nexus, resets_only=True)
-                if condition is not None:
-                    raise condition.condition()
-            if reservation.conflicts(nexus, command, task.cdb):
-                task.status = _RESERVATION_CONFLICT
-                return False
-            if command.attention:
-                condition = attention.take(nexus)
-                if condition is not None:
-                    raise condition.condition()
+        """The closer look: False when the task has its answer already."""
         return True
 
 
@@ -189,25 +170,22 @@ class AbsentLogicalUnit(DeviceServer):
     def pending_condition(self, nexus: Nexus) -> CheckCondition:
         return CheckCondition(SenseKey.ILLEGAL_REQUEST, Asc.LOGICAL_UNIT_NOT_SUPPORTED)
 
-    def _admit(self, task: Task, command: Command) -> bool:
-        """Nothing pends on a unit that does not exist, also when it was removed under its nexuses."""
-        return True
-
 
 class LogicalUnit(DeviceServer):
     """A direct access block device (SBC-3) over a backing store.
 
-    ``block_size`` is a power of two from 512 and a multiple of the store's. ``write_cache`` is the WCE bit to begin
-    with; without it every write is as with FUA. Constructing has no outside effect; ``ScsiDevice.add`` offers it.
+    ``block_size`` is a power of two from 512 and a multiple of the store's. ``write_cache`` is the WCE bit to
+    begin with; without it every write is as with FUA. Constructing has no outside effect; ``ScsiDevice.add``
+    offers it.
 
     Read by the commands: ``blocks`` (capacity), ``shift`` (log2 of the block size), ``write_protected``,
     ``write_through``. Changed under ``device.lock`` only: ``nexuses``, ``holder`` and the mode parameters.
     """
 
     __slots__ = (
-        "_immediate", "_write_waits", "block_size", "blocks", "capabilities", "configured_write_cache", "holder",
-        "nexuses", "number", "read_only", "shift", "software_write_protect", "store", "write_protected",
-        "write_through",
+        "_immediate", "_write_waits", "block_size", "blocks", "capabilities", "configured_write_cache",
+        "holder", "nexuses", "number", "read_only", "shift", "software_write_protect", "store",
+        "write_protected", "write_through",
     )
 
     def __init__(
@@ -233,30 +211,76 @@ class LogicalUnit(DeviceServer):
         self.shift = block_size.bit_length() - 1
         self.blocks = store.size >> self.shift
         self.read_only = read_only
-        self.configured_write_cache = write_cache
-        self.software_write_protect = False
-        self.write_protected = read_only
-        self.write_through = not write_cache
+        self.configured_write_cache: bool = write_cache
+        self.software_write_protect: bool = False
+        self.write_protected: bool = read_only
+        self.write_through: bool = not write_cache
         self._immediate = self.capabilities.immediate
         self._write_waits = self.write_through or not self._immediate
         self.nexuses: tuple[Nexus, ...] = ()
         self.holder: Nexus | None = None
         super().__init__(device, identity, DIRECT_ACCESS, UNKNOWN_OPERATION)
 
+    # Admission
+
+    def _admit(self, task: Task, command: Command) -> bool:
+        """The closer look, in the order of SAM-5 section 5.3.3 (status precedence)."""
+        if task.attribute > _HEAD_OF_QUEUE:
+            # No ACA condition ever exists here, as NACA is refused (SAM-5 section 8.6.5).
+            raise CheckCondition(SenseKey.ILLEGAL_REQUEST, Asc.INVALID_MESSAGE_ERROR)
+        nexus = task.nexus
+        if nexus.barrier & REMOVED or nexus.lu is not self:
+            return self._admit_elsewhere(task, command)
+        with self.device.lock:
+            if command.attention:
+                condition = attention.take(nexus, resets_only=True)
+                if condition is not None:
+                    raise condition.condition()
+            if reservation.conflicts(nexus, command, task.cdb):
+                task.status = _RESERVATION_CONFLICT
+                return False
+            if command.attention:
+                condition = attention.take(nexus)
+                if condition is not None:
+                    raise condition.condition()
+        return True
+
+    def _admit_elsewhere(self, task: Task, command: Command) -> bool:
+        """This unit was removed: answer as the one that has its number now, or as nobody."""
+        nexus = task.nexus
+        with self.device.lock:
+            successor = self.device.logical_units.get(self.number)
+            if successor is None:
+                self.device.absent.execute(task)
+                return False
+            if nexus.barrier & REMOVED:
+                successor.adopt(nexus)
+            if command.attention:
+                attention.withdraw(nexus, attention.POWER_ON)
+                raise attention.POWER_ON.condition()
+        successor.execute(task)
+        return False
+
     # Nexuses and events
 
     def attach(self, initiator: str) -> Nexus:
         """A new nexus, with POWER ON, RESET, OR BUS DEVICE RESET OCCURRED pending."""
         nexus = Nexus(self, self.device, initiator)
-        with self.device.lock:
-            attention.establish(nexus, attention.POWER_ON)
-            if self.holder is not None:
-                nexus.barrier |= RESERVED_BY_ANOTHER
-            self.nexuses = (*self.nexuses, nexus)
+        self.adopt(nexus)
         return nexus
 
+    def adopt(self, nexus: Nexus) -> None:
+        """Make ``nexus`` one of this unit, as if new."""
+        with self.device.lock:
+            self.detach(nexus)
+            nexus.lu = self
+            nexus.barrier = 0 if self.holder is None else RESERVED_BY_ANOTHER
+            nexus.attentions.clear()
+            attention.establish(nexus, attention.POWER_ON)
+            self.nexuses = (*self.nexuses, nexus)
+
     def detach(self, nexus: Nexus) -> None:
-        """I_T nexus loss (SAM-5 section 6.3.4): its RESERVE ends with it. Idempotent."""
+        """I_T nexus loss (SAM-5 section 6.3.4): its RESERVE ends with it. Harmless where it is no nexus of this."""
         with self.device.lock:
             self.nexuses = tuple(other for other in self.nexuses if other is not nexus)
             if self.holder is nexus:
@@ -269,7 +293,7 @@ class LogicalUnit(DeviceServer):
                 nexus.barrier |= REMOVED
 
     def reset(self) -> None:
-        """Logical unit reset: the reservation ends, mode parameters are as configured, all nexuses are told."""
+        """Logical unit reset: RESERVE ends, mode parameters are as configured, all nexuses are told."""
         with self.device.lock:
             reservation.hold(self, None)
             self.set_write_cache(self.configured_write_cache)
@@ -310,11 +334,18 @@ class LogicalUnit(DeviceServer):
 
     # The medium
 
+    def check_ready(self) -> None:
+        """Raise if the medium has no block at all."""
+        if not self.blocks:
+            raise CheckCondition(SenseKey.NOT_READY, Asc.MEDIUM_NOT_PRESENT)
+
     def refusal(self, lba: int, blocks: int) -> CheckCondition:
         """Why these blocks cannot be moved: past the end, or too many at once."""
         if lba + blocks > self.blocks:
             return CheckCondition(
-                SenseKey.ILLEGAL_REQUEST, Asc.LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE, information=max(lba, self.blocks)
+                SenseKey.ILLEGAL_REQUEST,
+                Asc.LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE,
+                information=max(lba, self.blocks),
             )
         return CheckCondition(SenseKey.ILLEGAL_REQUEST, Asc.INVALID_FIELD_IN_CDB)
 

@@ -10,7 +10,7 @@ HIGHEST: Final = 0x3FFF  #: what 14 bits can say
 
 
 def decode(field: int) -> int | None:
-    """The LUN that ``field`` (eight bytes as a big-endian number) addresses, or None if it addresses none here.
+    """The LUN that ``field`` (eight bytes as a big-endian number) addresses, or None if it can address none.
 
     Accepted are peripheral device addressing on bus 0 and flat space addressing, both without lower levels.
     """
@@ -24,5 +24,5 @@ def decode(field: int) -> int | None:
 
 
 def encode(number: int) -> int:
-    """The field for LUN ``number`` (0 to ``HIGHEST``): peripheral addressing below 256, flat above, as IET did."""
+    """The field for LUN ``number`` (0 to ``HIGHEST``): peripheral addressing below 256, flat from there."""
     return (number if number < 256 else _FLAT << 14 | number) << 48

@@ -63,7 +63,7 @@ LONG_DESCRIPTOR: Final = Layout("long LBA mode parameter block descriptor", 16, 
 
 @dataclass(frozen=True, slots=True)
 class Bit:
-    """A bit of a page an initiator may change: where, what it is now, what it is by default, how to set it."""
+    """A bit of a page an initiator may change: where it is, its value and default, how to set it."""
 
     byte: int
     mask: int
@@ -109,7 +109,7 @@ def _format_device(lu: LogicalUnit) -> bytes:
 def _rigid_disk_geometry(lu: LogicalUnit) -> bytes:
     """64 heads of 256 sectors, as many cylinders as that takes."""
     cylinders = min(lu.blocks >> 14, 0xFFFFFF)
-    return bytes.fromhex("04 16") + cylinders.to_bytes(3, "big") + b"\x40" + bytes(14) + bytes.fromhex("3A98 0000")
+    return b"\x04\x16" + cylinders.to_bytes(3, "big") + b"\x40" + bytes(14) + b"\x3a\x98\0\0"
 
 
 _WCE: Final = Bit(
@@ -125,8 +125,8 @@ _SWP: Final = Bit(
     change=lambda lu, enabled: lu.set_software_write_protect(enabled),
 )
 
-#: In the order MODE SENSE returns them. Where IET had the page, the values are its own, but 0Ah says that simple
-#: tasks may be reordered (QUEUE ALGORITHM MODIFIER 1), and no self-test time.
+#: In the order MODE SENSE returns them. Where IET had the page, the values are its own, but 0Ah says that
+#: simple tasks may be reordered (QUEUE ALGORITHM MODIFIER 1), and no self-test time.
 MODE_PAGES: Final[Mapping[int, ModePage]] = MappingProxyType({page.code: page for page in (
     ModePage(0x01, "Read-Write Error Recovery", _constant("01 0A" + "00" * 10)),
     ModePage(0x02, "Disconnect-Reconnect", _constant("02 0E 80 80 00 0A" + "00" * 10)),

@@ -21,7 +21,7 @@ class Nexus:
     ``lu``          the logical unit
     ``device``      the target device it belongs to
     ``initiator``   the initiator port's name, e.g. ``iqn.x,i,0x...``
-    ``barrier``     0, or why the next command needs a closer look; written under ``device.lock``, read without
+    ``barrier``     0, or why the next command needs a closer look; written under ``device.lock``
     ``attentions``  pending unit attention conditions, oldest first
     """
 

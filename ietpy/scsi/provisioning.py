@@ -1,4 +1,4 @@
-"""UNMAP and WRITE SAME (SBC-3 sections 4.7.3, 5.27, 5.44, 5.45): ranges of blocks emptied or filled at once."""
+"""UNMAP and WRITE SAME (SBC-3 sections 4.7.3, 5.27, 5.44, 5.45): ranges emptied or filled at once."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _fill(lu: LogicalUnit, offset: int, length: int, block: bytes) -> None:
 
 
 def _write_same(lu: LogicalUnit, task: Task, flags: int, lba: int, blocks: int) -> Blocks | None:
-    """Blocks of zeros are freed where UNMAP asks for it and they will read as zeros, else made zeros cheaply."""
+    """Blocks of zeros are freed where UNMAP asks for it and they read as zeros then, else zeroed cheaply."""
     _refuse_write_same(lu, flags, lba, blocks)
     if not task.may_block:
         return BLOCKS

@@ -34,10 +34,12 @@ _ONE_BLOCK: Final = 3
 
 # Capacity
 
-READ_CAPACITY_10: Final = Layout("READ CAPACITY (10) parameter data", 8, (("last_lba", "I"), ("block_length", "I")))
+READ_CAPACITY_10: Final = Layout("READ CAPACITY (10) parameter data", 8, (
+    ("last_lba", "I"), ("block_length", "I"),
+))
 READ_CAPACITY_16: Final = Layout("READ CAPACITY (16) parameter data", 32, (
-    ("last_lba", "Q"), ("block_length", "I"), ("protection", "B"), ("exponents", "B"), ("lowest_aligned", "H"),
-    ("_reserved", "16x"),
+    ("last_lba", "Q"), ("block_length", "I"), ("protection", "B"), ("exponents", "B"),
+    ("lowest_aligned", "H"), ("_reserved", "16x"),
 ))
 _LBPME: Final = 0x8000
 _LBPRZ: Final = 0x4000
@@ -45,8 +47,7 @@ _LBPRZ: Final = 0x4000
 
 def last_lba(lu: LogicalUnit) -> int:
     """RETURNED LOGICAL BLOCK ADDRESS; a medium without a block has none."""
-    if not lu.blocks:
-        raise CheckCondition(SenseKey.NOT_READY, Asc.MEDIUM_NOT_PRESENT)
+    lu.check_ready()
     return lu.blocks - 1
 
 
@@ -158,7 +159,8 @@ def _refuse_write(unpack: Unpack) -> Callable[[LogicalUnit, bytes], None]:
 
 
 @SBC.command(
-    0x0A, "WRITE(6)", usage="0A 1F FF FF FF 00", access=Access.WRITE, timeout=60, data_out=_out_6, refuse=_refuse_6
+    0x0A, "WRITE(6)", usage="0A 1F FF FF FF 00", access=Access.WRITE, timeout=60,
+    data_out=_out_6, refuse=_refuse_6,
 )
 def write_6(lu: LogicalUnit, task: Task) -> Result:
     """SBC-3 section 5.31."""
@@ -187,8 +189,8 @@ def write_12(lu: LogicalUnit, task: Task) -> Result:
 
 
 @SBC.command(
-    0x8A, "WRITE(16)", usage="8A 18 FF FF FF FF FF FF FF FF FF FF FF FF 1F 00", access=Access.WRITE, timeout=60,
-    data_out=_out_16, refuse=_refuse_write(unpack_16),
+    0x8A, "WRITE(16)", usage="8A 18 FF FF FF FF FF FF FF FF FF FF FF FF 1F 00", access=Access.WRITE,
+    timeout=60, data_out=_out_16, refuse=_refuse_write(unpack_16),
 )
 def write_16(lu: LogicalUnit, task: Task) -> Result:
     """SBC-3 section 5.34."""
@@ -275,10 +277,11 @@ def _declare_verify(opcode: int, name: str, usage: str, unpack: Unpack) -> None:
 
 
 def _declare_write_and_verify(opcode: int, name: str, usage: str, unpack: Unpack, data_out: object) -> None:
-    """SBC-3 sections 5.35 to 5.37. The data goes to the medium and is read back, and compared if BYTCHK is 01b."""
+    """SBC-3 sections 5.35 to 5.37. Data goes to the medium and is read back; BYTCHK 01b compares it, too."""
 
     @SBC.command(
-        opcode, name, usage=usage, access=Access.WRITE, timeout=60, data_out=data_out, refuse=_refuse_write(unpack)
+        opcode, name, usage=usage, access=Access.WRITE, timeout=60,
+        data_out=data_out, refuse=_refuse_write(unpack),
     )
     def write_and_verify(lu: LogicalUnit, task: Task) -> Result:
         _, lba, blocks = unpack(task.cdb)
@@ -291,7 +294,9 @@ _declare_verify(0x2F, "VERIFY(10)", "2F 16 FF FF FF FF 1F FF FF 00", unpack_10)
 _declare_verify(0xAF, "VERIFY(12)", "AF 16 FF FF FF FF FF FF FF FF 1F 00", unpack_12)
 _declare_verify(0x8F, "VERIFY(16)", "8F 16 FF FF FF FF FF FF FF FF FF FF FF FF 1F 00", unpack_16)
 _declare_write_and_verify(0x2E, "WRITE AND VERIFY(10)", "2E 12 FF FF FF FF 1F FF FF 00", unpack_10, _out_10)
-_declare_write_and_verify(0xAE, "WRITE AND VERIFY(12)", "AE 12 FF FF FF FF FF FF FF FF 1F 00", unpack_12, _out_12)
+_declare_write_and_verify(
+    0xAE, "WRITE AND VERIFY(12)", "AE 12 FF FF FF FF FF FF FF FF 1F 00", unpack_12, _out_12
+)
 _declare_write_and_verify(
     0x8E, "WRITE AND VERIFY(16)", "8E 12 FF FF FF FF FF FF FF FF FF FF FF FF 1F 00", unpack_16, _out_16
 )
@@ -301,7 +306,7 @@ _declare_write_and_verify(
 
 
 def _synchronize(lu: LogicalUnit, task: Task, lba: int, blocks: int) -> Blocks | None:
-    """The whole cache, whatever the range; with IMMED it is done before the answer, too. 0 blocks: to the end."""
+    """The whole cache, whatever the range, and before the answer, whatever IMMED says."""
     if lba + blocks > lu.blocks:
         raise lu.refusal(lba, blocks)
     if not task.may_block:
@@ -320,8 +325,8 @@ def synchronize_cache_10(lu: LogicalUnit, task: Task) -> Result:
 
 
 @SBC.command(
-    0x91, "SYNCHRONIZE CACHE(16)", usage="91 02 FF FF FF FF FF FF FF FF FF FF FF FF 1F 00", access=Access.WRITE,
-    timeout=120,
+    0x91, "SYNCHRONIZE CACHE(16)", usage="91 02 FF FF FF FF FF FF FF FF FF FF FF FF 1F 00",
+    access=Access.WRITE, timeout=120,
 )
 def synchronize_cache_16(lu: LogicalUnit, task: Task) -> Result:
     """SBC-3 section 5.23."""

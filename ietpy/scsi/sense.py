@@ -18,12 +18,14 @@ from ietpy.wire.layout import Layout
 #: SPC-4 section 4.5.3; ``specific`` is the sense key specific field.
 FIXED_SENSE: Final = Layout("fixed format sense data", 18, (
     ("response_code", "B"), ("_obsolete", "x"), ("sense_key", "B"), ("information", "I"),
-    ("additional_sense_length", "B"), ("command_specific", "I"), ("asc", "H"), ("fru", "B"), ("specific", "3s"),
+    ("additional_sense_length", "B"), ("command_specific", "I"), ("asc", "H"), ("fru", "B"),
+    ("specific", "3s"),
 ))
 
 #: SPC-4 section 4.5.2.1.
 DESCRIPTOR_SENSE: Final = Layout("descriptor format sense data", 8, (
-    ("response_code", "B"), ("sense_key", "B"), ("asc", "H"), ("_reserved", "3x"), ("additional_sense_length", "B"),
+    ("response_code", "B"), ("sense_key", "B"), ("asc", "H"), ("_reserved", "3x"),
+    ("additional_sense_length", "B"),
 ))
 #: SPC-4 section 4.5.2.2.
 INFORMATION_DESCRIPTOR: Final = Layout("information sense data descriptor", 12, (
@@ -45,8 +47,9 @@ _BPV: Final = 0x08  #: the BIT POINTER field means something
 class CheckCondition(IetpyError):
     """A command's ordinary bad news: everything its sense data will say.
 
-    ``field`` is the (byte, bit) that was wrong, bit None for a whole field; ``in_cdb`` says whether byte counts in
-    the CDB or in the parameter list. ``information`` is what the INFORMATION field shall say, mostly an LBA.
+    ``field`` is the (byte, bit) that was wrong, bit None for a whole field; ``in_cdb`` says whether byte
+    counts in the CDB or in the parameter list. ``information`` is what the INFORMATION field shall say,
+    mostly an LBA.
     """
 
     def __init__(
@@ -90,11 +93,14 @@ class CheckCondition(IetpyError):
         """Descriptor format, with one descriptor for each thing there is to say."""
         body = b""
         if self.information is not None:
-            body += INFORMATION_DESCRIPTOR.pack(type=0x00, length=10, valid=_VALID, information=self.information)
+            body += INFORMATION_DESCRIPTOR.pack(
+                type=0x00, length=10, valid=_VALID, information=self.information
+            )
         if self.field is not None:
             body += SPECIFIC_DESCRIPTOR.pack(type=0x02, length=6, specific=self._specific())
         return DESCRIPTOR_SENSE.pack(
-            response_code=_CURRENT_DESCRIPTOR, sense_key=self.key, asc=self.asc, additional_sense_length=len(body),
+            response_code=_CURRENT_DESCRIPTOR, sense_key=self.key, asc=self.asc,
+            additional_sense_length=len(body),
         ) + body
 
 

@@ -20,7 +20,8 @@ SPC: Final = CommandSet("SPC-4")
 
 @SPC.command(0x00, "TEST UNIT READY", usage="00 00 00 00 00 00", access=Access.STATE)
 def test_unit_ready(lu: LogicalUnit, task: Task) -> None:
-    """SPC-4 section 6.47. What is served is ready."""
+    """SPC-4 section 6.47."""
+    lu.check_ready()
 
 
 @SPC.command(
@@ -108,7 +109,8 @@ def mode_sense_6(lu: LogicalUnit, task: Task) -> bytes:
 
 
 @SPC.command(
-    0x5A, "MODE SENSE(10)", usage="5A 18 FF FF 00 00 00 FF FF 00", access=Access.MANAGE, allocation=field(7, 2)
+    0x5A, "MODE SENSE(10)", usage="5A 18 FF FF 00 00 00 FF FF 00", access=Access.MANAGE,
+    allocation=field(7, 2),
 )
 def mode_sense_10(lu: LogicalUnit, task: Task) -> bytes:
     """SPC-4 section 6.12."""
@@ -150,7 +152,8 @@ def _allows_removal(cdb: bytes) -> bool:
 
 
 @SPC.command(
-    0x1E, "PREVENT ALLOW MEDIUM REMOVAL", usage="1E 00 00 00 01 00", access=Access.MANAGE, harmless=_allows_removal
+    0x1E, "PREVENT ALLOW MEDIUM REMOVAL", usage="1E 00 00 00 01 00", access=Access.MANAGE,
+    harmless=_allows_removal,
 )
 def prevent_allow_medium_removal(lu: LogicalUnit, task: Task) -> None:
     """SPC-4 section 6.18 (SBC-3 5.13). The medium cannot be removed anyway."""
@@ -202,8 +205,8 @@ def _find_row(lu: DeviceServer, opcode: int, action: int, options: int) -> Comma
 
 
 @SPC.command(
-    0xA3, "REPORT SUPPORTED OPERATION CODES", service_action=0x0C, access=Access.MANAGE, allocation=field(6, 4),
-    usage="A3 0C 87 FF FF FF FF FF FF FF 00 00",
+    0xA3, "REPORT SUPPORTED OPERATION CODES", service_action=0x0C, access=Access.MANAGE,
+    allocation=field(6, 4), usage="A3 0C 87 FF FF FF FF FF FF FF 00 00",
 )
 def report_supported_operation_codes(lu: LogicalUnit, task: Task) -> bytes:
     """SPC-4 section 6.35."""

@@ -1,4 +1,4 @@
-"""Vital product data pages (SPC-4 section 7.8, SBC-3 section 6.6). A page says what is in it; INQUIRY frames it."""
+"""Vital product data pages (SPC-4 section 7.8, SBC-3 section 6.6): a page says only what is in it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _supported_pages(lu: DeviceServer) -> bytes:
 
 
 def _unit_serial_number(lu: LogicalUnit) -> bytes:
-    """SPC-4 section 7.8.15; right-justified in 16 or 32 characters as IET did, because sites name disks by it."""
+    """SPC-4 section 7.8.15; right-justified in 16 or 32 characters as IET did: sites name disks by it."""
     serial = lu.identity.serial.encode("utf-8", "surrogateescape")
     return serial.rjust(16 if len(serial) <= 16 else 32)
 
@@ -57,9 +57,10 @@ _T10_VENDOR_ID: Final = 0x1  #: DESIGNATOR TYPE
 _RELATIVE_TARGET_PORT: Final = 0x4
 _SCSI_NAME_STRING: Final = 0x8
 
-#: The only target port there is: its relative identifier, and its target portal group tag (RFC 7143 section 4.2.7.1).
+#: The only target port: its relative identifier, and its portal group tag (RFC 7143 section 4.2.7.1).
 _RELATIVE_PORT: Final = 1
 _PORT_NAME: Final = "{},t,0x{:04x}"
+_LONGEST_DESIGNATOR: Final = 255
 
 
 def _designator(code_set: int, kind: int, value: bytes) -> bytes:
@@ -73,17 +74,24 @@ def _name_string(text: str) -> bytes:
 
 
 def _device_identification(lu: LogicalUnit) -> bytes:
-    """The first designator is IET's, the only one of the logical unit; others name its port and its device."""
-    vendor = lu.identity.vendor.encode("ascii").ljust(8, b"\0")
+    """The first designator is IET's, the only one of the logical unit; others name its port and its device.
+
+    A name longer than iSCSI allows has no place in a designator, so it is left out.
+    """
+    vendor = lu.identity.vendor.encode("ascii", "replace")[:8].ljust(8, b"\0")
+    relative = _RELATIVE_PORT.to_bytes(4, "big")
     port = _name_string(_PORT_NAME.format(lu.device.name, _RELATIVE_PORT))
-    return b"".join((
+    device = _name_string(lu.device.name)
+    designators = [
         _designator(_BINARY, _T10_VENDOR_ID, vendor + lu.identity.device_id),
-        _designator(
-            _ISCSI | _BINARY, _PIV | _TARGET_PORT | _RELATIVE_TARGET_PORT, _RELATIVE_PORT.to_bytes(4, "big")
-        ),
-        _designator(_ISCSI | _UTF_8, _PIV | _TARGET_PORT | _SCSI_NAME_STRING, port),
-        _designator(_ISCSI | _UTF_8, _PIV | _TARGET_DEVICE | _SCSI_NAME_STRING, _name_string(lu.device.name)),
-    ))
+        _designator(_ISCSI | _BINARY, _PIV | _TARGET_PORT | _RELATIVE_TARGET_PORT, relative),
+    ]
+    if len(port) <= _LONGEST_DESIGNATOR:
+        designators += [
+            _designator(_ISCSI | _UTF_8, _PIV | _TARGET_PORT | _SCSI_NAME_STRING, port),
+            _designator(_ISCSI | _UTF_8, _PIV | _TARGET_DEVICE | _SCSI_NAME_STRING, device),
+        ]
+    return b"".join(designators)
 
 
 # Block device pages
@@ -93,8 +101,8 @@ BLOCK_LIMITS: Final = Layout("Block Limits VPD page", 60, (
     ("wsnz", "B"), ("maximum_compare_and_write_length", "B"), ("optimal_transfer_length_granularity", "H"),
     ("maximum_transfer_length", "I"), ("optimal_transfer_length", "I"), ("maximum_prefetch_length", "I"),
     ("maximum_unmap_lba_count", "I"), ("maximum_unmap_block_descriptor_count", "I"),
-    ("optimal_unmap_granularity", "I"), ("unmap_granularity_alignment", "I"), ("maximum_write_same_length", "Q"),
-    ("_reserved", "20x"),
+    ("optimal_unmap_granularity", "I"), ("unmap_granularity_alignment", "I"),
+    ("maximum_write_same_length", "Q"), ("_reserved", "20x"),
 ))
 #: SBC-3 section 6.6.2.
 BLOCK_DEVICE_CHARACTERISTICS: Final = Layout("Block Device Characteristics VPD page", 60, (
