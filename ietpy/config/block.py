@@ -16,8 +16,8 @@ from ietpy.config.syntax import Word
 class Block:
     """A target being read. ``heir`` makes it an orphan: nothing of it is served, its accounts go to the heir.
 
-    IET gave the accounts below a Target line it could not use to somebody else, and that somebody may be closed to
-    the world only by them (iet-compat 1.3); so ``repair`` does the same.
+    IET gave the accounts below a Target line it could not use to somebody else, and that somebody may be closed
+    to the world only by them (iet-compat 1.3); so ``repair`` does the same.
     """
 
     place: Word

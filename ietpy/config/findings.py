@@ -1,14 +1,12 @@
 """What can be found wrong in a configuration, one row each: a stable code, how grave it is, what IET did.
 
-``repair`` and ``strict`` are the severities of these modes (decisions 1). In ``iet`` every finding is a warning,
-because IET itself started. An error in ``repair`` means that something in the file has no effect or is not served;
-a warning, that it was understood. Only ``strict`` refuses to start.
+``repair`` and ``strict`` are the severities in these modes (decisions 1). In ``iet`` every finding is
+a warning, because IET itself started. An error in ``repair`` means that something in the file has no effect or is
+not served; a warning, that it was understood. Only ``strict`` refuses to start.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from enum import Enum
 from typing import Final, Protocol
 
@@ -29,7 +27,7 @@ class Place(Protocol):
 
 
 class Finding(Enum):
-    """Code, severity in ``repair``, severity in ``strict``, what IET did (a reporter may say it more exactly)."""
+    """Code, severity in ``repair`` and in ``strict``, what IET did (a reporter may say it more exactly)."""
 
     NOT_FOUND = ("file-not-found", "warning", "error", "ran with no targets")
     OLD_PLACE = ("old-location", "warning", "warning", "read this file too, with the same warning")
@@ -154,9 +152,15 @@ class Report:
 
     def add(self, finding: Finding, place: Place, problem: str, hint: str = "", iet: str = "") -> None:
         """Note a finding; ``iet`` replaces the row's words where the case is a special one."""
+        severity = finding.severity(self.mode)
         self.diagnostics.append(
             Diagnostic(
-                self.span(place), finding.severity(self.mode), finding.code, problem, hint, iet or finding.iet
+                self.span(place),
+                severity,
+                finding.code,
+                printable(problem),
+                printable(hint),
+                iet or finding.iet,
             )
         )
 
@@ -165,16 +169,17 @@ class Report:
         return tuple(sorted(self.diagnostics, key=lambda diagnostic: diagnostic.span))
 
 
-#: Adds a finding at a place the caller knows.
-Complain = Callable[..., None]
-
-
 def quoted(text: str) -> str:
-    """``text`` for a message: in quotes, printable, and not longer than a line. Never call it with a secret."""
-    short = text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "..."
-    return "'" + re.sub(r"[^ -~\u00a1-\ud7ff\ue000-\ufefe]", _escape, short) + "'"
+    """``text`` in quotes and no longer than a message can bear. Never call it with a secret."""
+    return "'" + (text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "...") + "'"
 
 
-def _escape(match: re.Match[str]) -> str:
-    number = ord(match.group())
-    return f"\\x{number & 0xFF:02x}" if number < 0x100 or 0xDC80 <= number <= 0xDCFF else f"\\u{number:04x}"
+def printable(text: str) -> str:
+    """``text`` without control characters and stand-ins for bytes that were not UTF-8."""
+    return "".join(character if character.isprintable() else _escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    number = ord(character)
+    stands_for_byte = number < 0x80 or 0xDC80 <= number <= 0xDCFF  # surrogateescape
+    return f"\\x{number & 0xFF:02x}" if stands_for_byte else f"\\u{number:04x}"

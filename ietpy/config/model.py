@@ -1,4 +1,4 @@
-"""What a configuration file means, frozen. Built by ``config.load``; read by ``daemon.assemble`` and ``admin``."""
+"""What a configuration file means, frozen. Built by ``config.load``; for ``daemon.assemble`` and ``admin``."""
 
 from __future__ import annotations
 

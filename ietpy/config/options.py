@@ -1,17 +1,20 @@
 """The vocabulary of ietd.conf: one row for each keyword and each ``Lun`` parameter (iet-compat section 2).
 
-Session keys come from ``iscsi.keys.KEYS``; what IET did with them is in ``_SESSION`` below, and a key without an entry
-there fails at import. From these rows follow reading, range checks, spelling hints and ``docs/reference/ietd.conf.md``.
+Session keys come from ``iscsi.keys.KEYS``; what IET did with them is in ``_SESSION`` below, and a key without an
+entry there fails at import. ``Type=`` values and what only one of them knows come from ``stores.STORES``. From these
+rows follow reading, range checks, spelling hints and ``docs/reference/ietd.conf.md``. Long, because it is a table.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
 from ietpy.iscsi.keys import KEYS, LENGTH_LIMIT, Key
 from ietpy.schema import Choice, Number, Text, Value, YesNo
+from ietpy.stores import STORES
 
 
 class Scope(Enum):
@@ -98,14 +101,10 @@ _SESSION: Final = {
         "Yes",
         iet="Its manual gave No as the default, wrongly.",
     ),
-    "MaxRecvDataSegmentLength": _Session(
-        "Bytes of data the target accepts in one PDU.", "8192", 512, _SEGMENTS
-    ),
+    "MaxRecvDataSegmentLength": _Session("Bytes of data the target accepts in one PDU.", "8192", 512, _SEGMENTS),
     "MaxBurstLength": _Session("Bytes of data in one sequence of PDUs.", "262144", 512),
     "FirstBurstLength": _Session("Bytes of write data before the first R2T.", "65536", 512),
-    "DefaultTime2Wait": _Session(
-        "Seconds an initiator waits before it logs in again. Not acted on.", "2", 3600
-    ),
+    "DefaultTime2Wait": _Session("Seconds an initiator waits before it logs in again. Not acted on.", "2", 3600),
     "DefaultTime2Retain": _Session(
         "Seconds a broken session is kept. Always 0: none is.",
         "0",
@@ -117,12 +116,8 @@ _SESSION: Final = {
     "DataPDUInOrder": _Session("Whether PDUs of a sequence come in order.", "Yes", forced=True, iet=_ORDERED),
     "DataSequenceInOrder": _Session("Whether sequences come in order.", "Yes", forced=True, iet=_ORDERED),
     "ErrorRecoveryLevel": _Session("How much error recovery is offered. Always 0.", "0", 0, forced=0),
-    "OFMarker": _Session(
-        "Markers towards the target. Obsolete (RFC 7143 section 13.25).", "No", forced=False
-    ),
-    "IFMarker": _Session(
-        "Markers towards the initiator. Obsolete (RFC 7143 section 13.25).", "No", forced=False
-    ),
+    "OFMarker": _Session("Markers towards the target. Obsolete (RFC 7143 section 13.25).", "No", forced=False),
+    "IFMarker": _Session("Markers towards the initiator. Obsolete (RFC 7143 section 13.25).", "No", forced=False),
     "OFMarkInt": _Session("Distance of markers. Obsolete (RFC 7143 section 13.25).", "2048"),
     "IFMarkInt": _Session("Distance of markers. Obsolete (RFC 7143 section 13.25).", "2048"),
 }
@@ -250,13 +245,9 @@ OPTIONS: Final = (
         "none",
         "none",
     ),
-    _target_option(
-        "MaxSessions", Number(0, 2**31 - 1), "Sessions at one time; 0 is any number.", "0", "max_sessions"
-    ),
+    _target_option("MaxSessions", Number(0, 2**31 - 1), "Sessions at one time; 0 is any number.", "0", "max_sessions"),
     _target_option("Wthreads", Number(1, 128), "Threads that wait for slow devices.", "8", "wthreads"),
-    _target_option(
-        "Type", Number(0, 16), "SCSI device type; there are only disks.", "0", "scsi_type", forced=0
-    ),
+    _target_option("Type", Number(0, 16), "SCSI device type; there are only disks.", "0", "scsi_type", forced=0),
     _target_option(
         "QueuedCommands",
         Number(1, 256),
@@ -285,8 +276,7 @@ OPTIONS: Final = (
         Scope.TARGET,
         Reader.VALUE,
         Number(512, LENGTH_LIMIT),
-        "Bytes of data the target sends in one PDU at most; the initiator's MaxRecvDataSegmentLength limits it"
-        " too.",
+        "Bytes of data the target sends in one PDU at most; the initiator's MaxRecvDataSegmentLength limits it too.",
         "what the initiator accepts",
         "8192",
         out_of_range=512,
@@ -321,8 +311,8 @@ OPTIONS: Final = (
 
 OPTION_BY_WORD: Final = {option.name.lower(): option for option in OPTIONS}
 
-FILE_TYPES: Final = ("fileio", "blockio")
-LUN_TYPES: Final = (*FILE_TYPES, "nullio")
+LUN_TYPES: Final = tuple(STORES)
+FILE_TYPES: Final = tuple(name for name, store in STORES.items() if store.takes_path)
 BLOCK_SIZES: Final = ("512", "1024", "2048", "4096")
 
 
@@ -335,9 +325,15 @@ def _parameter(
     attribute: str = "",
     types: tuple[str, ...] = LUN_TYPES,
 ) -> Option:
-    return Option(
-        name, Scope.LUN, Reader.PARAMETER, value, prose, default, default, iet, attribute, types=types
-    )
+    return Option(name, Scope.LUN, Reader.PARAMETER, value, prose, default, default, iet, attribute, types=types)
+
+
+def _store_parameters() -> Iterator[Option]:
+    """What only some types know, each name once."""
+    for name in dict.fromkeys(option.name for store in STORES.values() for option in store.options):
+        knowing = {store.name: row for store in STORES.values() for row in store.options if row.name == name}
+        row = next(iter(knowing.values()))
+        yield _parameter(name, row.value, row.help, types=tuple(knowing))
 
 
 #: Parameters of a ``Lun`` line (iet-compat 2.3).
@@ -352,8 +348,7 @@ LUN_OPTIONS: Final = (
     _parameter(
         "Type",
         Choice(LUN_TYPES),
-        "fileio: through the page cache. blockio: around it. nullio: reads zeros"
-        " and forgets what is written.",
+        "fileio: through the page cache. blockio: around it. nullio: reads zeros and forgets what is written.",
         "fileio",
         attribute="type",
     ),
@@ -387,10 +382,7 @@ LUN_OPTIONS: Final = (
         "512; blockio: the device's",
         attribute="block_size",
     ),
-    _parameter(
-        "Blocks", Number(0, 2**63 - 1), "Number of blocks; 0 is the default.", "64 GiB", types=("nullio",)
-    ),
-    _parameter("Sectors", Number(0, 2**63 - 1), "An older name of Blocks.", types=("nullio",)),
+    *_store_parameters(),
 )
 
 LUN_OPTION_BY_WORD: Final = {option.name.lower(): option for option in LUN_OPTIONS}

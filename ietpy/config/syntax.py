@@ -1,7 +1,7 @@
 """From text to located statements. The only module that knows Lark; it knows the shape and no option by name.
 
-Lines end at LF and nowhere else. IET's reader saw at most 4095 bytes at a time and C strings, so a line has a second
-reading (iet-compat 1.2); which one holds is the mode's business (decisions 1).
+Lines end at LF and nowhere else. IET's reader saw at most 4095 bytes at a time and C strings, so a line has a
+second reading (iet-compat 1.2); which one holds is the mode's business (decisions 1).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WORD: Final = re.compile(rf"[^{BLANKS}]+")
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """Some characters at a place. ``complete``: a blank or a line end follows, so IET would have seen a word."""
+    """Some characters at a place. ``complete``: a blank or a line end follows, so IET saw a word."""
 
     text: str
     line: int
