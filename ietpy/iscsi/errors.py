@@ -1,8 +1,15 @@
-"""The numbers behind protocol errors: Reject reasons and login statuses (RFC 7143 sections 11.17.1, 11.13.5)."""
+"""The numbers behind protocol errors: Reject reasons, login statuses, and the sense data iSCSI itself owes.
+
+RFC 7143 sections 11.17.1, 11.13.5 and 11.4.7.2.
+"""
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import Enum, IntEnum
+
+from ietpy.scsi.asc import Asc
+from ietpy.scsi.sense import CheckCondition
+from ietpy.scsi.status import SenseKey
 
 
 class RejectReason(IntEnum):
@@ -41,3 +48,21 @@ class LoginStatus(IntEnum):
     TARGET_ERROR = 0x0300
     SERVICE_UNAVAILABLE = 0x0301
     OUT_OF_RESOURCES = 0x0302
+
+
+class ServiceFailure(Enum):
+    """Why the transport ends a task with CHECK CONDITION: sense key and additional sense code (section 11.4.7.2)."""
+
+    UNEXPECTED_UNSOLICITED_DATA = (SenseKey.ABORTED_COMMAND, Asc.WRITE_ERROR_UNEXPECTED_UNSOLICITED_DATA)
+    INCORRECT_AMOUNT_OF_DATA = (SenseKey.ABORTED_COMMAND, Asc.WRITE_ERROR_NOT_ENOUGH_UNSOLICITED_DATA)
+    CRC_ERROR = (SenseKey.ABORTED_COMMAND, Asc.PROTOCOL_SERVICE_CRC_ERROR)
+    #: Not in the section's table: a Data-Out out of its sequence at ErrorRecoveryLevel 0 (section 7.9).
+    SEQUENCE_ERROR = (SenseKey.ABORTED_COMMAND, Asc.DATA_PHASE_ERROR)
+    #: R and W both set: no command of a disk moves data both ways.
+    BIDIRECTIONAL = (SenseKey.ILLEGAL_REQUEST, Asc.INVALID_FIELD_IN_COMMAND_INFORMATION_UNIT)
+    #: A file gave fewer bytes than its Data-In header had promised.
+    SHORT_EXTENT = (SenseKey.MEDIUM_ERROR, Asc.UNRECOVERED_READ_ERROR)
+
+    def sense(self) -> bytes:
+        key, asc = self.value
+        return CheckCondition(key, asc).fixed()

@@ -5,7 +5,7 @@ A Task is a plain record reused by its connection: nothing here runs on the data
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,19 +35,21 @@ class Task:
       sense       sense data, empty unless CHECK CONDITION
       data_in     None, bytes, a memoryview (often the sink's) or an Extent, in the length the CDB asked for
 
-    Transport-private: tag, cmd_sn, flags, expected, connection, aborted and context.
+    Transport-private (RFC 7143 names in ``ietpy.iscsi``): tag, cmd_sn, flags, lun_field, expected, wanted, credit, connection,
+    transfer, chunks and aborted_by.
     """
 
     __slots__ = (
-        "aborted", "attribute", "cdb", "cmd_sn", "connection", "context", "data", "data_in", "data_length",
-        "expected", "extents", "flags", "lun_field", "may_block", "nexus", "sense", "sink", "status", "tag",
+        "aborted_by", "attribute", "cdb", "chunks", "cmd_sn", "connection", "credit", "data", "data_in", "data_length",
+        "expected", "extents", "flags", "lun_field", "may_block", "nexus", "sense", "sink", "status", "tag", "transfer",
+        "wanted",
     )
 
     def __init__(self) -> None:
         self.nexus: Nexus
         self.cdb: bytes = b""
         self.attribute: int = 0
-        self.data: list[memoryview] = []
+        self.data: Sequence[memoryview] = ()
         self.data_length: int = 0
         self.sink: Callable[[int], memoryview] = _no_sink
         self.may_block: bool = True
@@ -58,8 +60,11 @@ class Task:
         self.tag: int = 0
         self.cmd_sn: int = 0
         self.flags: int = 0
-        self.lun_field: int = 0
         self.expected: int = 0
-        self.aborted: bool = False
+        self.lun_field: int = 0
+        self.wanted: int = 0
+        self.credit: int = 0
         self.connection: Any = None
-        self.context: Any = None
+        self.transfer: Any = None
+        self.chunks: Any = ()
+        self.aborted_by: Any = None

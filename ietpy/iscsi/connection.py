@@ -1,0 +1,363 @@
+"""One iSCSI connection without I/O: the only class of this package a server sees (RFC 7143 sections 4.2, 7.2).
+
+    space()            -> where the next received bytes shall land
+    received(count)    -> tasks now ready to execute
+    complete(task)     -> its answer is in the outbox (``data_in.complete``)
+    take_outbox()      -> what to send, in order; then sent()
+
+One thread at a time calls any of it: the holder of the server's lock for this connection. ``stage`` alone may be
+called by anybody. Buffers are lent, never copied; see ``wire.buffers``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from ietpy.errors import FormatError, Reject
+from ietpy.iscsi import full_feature
+from ietpy.iscsi.data_in import StreamedStatus, complete, recycle
+from ietpy.iscsi.discovery import TextExchange
+from ietpy.iscsi.framing import Framer
+from ietpy.iscsi.login import Login, LoginResult
+from ietpy.iscsi.pdu import BHS_SIZE, FINAL, IMMEDIATE, NO_TAG, OPCODE_MASK, REJECT, Opcode
+from ietpy.iscsi.session import Session, establish
+from ietpy.iscsi.target import Asker, IscsiNode
+from ietpy.iscsi.task_management import Function
+from ietpy.scsi.store import Extent
+from ietpy.scsi.task import Task
+from ietpy.wire.buffers import ReceiveWindow, StagingPool
+from ietpy.wire.crc32c import crc32c, digest
+from ietpy.wire.serial import MASK, before
+
+#: Outgoing headers and small payloads of one batch; what does not fit takes buffers of its own.
+SLAB_SIZE: Final = 256 * 1024
+#: Data-In up to this length lies right behind its header in the slab (2026-11: one buffer to send per batch).
+INLINE_LIMIT: Final = 32 * 1024
+#: What a Login Request may carry (section 13.12's default, which holds during login).
+LOGIN_DATA_LIMIT: Final = 8192
+#: Requests without a place in the command numbering: their CmdSN field is reserved.
+_UNNUMBERED: Final = frozenset((Opcode.DATA_OUT, Opcode.SNACK_REQUEST))
+_PADDING: Final = (b"", b"\0\0\0", b"\0\0", b"\0")  # by length modulo 4
+
+Piece = bytes | memoryview | Extent | StreamedStatus
+
+
+class Connection:
+    """See the module's text. ``on_login(session, old)`` hears of the session a login made and the one it replaces."""
+
+    def __init__(
+        self,
+        node: IscsiNode,
+        asker: Asker,
+        local_port: int,
+        entropy: Callable[[int], bytes],
+        on_login: Callable[[Session, Session | None], None],
+        window: ReceiveWindow | None = None,
+    ) -> None:
+        self.node = node
+        self.asker = asker
+        self.local_port = local_port
+        self.on_login = on_login
+        self.window = window or ReceiveWindow()
+        self.pool = StagingPool()
+        self.stage = self.pool.take
+        self.login: Login | None = Login(node, asker.peer, asker.local, local_port, entropy, self._establish)
+        self.framer: Framer
+        self.session: Session | None = None
+        self.text: TextExchange
+        self.handlers: Sequence[full_feature.Handler] = ()
+        self.ready: list[Task] = []
+        self.free: list[Task] = []
+        #: No more requests are taken; once the outbox is sent the connection closes.
+        self.closing = False
+        #: Why it closes, for a log line; empty for an orderly logout.
+        self.problem = ""
+        self.stat_sn = 0
+        self.header_digest = False
+        self.data_digest = False
+        self.transmit_limit = LOGIN_DATA_LIMIT
+        self.inline_limit = 0
+        self.next_tag = 0
+        self.slab = bytearray(SLAB_SIZE)
+        self.slab_view = memoryview(self.slab)
+        #: ``slab[mark:used]`` is filled and not yet in the outbox.
+        self.used = 0
+        self.mark = 0
+        self.header_size = BHS_SIZE
+        #: The part of the slab lent by ``sink``, behind room for a header.
+        self.reserved: memoryview | None = None
+        self.take = self.sink  # bound once; every task carries it
+        #: Task management functions that wait for other connections; the server's part.
+        self.functions: list[Function] = []
+        self.outbox: list[Piece] = []
+        self.staged: list[memoryview] = []
+        #: Whoever moves this connection's bytes; opaque here.
+        self.owner: Any = None
+        #: The keep-alive ping (section 11.19): its tag while unanswered, and times as ``tick`` gives them.
+        self.ping_tag = NO_TAG
+        self.ping_time = 0.0
+        self.heard = True
+        self.heard_time = 0.0
+
+    # Receiving ----------------------------------------------------------------------------------------------------
+
+    def space(self) -> memoryview:
+        """Where the next received bytes shall land; never empty."""
+        return self.window.space()
+
+    def received(self, count: int) -> list[Task]:
+        """Take ``count`` bytes that came into ``space()``; tasks now ready to execute, in order.
+
+        ``count`` may be 0. Raises FormatError when the connection must drop without an answer. The list is reused by
+        the next call.
+        """
+        self.window.end += count
+        self.heard = True
+        ready = self.ready
+        ready.clear()
+        if self.login is not None:
+            self._receive_login(self.login)
+            return ready  # what follows a login comes after its last answer: the next call takes it
+        session, handlers = self.session, self.handlers
+        assert session is not None
+        for opcode, flags, lun, tag, word20, cmd_sn, tail, data, length in self.framer.requests():
+            try:
+                if data is None:
+                    full_feature.data_digest_error(self, opcode, tag)
+                    continue
+                if opcode & IMMEDIATE or opcode in _UNNUMBERED:
+                    pass
+                elif cmd_sn == session.exp_cmd_sn:
+                    session.exp_cmd_sn = (cmd_sn + 1) & MASK
+                else:
+                    self._hold(session, (opcode, flags, lun, tag, word20, cmd_sn, tail), data, length)
+                    continue
+                handlers[opcode & OPCODE_MASK](self, opcode, flags, lun, tag, word20, cmd_sn, tail, data, length)
+            except Reject as problem:
+                self.reject(problem.reason, self.framer.header())
+            if session.held:
+                self._release_held(session)
+            if self.closing:
+                break
+        return ready
+
+    def _receive_login(self, login: Login) -> None:
+        window = self.window
+        while not (login.done or login.failed):
+            start, unread = window.start, window.end - window.start
+            if unread and window.chunk.buffer[start] & OPCODE_MASK != Opcode.LOGIN_REQUEST:
+                raise FormatError("a PDU other than a Login Request before login")
+            if unread < BHS_SIZE:
+                window.need = BHS_SIZE
+                return
+            view = window.chunk.view
+            lengths = int.from_bytes(view[start + 4 : start + 8], "big")
+            if lengths > LOGIN_DATA_LIMIT:  # additional headers count too: login PDUs have none (section 11.12)
+                raise FormatError(
+                    f"a Login Request with {lengths >> 24} words of additional headers and {lengths & 0xFFFFFF} bytes"
+                    f" of data; none and {LOGIN_DATA_LIMIT} are the most"
+                )
+            size = BHS_SIZE + lengths + (-lengths & 3)
+            if unread < size:
+                window.need = size
+                return
+            first = start + BHS_SIZE
+            self.append(login.receive(view[start:first], view[first : first + lengths]))
+            window.start += size
+            window.need = 0
+        if login.failed:
+            self.problem = login.problem
+            self.closing = True
+            return
+        self.login = None
+        assert login.result is not None
+        self._enter_full_feature(login.result)
+
+    def _establish(self, result: LoginResult) -> int:
+        self.asker = Asker(result.initiator_name, self.asker.peer, self.asker.local)
+        self.session, old = establish(self.node, result, self, self.asker)
+        self.on_login(self.session, old)
+        return self.session.tsih
+
+    def _enter_full_feature(self, result: LoginResult) -> None:
+        parameters = result.parameters
+        self.header_digest = parameters.header_digest
+        self.data_digest = parameters.data_digest
+        self.header_size = BHS_SIZE + (4 if self.header_digest else 0)
+        self.framer = Framer(
+            self.window, self.header_digest, self.data_digest, parameters.max_recv_data_segment_length
+        )
+        self.stat_sn = result.stat_sn
+        self.handlers = full_feature.NORMAL if result.target is not None else full_feature.DISCOVERY
+        self.text = full_feature.text_exchange(self, result)
+        self.follow_parameters()
+
+    def follow_parameters(self) -> None:
+        """Take over what the full feature phase may redeclare: the initiator's MaxRecvDataSegmentLength."""
+        assert self.session is not None
+        parameters = self.session.parameters
+        self.transmit_limit = parameters.max_xmit_data_segment_length
+        self.inline_limit = min(self.transmit_limit, parameters.max_burst_length, INLINE_LIMIT)
+
+    # Command numbering (section 4.2.2.1) --------------------------------------------------------------------------
+
+    def _hold(self, session: Session, fields: tuple[Any, ...], data: Sequence[memoryview], length: int) -> None:
+        """Keep a request that came before its turn; ignore one outside the window, or a second of one number."""
+        cmd_sn = fields[5]
+        if before(cmd_sn, session.exp_cmd_sn) or before(session.max_cmd_sn, cmd_sn) or cmd_sn in session.held:
+            return
+        copies = [memoryview(bytes(view)) for view in data]
+        session.held[cmd_sn] = (*fields, copies, length), self.framer.header()
+
+    def _release_held(self, session: Session) -> None:
+        """Take the requests whose turn has come; one that was aborted while held only fills its number."""
+        while not self.closing and session.exp_cmd_sn in session.held:
+            held = session.held.pop(session.exp_cmd_sn)
+            session.exp_cmd_sn = (session.exp_cmd_sn + 1) & MASK
+            if held is None:
+                session.max_cmd_sn = (session.max_cmd_sn + 1) & MASK
+                continue
+            request, header = held
+            try:
+                self.handlers[request[0] & OPCODE_MASK](self, *request)
+            except Reject as problem:
+                self.reject(problem.reason, header)
+
+    # Tasks that outlive their batch -------------------------------------------------------------------------------
+
+    def defer(self, task: Task) -> None:
+        """Register a task that is about to go to a worker; ``finish`` it when it was executed."""
+        session = self.session
+        assert session is not None
+        task.may_block = True
+        task.sink = self.stage
+        session.tasks[task.tag] = task
+
+    def finish(self, task: Task) -> Function | None:
+        """``complete`` for a task that was deferred."""
+        session = self.session
+        assert session is not None
+        if session.tasks.get(task.tag) is task:
+            del session.tasks[task.tag]
+        return complete(self, task)
+
+    def sweep(self) -> None:
+        """End aborted tasks that wait for data or for their turn in the batch; others must wait for workers."""
+        session = self.session
+        assert session is not None and session.device is not None
+        swept = [task for task in self.ready if task.aborted_by is not None]
+        self.ready[:] = [task for task in self.ready if task.aborted_by is None]
+        with session.device.lock:
+            for task in [task for task in session.tasks.values() if task.aborted_by is not None]:
+                if task.may_block:
+                    task.aborted_by.tasks.add(task)
+                else:
+                    del session.tasks[task.tag]
+                    swept.append(task)
+        for task in swept:
+            session.max_cmd_sn = (session.max_cmd_sn + task.credit) & MASK
+            task.aborted_by = None
+            recycle(self, task)
+
+    # Sending ------------------------------------------------------------------------------------------------------
+
+    def sink(self, length: int) -> memoryview:
+        """Memory for Data-In of a task executed in the connection's own thread, behind its header if it fits."""
+        first = self.used + self.header_size
+        if length <= self.inline_limit and first + length + 8 <= SLAB_SIZE:
+            self.reserved = view = self.slab_view[first : first + length]
+            return view
+        return self.stage(length)
+
+    def skip_reserved(self) -> None:
+        """Keep what ``sink`` lent out of the slab's next use until it is sent; its header will be sent apart."""
+        if self.reserved is not None:
+            self.append(b"")
+            self.used = self.mark = self.used + self.header_size + len(self.reserved)
+            self.reserved = None
+
+    def next_stat_sn(self) -> int:
+        """The StatSN of an answer that carries status; each is used once (section 4.2.2.2)."""
+        stat_sn = self.stat_sn
+        self.stat_sn = (stat_sn + 1) & MASK
+        return stat_sn
+
+    def append(self, piece: Piece) -> None:
+        """Put a piece into the outbox behind everything put there before."""
+        used = self.used
+        if used != self.mark:
+            self.outbox.append(self.slab_view[self.mark : used])
+            self.mark = used
+        self.outbox.append(piece)
+
+    def send(self, header: bytes, data: bytes | memoryview = b"") -> None:
+        """Queue a PDU: its header with DataSegmentLength filled in here, digests and padding as negotiated."""
+        size = len(data)
+        if size:
+            header = header[:5] + size.to_bytes(3, "big") + header[8:]
+        self.append(header + crc32c(header).to_bytes(4, "little") if self.header_digest else header)
+        if size:
+            self.append(data)
+            padding = _PADDING[size & 3]
+            if self.data_digest:
+                self.append(padding + digest((data, padding)).to_bytes(4, "little"))
+            elif padding:
+                self.append(padding)
+
+    def reject(self, reason: int, header: bytes) -> None:
+        """Queue a Reject for the request with this header (section 11.17)."""
+        session = self.session
+        assert session is not None
+        self.send(
+            REJECT.pack(
+                opcode=Opcode.REJECT, flags=FINAL, reason=reason, initiator_task_tag=NO_TAG,
+                stat_sn=self.next_stat_sn(), exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn,
+            ),
+            header,
+        )
+
+    def take_outbox(self) -> list[Piece]:
+        """What to send now, in order. Call ``sent`` when the last byte has left."""
+        if self.mark != self.used:
+            self.outbox.append(self.slab_view[self.mark : self.used])
+        outbox, self.outbox = self.outbox, []
+        return outbox
+
+    def sent(self) -> None:
+        """Everything taken has left: the memory it lay in may be used again."""
+        self.used = self.mark = 0
+        self.reserved = None
+        if self.staged:
+            for view in self.staged:
+                self.pool.give(view)
+            self.staged.clear()
+
+    # Time and loss ------------------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Ping a silent initiator, close the connection of one that does not answer (sections 11.18, 11.19).
+
+        ``now`` counts seconds. NOPInterval and NOPTimeout are the target's options (iet-compat 2.2).
+        """
+        session = self.session
+        if session is None or session.target is None or not session.target.nop_interval or self.closing:
+            return
+        interval = session.target.nop_interval
+        timeout = session.target.nop_timeout
+        if not 0 < timeout <= interval:
+            timeout = interval
+        if self.heard:
+            self.heard, self.heard_time, self.ping_tag = False, now, NO_TAG
+        elif self.ping_tag != NO_TAG:
+            if now - self.ping_time >= timeout:
+                self.closing = True
+                self.problem = f"no answer to a NOP-In within {timeout} s"
+        elif now - self.heard_time >= interval:
+            self.ping_tag, self.ping_time = self.new_tag(), now
+            full_feature.ping(self, session)
+
+    def new_tag(self) -> int:
+        """A Target Transfer Tag not in use; never the reserved one."""
+        self.next_tag = (self.next_tag + 1) % NO_TAG
+        return self.next_tag

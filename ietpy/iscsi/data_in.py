@@ -1,0 +1,242 @@
+"""Answers to commands: Data-In, status, residuals (RFC 7143 sections 11.4 and 11.7).
+
+Status rides in the last Data-In where it may; never in one whose payload is an Extent, because the payload can still
+fail once its header has left (docs/ARCHITECTURE.md).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ietpy.iscsi.errors import ServiceFailure
+from ietpy.iscsi.pdu import (
+    BHS_SIZE,
+    COMMAND_READ,
+    COMMAND_WRITE,
+    DATA_IN,
+    FINAL,
+    HAS_STATUS,
+    NO_TAG,
+    OVERFLOW,
+    SCSI_RESPONSE,
+    UNDERFLOW,
+    Opcode,
+)
+from ietpy.scsi.status import Status
+from ietpy.scsi.store import Extent
+from ietpy.scsi.task import Task
+from ietpy.wire.crc32c import crc32c
+from ietpy.wire.serial import MASK
+
+if TYPE_CHECKING:
+    from ietpy.iscsi.connection import Connection
+    from ietpy.iscsi.task_management import Function
+
+_pack_data_in: Final = DATA_IN.codec.pack_into
+_pack_response: Final = SCSI_RESPONSE.codec.pack_into
+# Plain integers: an enum member costs a conversion in each pack.
+_DATA_IN: Final = int(Opcode.DATA_IN)
+_RESPONSE: Final = int(Opcode.SCSI_RESPONSE)
+_LAST: Final = FINAL | HAS_STATUS
+_LAST_SHORT: Final = FINAL | HAS_STATUS | UNDERFLOW
+_CHECK_CONDITION: Final = int(Status.CHECK_CONDITION)
+
+
+def complete(connection: Connection, task: Task) -> Function | None:
+    """Put the answer to an executed task into the outbox and recycle the task.
+
+    Returns a task management function that waited for just this task, for the caller to answer, else None.
+    """
+    if task.aborted_by is not None:
+        return _abandon(connection, task)
+    session: Any = connection.session
+    session.max_cmd_sn = (session.max_cmd_sn + task.credit) & MASK
+    data = task.data_in
+    if data is None:
+        _respond(connection, task, task.wanted if task.flags & COMMAND_WRITE else 0)
+    elif data is connection.reserved and connection.header_size == BHS_SIZE and not connection.data_digest:
+        # The good path: one Data-In with status, lying in the slab as a whole.
+        length = len(data)
+        short = task.expected - length
+        if short < 0 or not task.flags & COMMAND_READ or length & 3:
+            _send_data(connection, task, data)
+        else:
+            used = connection.used
+            stat_sn = connection.stat_sn
+            connection.stat_sn = (stat_sn + 1) & MASK
+            _pack_data_in(
+                connection.slab, used, _DATA_IN, _LAST_SHORT if short else _LAST, task.status, length, 0, task.tag,
+                NO_TAG, stat_sn, session.exp_cmd_sn, session.max_cmd_sn, 0, 0, short,
+            )
+            connection.used = used + BHS_SIZE + length
+            connection.reserved = None
+    else:
+        _send_data(connection, task, data)
+    recycle(connection, task)
+    return None
+
+
+def recycle(connection: Connection, task: Task) -> None:
+    """Let go of everything a task held, for its next use."""
+    if task.chunks:
+        for chunk in task.chunks:
+            connection.window.unpin(chunk)
+        task.chunks = ()
+    task.data_in = None
+    task.data = ()
+    task.transfer = None
+    connection.free.append(task)
+
+
+def _abandon(connection: Connection, task: Task) -> Function | None:
+    """An aborted task ends without an answer (section 11.5.1); its aborter may now be told."""
+    session: Any = connection.session
+    session.max_cmd_sn = (session.max_cmd_sn + task.credit) & MASK
+    function: Function = task.aborted_by
+    task.aborted_by = None
+    if isinstance(task.data_in, memoryview):
+        connection.staged.append(task.data_in)
+    with session.device.lock:
+        function.tasks.discard(task)
+        finished = function.finished()
+    recycle(connection, task)
+    return function if finished else None
+
+
+def residual(expected: int, wanted: int) -> tuple[int, int]:
+    """(O or U flag, Residual Count) when ``wanted`` bytes met an expected data transfer length (section 11.4.5)."""
+    if wanted > expected:
+        return OVERFLOW, wanted - expected
+    if wanted < expected:
+        return UNDERFLOW, expected - wanted
+    return 0, 0
+
+
+def _respond(connection: Connection, task: Task, wanted: int) -> None:
+    flag, count = residual(task.expected, wanted)
+    _send_response(connection, task, FINAL | flag, count)
+
+
+def _send_response(connection: Connection, task: Task, flags: int, count: int) -> None:
+    """A SCSI Response; sense data goes in its data segment behind a two-byte length (section 11.4.7)."""
+    session: Any = connection.session
+    stat_sn = connection.next_stat_sn()
+    data_sn = task.transfer.r2t_sn if task.transfer is not None else 0
+    sense = task.sense if task.status == _CHECK_CONDITION else b""
+    used = connection.used
+    if sense or connection.header_size != BHS_SIZE or used + BHS_SIZE > len(connection.slab):
+        header = SCSI_RESPONSE.pack(
+            opcode=_RESPONSE, flags=flags, status=task.status, initiator_task_tag=task.tag, stat_sn=stat_sn,
+            exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn, exp_data_sn=data_sn, residual_count=count,
+        )
+        connection.send(header, len(sense).to_bytes(2, "big") + sense if sense else b"")
+        return
+    _pack_response(
+        connection.slab, used, _RESPONSE, flags, 0, task.status, 0, task.tag, 0, stat_sn, session.exp_cmd_sn,
+        session.max_cmd_sn, data_sn, 0, count,
+    )
+    connection.used = used + BHS_SIZE
+
+
+def _send_data(connection: Connection, task: Task, data: bytes | memoryview | Extent) -> None:
+    """Data-In in as many PDUs and sequences as negotiated, then the status.
+
+    Sequences end with the F bit at MaxBurstLength, PDUs at the initiator's MaxRecvDataSegmentLength.
+    """
+    session: Any = connection.session
+    wanted = len(data)
+    expected = task.expected if task.flags & COMMAND_READ else 0
+    length = min(wanted, expected)
+    flag, count = residual(expected, wanted)
+    if isinstance(data, Extent):
+        _stream(connection, task, data, length, flag, count)
+        return
+    if data is connection.reserved:
+        # Its header's place lies before it, but this answer needs more than that: set this part of the slab aside.
+        connection.skip_reserved()
+    elif isinstance(data, memoryview):
+        connection.staged.append(data)
+    if not length:
+        _send_response(connection, task, FINAL | flag, count)
+        return
+    burst = session.parameters.max_burst_length
+    data_sn = offset = 0
+    while True:
+        size = min(length - offset, connection.transmit_limit, burst - offset % burst)
+        end = offset + size
+        if end == length:
+            break
+        header = DATA_IN.pack(
+            opcode=_DATA_IN, flags=0 if end % burst else FINAL, initiator_task_tag=task.tag,
+            target_transfer_tag=NO_TAG, exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn,
+            data_sn=data_sn, buffer_offset=offset,
+        )
+        connection.send(header, data[offset:end])
+        offset, data_sn = end, data_sn + 1
+    header = DATA_IN.pack(
+        opcode=_DATA_IN, flags=_LAST | flag, status=task.status, initiator_task_tag=task.tag,
+        target_transfer_tag=NO_TAG, stat_sn=connection.next_stat_sn(), exp_cmd_sn=session.exp_cmd_sn,
+        max_cmd_sn=session.max_cmd_sn, data_sn=data_sn, buffer_offset=offset, residual_count=count,
+    )
+    connection.send(header, data[offset:length])
+
+
+class StreamedStatus:
+    """The SCSI Response behind streamed Data-In; what it says is known once the file gave what was promised or not.
+
+    The extents before it carry it as ``context``; ``short`` is set by whoever could not send one whole.
+    """
+
+    __slots__ = ("_fields", "_header_digest", "short")
+
+    def __init__(self, header_digest: bool) -> None:
+        self._fields: dict[str, int] = {}
+        self._header_digest = header_digest
+        self.short = False
+
+    def fill(self, **fields: int) -> None:
+        """The response's fields for the good case."""
+        self._fields = fields
+
+    def pdu(self) -> bytes:
+        """The response; its StatSN was taken when the data was queued, so the order of statuses holds."""
+        if not self.short:
+            return _digested(SCSI_RESPONSE.pack(**self._fields), self._header_digest)
+        sense = ServiceFailure.SHORT_EXTENT.sense()
+        data = len(sense).to_bytes(2, "big") + sense
+        fields = self._fields | {"status": _CHECK_CONDITION, "lengths": len(data)}
+        return _digested(SCSI_RESPONSE.pack(**fields), self._header_digest) + data
+
+
+def _digested(header: bytes, header_digest: bool) -> bytes:
+    return header + crc32c(header).to_bytes(4, "little") if header_digest else header
+
+
+def _stream(connection: Connection, task: Task, extent: Extent, length: int, flags: int, count: int) -> None:
+    """Data-In straight from the file, then a SCSI Response of its own."""
+    session: Any = connection.session
+    burst = session.parameters.max_burst_length
+    status = StreamedStatus(connection.header_digest)
+    data_sn = offset = 0
+    while offset < length:
+        size = min(length - offset, connection.transmit_limit, burst - offset % burst)
+        final = offset + size == length or (offset + size) % burst == 0
+        header = DATA_IN.pack(
+            opcode=_DATA_IN, flags=FINAL if final else 0, lengths=size, initiator_task_tag=task.tag,
+            target_transfer_tag=NO_TAG, exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn,
+            data_sn=data_sn, buffer_offset=offset,
+        )
+        connection.append(_digested(header, connection.header_digest))
+        piece = Extent(extent.fd, extent.offset + offset, size)
+        piece.context = status
+        connection.append(piece)
+        if size & 3:
+            connection.append(bytes(-size & 3))
+        offset += size
+        data_sn += 1
+    status.fill(
+        opcode=_RESPONSE, flags=FINAL | flags, status=task.status, initiator_task_tag=task.tag,
+        stat_sn=connection.next_stat_sn(), exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn,
+        exp_data_sn=data_sn, residual_count=count,
+    )
+    connection.append(status)

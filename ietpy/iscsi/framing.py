@@ -1,0 +1,154 @@
+"""Bytes to requests: header and data segments, digests, segments that arrive in pieces (RFC 7143 sections 7.8, 11.2).
+
+The good path is one unpack per request. A long data segment that is cut by a receive call is not moved together
+but handed on as several views, so payload is never copied.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from ietpy.errors import FormatError
+from ietpy.iscsi.pdu import BHS_SIZE
+from ietpy.wire.buffers import Chunk, ReceiveWindow
+from ietpy.wire.crc32c import crc32c, digest
+
+#: ``pdu.REQUEST`` without bytes 2 and 3 and ExpStatSN, which no full-feature handler uses at ErrorRecoveryLevel 0.
+_unpack_request: Final = struct.Struct(">BB2xIQIII4x16s").unpack_from
+_digest_at: Final = struct.Struct("<I").unpack_from
+
+NOTHING: Final[tuple[memoryview, ...]] = ()
+
+#: Opcode byte, flags, LUN, Initiator Task Tag, word 20, CmdSN, bytes 32 to 47, data, DataSegmentLength. The data is
+#: None when its digest did not fit.
+Request = tuple[int, int, int, int, int, int, bytes, Sequence[memoryview] | None, int]
+
+
+class Framer:
+    """Requests of the full feature phase out of a receive window."""
+
+    __slots__ = ("_at", "_chunks", "_data", "_header", "_missing", "data_digest", "header_digest", "limit", "window")
+
+    def __init__(self, window: ReceiveWindow, header_digest: bool, data_digest: bool, limit: int) -> None:
+        self.window = window
+        self.header_digest = header_digest
+        self.data_digest = data_digest
+        #: Longest data segment taken: the MaxRecvDataSegmentLength this side declared.
+        self.limit = limit
+        self._at = 0
+        #: A request whose data comes in pieces: its header, the pieces, their pinned chunks, and what is missing.
+        self._header = b""
+        self._data: list[memoryview] = []
+        self._chunks: list[Chunk] = []
+        self._missing = 0
+
+    def requests(self) -> Iterator[Request]:
+        """Each complete request in the window, consumed as it is taken. Raises FormatError if one cannot be."""
+        if self._header:
+            request = self._rest()
+            if request is None:
+                return
+            yield request
+            self._forget()
+        window = self.window
+        buffer, view, end = window.chunk.buffer, window.chunk.view, window.end
+        position = window.start
+        plain = not self.header_digest
+        data_digest = self.data_digest
+        while end - position >= BHS_SIZE:
+            opcode, flags, lengths, lun, tag, word20, cmd_sn, tail = _unpack_request(buffer, position)
+            if lengths == 0 and plain:
+                self._at = position
+                position += BHS_SIZE
+                window.start = position
+                yield opcode, flags, lun, tag, word20, cmd_sn, tail, NOTHING, 0
+                continue
+            length = lengths & 0xFFFFFF
+            first = position + BHS_SIZE + (lengths >> 24 << 2) + (0 if plain else 4)
+            last = first + length
+            after = last + (-length & 3) + (4 if data_digest and length else 0)
+            if end < after:
+                window.need = after - position
+                if window.need > window.move_limit and end >= first:
+                    self._begin(position, first, length)
+                return
+            self._check_header(position, first, length)
+            self._at = position
+            position = after
+            window.start = position
+            if not length:
+                yield opcode, flags, lun, tag, word20, cmd_sn, tail, NOTHING, 0
+            elif data_digest and crc32c(view[first : after - 4]) != _digest_at(buffer, after - 4)[0]:
+                yield opcode, flags, lun, tag, word20, cmd_sn, tail, None, length
+            else:
+                yield opcode, flags, lun, tag, word20, cmd_sn, tail, (view[first:last],), length
+        window.need = BHS_SIZE
+
+    def header(self) -> bytes:
+        """The basic header segment of the request last handed out, as a Reject must carry it."""
+        return self._header or bytes(self.window.chunk.view[self._at : self._at + BHS_SIZE])
+
+    def retain(self) -> list[Chunk]:
+        """Keep the data of the request last handed out; the chunks to ``window.unpin`` when done with it."""
+        for chunk in self._chunks:
+            chunk.pins += 1
+        return [*self._chunks, self.window.pin()]
+
+    def _check_header(self, position: int, first: int, length: int) -> None:
+        window = self.window
+        if self.header_digest:
+            digested = window.chunk.view[position : first - 4]
+            if crc32c(digested) != _digest_at(window.chunk.buffer, first - 4)[0]:
+                raise FormatError("a header digest does not fit its header")  # section 7.8: no answer is possible
+        if length > self.limit:
+            raise FormatError(f"a data segment of {length} bytes where {self.limit} were declared as the most")
+
+    def _begin(self, position: int, first: int, length: int) -> None:
+        """Start collecting a cut data segment in pieces; what came of it stays where it is."""
+        window = self.window
+        self._check_header(position, first, length)
+        self._header = bytes(window.chunk.view[position : position + BHS_SIZE])
+        self._missing = length
+        window.start = first
+        self._rest()
+
+    def _rest(self) -> Request | None:
+        """The request in pieces once its last byte came, else None with everything received put to use."""
+        window = self.window
+        opcode, flags, lengths, lun, tag, word20, cmd_sn, tail = _unpack_request(self._header)
+        length = lengths & 0xFFFFFF
+        trailer = (-length & 3) + (4 if self.data_digest else 0)
+        came = window.end - window.start
+        if came < self._missing + trailer:
+            if came >= self._missing or window.end == window.size:
+                self._take_piece(min(came, self._missing))
+            window.need = trailer if not self._missing else 0
+            return None
+        last = window.start + self._missing
+        if self._missing:
+            self._data.append(window.chunk.view[window.start : last])
+        window.start = last + trailer
+        data: Sequence[memoryview] | None = self._data
+        if self.data_digest:
+            padding = window.chunk.view[last : window.start - 4]
+            if digest((*self._data, padding)) != _digest_at(window.chunk.buffer, window.start - 4)[0]:
+                data = None
+        return opcode, flags, lun, tag, word20, cmd_sn, tail, data, length
+
+    def _take_piece(self, size: int) -> None:
+        """Set ``size`` received bytes aside as a piece of the data; the rest goes to a fresh chunk if this is full."""
+        window = self.window
+        if size:
+            self._data.append(window.chunk.view[window.start : window.start + size])
+            self._chunks.append(window.pin())
+            window.start += size
+            self._missing -= size
+        if window.start == window.size:
+            window.fresh()
+
+    def _forget(self) -> None:
+        for chunk in self._chunks:
+            self.window.unpin(chunk)
+        self._header, self._data, self._chunks, self._missing = b"", [], [], 0

@@ -1,0 +1,244 @@
+"""The full feature phase: opcode to handler, one table for normal sessions and one for discovery (RFC 7143 section 11).
+
+A handler takes the fields of a request that is in order; it queues an answer, readies a task, or raises Reject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from ietpy.errors import FormatError, Reject
+from ietpy.iscsi import data_out, task_management
+from ietpy.iscsi.data_in import complete
+from ietpy.iscsi.discovery import TextExchange
+from ietpy.iscsi.errors import RejectReason, ServiceFailure
+from ietpy.iscsi.pdu import (
+    COMMAND_READ,
+    COMMAND_WRITE,
+    FINAL,
+    IMMEDIATE,
+    LOGOUT_RESPONSE,
+    NO_TAG,
+    NOP_IN,
+    OPCODE_MASK,
+    TEXT_RESPONSE,
+    Opcode,
+)
+from ietpy.scsi.status import Status
+from ietpy.scsi.task import Task
+from ietpy.wire.serial import MASK
+
+if TYPE_CHECKING:
+    from ietpy.iscsi.connection import Connection
+    from ietpy.iscsi.login import LoginResult
+    from ietpy.iscsi.session import Session
+
+#: (connection, opcode byte, flags, LUN, Initiator Task Tag, word 20, CmdSN, bytes 32 to 47, data, its length)
+Handler = Callable[["Connection", int, int, int, int, int, int, bytes, Sequence[memoryview], int], None]
+
+_BOTH_WAYS: Final = COMMAND_READ | COMMAND_WRITE
+_CHECK_CONDITION: Final = int(Status.CHECK_CONDITION)
+_ATTRIBUTE: Final = 0x07
+
+
+def scsi_command(
+    connection: Connection, opcode: int, flags: int, lun: int, tag: int, expected: int, cmd_sn: int, cdb: bytes,
+    data: Sequence[memoryview], length: int,
+) -> None:
+    """SCSI Command (section 11.3): ready at once, or once its data has come."""
+    session: Any = connection.session
+    nexus = session.nexuses.get(lun) or session.nexus(lun)
+    task = connection.free.pop() if connection.free else Task()
+    task.nexus = nexus
+    task.connection = connection
+    task.tag = tag
+    task.lun_field = lun
+    task.cmd_sn = cmd_sn
+    task.cdb = cdb
+    task.flags = flags
+    task.attribute = flags & _ATTRIBUTE
+    task.expected = expected
+    task.credit = 0 if opcode & IMMEDIATE else 1
+    task.may_block = False
+    task.extents = not connection.data_digest
+    task.sink = connection.take
+    task.data_length = 0
+    if not flags & COMMAND_WRITE:
+        task.wanted = 0
+        if length or not flags & FINAL:
+            fail(connection, task, ServiceFailure.UNEXPECTED_UNSOLICITED_DATA)
+        else:
+            connection.ready.append(task)
+    elif flags & COMMAND_READ:
+        task.wanted = 0
+        fail(connection, task, ServiceFailure.BIDIRECTIONAL)
+    else:
+        data_out.begin(connection, task, data, length)
+
+
+def fail(connection: Connection, task: Task, failure: ServiceFailure) -> None:
+    """End a task the transport itself cannot carry out."""
+    task.status = _CHECK_CONDITION
+    task.sense = failure.sense()
+    task.data_in = None
+    complete(connection, task)
+
+
+def _credit(session: Session, opcode: int) -> None:
+    """A numbered request that is answered at once makes room for the next."""
+    if not opcode & IMMEDIATE:
+        session.max_cmd_sn = (session.max_cmd_sn + 1) & MASK
+
+
+def nop_out(
+    connection: Connection, opcode: int, flags: int, lun: int, tag: int, transfer_tag: int, cmd_sn: int, tail: bytes,
+    data: Sequence[memoryview], length: int,
+) -> None:
+    """NOP-Out (section 11.18): a ping is echoed, an answer to ours is noted."""
+    session: Any = connection.session
+    _credit(session, opcode)
+    if transfer_tag != NO_TAG:
+        if transfer_tag == connection.ping_tag:
+            connection.ping_tag = NO_TAG
+        return
+    if tag == NO_TAG:
+        return
+    connection.send(
+        NOP_IN.pack(
+            opcode=Opcode.NOP_IN, flags=FINAL, lun=lun, initiator_task_tag=tag, target_transfer_tag=NO_TAG,
+            stat_sn=connection.next_stat_sn(), exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn,
+        ),
+        b"".join(data)[: connection.transmit_limit],
+    )
+
+
+def ping(connection: Connection, session: Session) -> None:
+    """Ask for a sign of life: a NOP-In with a Target Transfer Tag, which takes no StatSN (section 11.19)."""
+    connection.send(
+        NOP_IN.pack(
+            opcode=Opcode.NOP_IN, flags=FINAL, initiator_task_tag=NO_TAG, target_transfer_tag=connection.ping_tag,
+            stat_sn=connection.stat_sn, exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn,
+        )
+    )
+
+
+def text_exchange(connection: Connection, result: LoginResult) -> TextExchange:
+    """The connection's text negotiations."""
+    return TextExchange(
+        connection.node, result.target, connection.asker, connection.local_port, result.parameters
+    )
+
+
+def text_request(
+    connection: Connection, opcode: int, flags: int, lun: int, tag: int, transfer_tag: int, cmd_sn: int, tail: bytes,
+    data: Sequence[memoryview], length: int,
+) -> None:
+    """Text Request (section 11.10)."""
+    session: Any = connection.session
+    _credit(session, opcode)
+    answer_flags, answer_tag, answer = connection.text.receive(flags, tag, transfer_tag, lun, b"".join(data))
+    connection.follow_parameters()
+    connection.send(
+        TEXT_RESPONSE.pack(
+            opcode=Opcode.TEXT_RESPONSE, flags=answer_flags, lun=lun, initiator_task_tag=tag,
+            target_transfer_tag=answer_tag, stat_sn=connection.next_stat_sn(), exp_cmd_sn=session.exp_cmd_sn,
+            max_cmd_sn=session.max_cmd_sn,
+        ),
+        answer,
+    )
+
+
+#: Section 11.15.1, by whether the reason and connection named can be served here.
+_LOGOUT_DONE: Final = 0
+_LOGOUT_NO_SUCH_CID: Final = 1
+_LOGOUT_NO_RECOVERY: Final = 2
+_CLOSE_SESSION, _CLOSE_CONNECTION, _FOR_RECOVERY = 0, 1, 2
+
+
+def logout_request(
+    connection: Connection, opcode: int, flags: int, lun: int, tag: int, word20: int, cmd_sn: int, tail: bytes,
+    data: Sequence[memoryview], length: int,
+) -> None:
+    """Logout Request (section 11.14). After the answer to a served one nothing follows but the close."""
+    session: Any = connection.session
+    _credit(session, opcode)
+    reason = flags & 0x7F
+    if reason > _FOR_RECOVERY:
+        raise Reject(RejectReason.INVALID_PDU_FIELD, f"logout reason {reason}; 0, 1 and 2 are defined")
+    if reason == _FOR_RECOVERY:
+        response = _LOGOUT_NO_RECOVERY
+    elif reason == _CLOSE_CONNECTION and word20 >> 16 != session.cid:
+        response = _LOGOUT_NO_SUCH_CID
+    else:
+        response = _LOGOUT_DONE
+        connection.closing = True
+    parameters = session.parameters
+    connection.send(
+        LOGOUT_RESPONSE.pack(
+            opcode=Opcode.LOGOUT_RESPONSE, flags=FINAL, response=response, initiator_task_tag=tag,
+            stat_sn=connection.next_stat_sn(), exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn,
+            time2wait=parameters.default_time2wait, time2retain=parameters.default_time2retain,
+        )
+    )
+
+
+def snack_request(
+    connection: Connection, opcode: int, flags: int, lun: int, tag: int, word20: int, cmd_sn: int, tail: bytes,
+    data: Sequence[memoryview], length: int,
+) -> None:
+    """SNACK Request (section 11.16): recovery within a connection needs ErrorRecoveryLevel 1."""
+    raise Reject(RejectReason.SNACK_REJECT, "a SNACK Request at ErrorRecoveryLevel 0")
+
+
+def refuse(
+    connection: Connection, opcode: int, flags: int, lun: int, tag: int, word20: int, cmd_sn: int, tail: bytes,
+    data: Sequence[memoryview], length: int,
+) -> None:
+    """Anything this phase has no place for (sections 4.3, 11.17.1)."""
+    session: Any = connection.session
+    if opcode & OPCODE_MASK != Opcode.DATA_OUT:
+        _credit(session, opcode)
+    raise Reject(RejectReason.COMMAND_NOT_SUPPORTED, f"opcode {opcode & OPCODE_MASK:#04x} in this phase")
+
+
+def login_again(
+    connection: Connection, opcode: int, flags: int, lun: int, tag: int, word20: int, cmd_sn: int, tail: bytes,
+    data: Sequence[memoryview], length: int,
+) -> None:
+    """A Login Request after login breaks the protocol beyond repair (section 6.3)."""
+    raise FormatError("a Login Request in the full feature phase")
+
+
+def data_digest_error(connection: Connection, opcode: int, tag: int) -> None:
+    """A data segment whose digest does not fit: the PDU is rejected and forgotten, its CmdSN not used up (7.8).
+
+    Data-Out belongs to a task that is there already: that one ends.
+    """
+    if opcode & OPCODE_MASK == Opcode.DATA_OUT:
+        data_out.lost(connection, tag)
+    raise Reject(RejectReason.DATA_DIGEST_ERROR, "a data digest does not fit its data")
+
+
+def _table(rows: dict[Opcode, Handler]) -> tuple[Handler, ...]:
+    return tuple(rows.get(opcode, refuse) for opcode in range(OPCODE_MASK + 1))  # type: ignore[call-overload]
+
+
+NORMAL: Final = _table({
+    Opcode.NOP_OUT: nop_out,
+    Opcode.SCSI_COMMAND: scsi_command,
+    Opcode.TASK_MANAGEMENT_REQUEST: task_management.request,
+    Opcode.LOGIN_REQUEST: login_again,
+    Opcode.TEXT_REQUEST: text_request,
+    Opcode.DATA_OUT: data_out.data_out,
+    Opcode.LOGOUT_REQUEST: logout_request,
+    Opcode.SNACK_REQUEST: snack_request,
+})
+
+#: A discovery session takes SendTargets and Logout (section 4.3); NOP-Out keeps its connection alive.
+DISCOVERY: Final = _table({
+    Opcode.NOP_OUT: nop_out,
+    Opcode.LOGIN_REQUEST: login_again,
+    Opcode.TEXT_REQUEST: text_request,
+    Opcode.LOGOUT_REQUEST: logout_request,
+})

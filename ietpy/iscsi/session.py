@@ -1,0 +1,116 @@
+"""Sessions: command numbering, the nexuses behind LUNs, and tasks that outlive the batch they came in.
+
+A session is changed by the holder of its connection's lock; what other sessions may touch (``Task.aborted_by``,
+``TargetNode.sessions``) is changed under the SCSI device's lock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ietpy.errors import LoginFailure
+from ietpy.iscsi.errors import LoginStatus
+from ietpy.iscsi.target import Asker, IscsiNode, TargetNode
+from ietpy.scsi.lun import decode
+from ietpy.scsi.nexus import Nexus
+from ietpy.scsi.task import Task
+from ietpy.wire.serial import MASK
+
+if TYPE_CHECKING:
+    from ietpy.iscsi.connection import Connection
+    from ietpy.iscsi.login import LoginResult
+
+#: MaxCmdSN - ExpCmdSN + 1 of a discovery session, which has one request in flight.
+DISCOVERY_WINDOW: Final = 2
+
+
+class Session:
+    """One iSCSI session (RFC 7143 section 4.3) with its one connection.
+
+    ``exp_cmd_sn`` moves with each numbered request that arrives in order; ``max_cmd_sn`` moves by one with each
+    that is finished, so their distance is the room left in the command queue (4.2.2.1) and never shrinks backwards.
+    """
+
+    __slots__ = (
+        "asker", "cid", "connection", "device", "exp_cmd_sn", "held", "initiator", "isid", "max_cmd_sn", "nexuses",
+        "node", "parameters", "port", "target", "tasks", "tsih", "user",
+    )
+
+    def __init__(self, node: IscsiNode, result: LoginResult, connection: Connection, asker: Asker) -> None:
+        self.node = node
+        self.target: TargetNode | None = result.target
+        self.device = result.target.device if result.target is not None else None
+        self.connection = connection
+        self.asker = asker
+        self.initiator = result.initiator_name
+        self.isid = result.isid
+        self.cid = result.cid
+        #: SAM-5 initiator port name as iSCSI forms it (section 4.2.7.2).
+        self.port = f"{result.initiator_name.lower()},i,0x{result.isid.hex()}"
+        self.parameters = result.parameters
+        self.user = result.user
+        self.tsih = 0
+        window = result.target.queued_commands if result.target is not None else DISCOVERY_WINDOW
+        self.exp_cmd_sn = result.cmd_sn
+        self.max_cmd_sn = (result.cmd_sn + window - 1) & MASK
+        #: Requests that came before their turn, by CmdSN.
+        self.held: dict[int, Any] = {}
+        #: Nexuses by the 8-byte LUN field as it stands in requests.
+        self.nexuses: dict[int, Nexus] = {}
+        #: Tasks waiting for data or running on a worker, by Initiator Task Tag.
+        self.tasks: dict[int, Task] = {}
+
+    def nexus(self, lun_field: int) -> Nexus:
+        """The nexus for a LUN field: of the logical unit, or of the device's answer for absent ones."""
+        device = self.device
+        if device is None:
+            raise ValueError("a discovery session has no logical units")
+        with device.lock:
+            number = decode(lun_field)
+            nexus = device.nexus(number, self.port)
+            if number in device.logical_units:
+                self.nexuses[lun_field] = nexus
+            return nexus
+
+    def end(self) -> None:
+        """Leave the target: nexuses detached, the slot free. The caller has seen every task end."""
+        if self.target is None or self.device is None:
+            return
+        with self.device.lock:
+            for nexus in {id(nexus): nexus for nexus in self.nexuses.values()}.values():
+                nexus.lu.detach(nexus)
+            self.nexuses.clear()
+            key = (self.initiator.lower(), self.isid)
+            if self.target.sessions.get(key) is self:
+                del self.target.sessions[key]
+
+
+def establish(
+    node: IscsiNode, result: LoginResult, connection: Connection, asker: Asker
+) -> tuple[Session, Session | None]:
+    """Make the session a successful login asks for; also the old one it reinstates (section 6.3.5), if any.
+
+    Raises LoginFailure when the request names a session that cannot take it, or MaxSessions is reached.
+    """
+    session = Session(node, result, connection, asker)
+    old = None
+    if result.tsih_requested:
+        live = [] if result.target is None else [each.tsih for each in result.target.sessions.values()]
+        if result.tsih_requested in live:
+            raise LoginFailure(LoginStatus.TOO_MANY_CONNECTIONS, "the session has its one connection already")
+        raise LoginFailure(
+            LoginStatus.SESSION_DOES_NOT_EXIST, f"no session has TSIH {result.tsih_requested}; log in with TSIH 0"
+        )
+    with node.lock:
+        session.tsih = node.allocate_tsih()
+    target = result.target
+    if target is not None:
+        key = (session.initiator.lower(), session.isid)
+        with target.device.lock:
+            old = target.sessions.get(key)
+            if old is None and 0 < target.max_sessions <= len(target.sessions):
+                raise LoginFailure(
+                    LoginStatus.TOO_MANY_CONNECTIONS, f"{target.name} has its MaxSessions {target.max_sessions}"
+                )
+            target.sessions[key] = session
+    return session, old

@@ -1,0 +1,298 @@
+"""Portals, logins and the life of connections.
+
+One thread accepts and serves logins of all connections at once, so that until a login succeeds a connection costs no
+thread; then it gets a pump of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from ietpy.errors import FormatError
+from ietpy.iscsi.connection import Connection
+from ietpy.iscsi.session import Session
+from ietpy.iscsi.target import Asker, IscsiNode, TargetNode
+from ietpy.server.egress import flush
+from ietpy.server.interfaces import addresses_of_host
+from ietpy.server.pump import Pump
+from ietpy.server.workers import WorkerPool
+
+log = logging.getLogger(__name__)
+
+BACKLOG: Final = 128
+#: A login must be over within this many seconds (peers: LIO 15).
+LOGIN_SECONDS: Final = 15.0
+#: Connections in login phase at once; further ones wait in the backlog (IET: 32, without a time limit).
+LOGINS_AT_ONCE: Final = 256
+#: After accept fails for want of descriptors, the listener rests this long.
+EXHAUSTED_SECONDS: Final = 1.0
+
+_WILDCARDS: Final = frozenset(("0.0.0.0", "::"))
+
+
+def bind(address: str | None, port: int) -> list[socket.socket]:
+    """Listening sockets for an address (None: all interfaces, both families) and port (0: a free one for all).
+
+    Raises OSError when nothing can be bound; one family missing is no error when all interfaces were asked for.
+    """
+    infos = socket.getaddrinfo(address or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    problem: OSError | None = None
+    for family, kind, protocol, _, where in sorted(infos, key=lambda info: info[0]):
+        if port == 0 and sockets:
+            where = (where[0], sockets[0].getsockname()[1], *where[2:])
+        try:
+            sock = socket.socket(family, kind, protocol)
+        except OSError as error:
+            problem = error
+            continue
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind(where)
+            sock.listen(BACKLOG)
+        except OSError as error:
+            problem = OSError(error.errno, f"{error.strerror}: {where[0]} port {where[1]}")
+            sock.close()
+        else:
+            sockets.append(sock)
+    if not sockets:
+        raise problem or OSError(f"{address} has no address to listen on")
+    return sockets
+
+
+def _plain(address: str) -> str:
+    """A numeric address without its zone."""
+    return address.partition("%")[0]
+
+
+class _Login:
+    """A connection in its login phase."""
+
+    __slots__ = ("connection", "deadline", "pump", "sock")
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self.sock = sock
+        self.deadline = deadline
+        self.connection: Connection
+        self.pump: Pump
+
+
+class Server:
+    """Serves an ``IscsiNode`` on listening sockets, from ``start`` to ``stop``."""
+
+    def __init__(self, node: IscsiNode, sockets: Sequence[socket.socket]) -> None:
+        self.node = node
+        node.addresses = self.addresses
+        self._sockets = list(sockets)
+        self._portals = [sock.getsockname()[:2] for sock in sockets]
+        self._lock = threading.Lock()
+        self._pumps: dict[Pump, threading.Thread] = {}
+        self._workers: dict[TargetNode, WorkerPool] = {}
+        self._selector = selectors.DefaultSelector()
+        self._logins: dict[int, _Login] = {}
+        self._wake_receive, self._wake_send = socket.socketpair()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
+
+    # What others ask ----------------------------------------------------------------------------------------------
+
+    def portals(self) -> list[tuple[str, int]]:
+        """Numeric addresses and ports listened on."""
+        return list(self._portals)
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """Plain facts about every live session."""
+        with self._lock:
+            pumps = list(self._pumps)
+        facts = []
+        for pump in pumps:
+            session = pump.connection.session
+            if session is not None:
+                facts.append({
+                    "tsih": session.tsih,
+                    "initiator": session.initiator,
+                    "address": session.asker.peer,
+                    "portal": session.asker.local,
+                    "target": session.target.name if session.target is not None else None,
+                    "user": session.user,
+                })
+        return sorted(facts, key=lambda row: row["tsih"])
+
+    def addresses(self, local: str, port: int) -> Sequence[tuple[str, int]]:
+        """Portals to name to someone who reached ``local``: that one, then others of its family (iet-compat 8.4)."""
+        found = {(local, port): None}
+        family_mark = ":" in local
+        for address, listening in self._portals:
+            if (":" in address) != family_mark:
+                continue
+            if address in _WILDCARDS:
+                found.update(((each, listening), None) for each in addresses_of_host(family_mark))
+            else:
+                found[_plain(address), listening] = None
+        return tuple(found)
+
+    def workers(self, target: TargetNode) -> WorkerPool:
+        """The worker pool of a target."""
+        with self._lock:
+            if target not in self._workers:
+                self._workers[target] = WorkerPool(target.name, target.wthreads)
+            return self._workers[target]
+
+    def forget(self, pump: Pump) -> None:
+        """A pump has ended."""
+        with self._lock:
+            self._pumps.pop(pump, None)
+
+    def name_of(self, sock: socket.socket) -> str:
+        """The peer's address for log lines."""
+        try:
+            peer = sock.getpeername()
+        except OSError:
+            return "a peer that has gone"
+        return f"{peer[0]}:{peer[1]}"
+
+    # Life ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start accepting. Threads begin here, none before."""
+        for sock in self._sockets:
+            sock.setblocking(False)
+            self._selector.register(sock, selectors.EVENT_READ, self._accept)
+        self._wake_receive.setblocking(False)
+        self._selector.register(self._wake_receive, selectors.EVENT_READ, None)
+        self._thread.start()
+
+    def stop(self, timeout: float) -> bool:
+        """Stop accepting, let commands that came finish, close connections; whether all ended within ``timeout``."""
+        deadline = time.monotonic() + timeout
+        self._stopping = True
+        self._wake_send.send(b"x")
+        self._thread.join()
+        with self._lock:
+            pumps = dict(self._pumps)
+        for pump in pumps:
+            pump.stop_receiving()
+        for pump, thread in pumps.items():
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                pump.close()
+        clean = not any(thread.is_alive() for thread in pumps.values())
+        if clean:
+            for pool in self._workers.values():
+                pool.close()
+        for sock in (*self._sockets, self._wake_receive, self._wake_send):
+            sock.close()
+        self._selector.close()
+        return clean
+
+    def _run(self) -> None:
+        while not self._stopping:
+            for key, _ in self._selector.select(self._patience()):
+                if key.data is not None:
+                    key.data(key.fileobj)
+            self._look_at_clock()
+        for login in list(self._logins.values()):
+            self._drop(login)
+
+    def _patience(self) -> float | None:
+        """Seconds until the clock matters: a login's deadline, or a second while any target sends pings."""
+        now = time.monotonic()
+        waits = [login.deadline - now for login in self._logins.values()]
+        if self._pumps and any(target.nop_interval for target in self.node.targets.values()):
+            waits.append(1.0)
+        return max(0.0, min(waits)) if waits else None
+
+    def _look_at_clock(self) -> None:
+        now = time.monotonic()
+        for login in [login for login in self._logins.values() if login.deadline <= now]:
+            log.warning("%s: no login within %d s", self.name_of(login.sock), LOGIN_SECONDS)
+            self._drop(login)
+        if any(target.nop_interval for target in self.node.targets.values()):
+            with self._lock:
+                pumps = list(self._pumps)
+            for pump in pumps:
+                pump.tick(now)
+
+    # Logins -------------------------------------------------------------------------------------------------------
+
+    def _accept(self, listening: socket.socket) -> None:
+        if len(self._logins) >= LOGINS_AT_ONCE:
+            oldest = min(self._logins.values(), key=lambda login: login.deadline)
+            log.warning("%s: dropped, %d logins at once are the limit", self.name_of(oldest.sock), LOGINS_AT_ONCE)
+            self._drop(oldest)
+        try:
+            sock, peer = listening.accept()
+        except BlockingIOError:
+            return
+        except OSError as problem:
+            log.warning("cannot accept a connection: %s", problem)
+            return
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        local = sock.getsockname()
+        login = _Login(sock, time.monotonic() + LOGIN_SECONDS)
+
+        def on_login(session: Session, old: Session | None) -> None:
+            if old is not None:
+                login.pump.predecessor = old.connection.owner
+                old.connection.owner.close()
+
+        asker = Asker("", _plain(peer[0]), _plain(local[0]))
+        login.connection = Connection(self.node, asker, local[1], secrets.token_bytes, on_login)
+        login.pump = Pump(self, sock, login.connection)
+        self._logins[sock.fileno()] = login
+        self._selector.register(sock, selectors.EVENT_READ, self._login_bytes)
+
+    def _login_bytes(self, sock: socket.socket) -> None:
+        login = self._logins[sock.fileno()]
+        connection = login.connection
+        try:
+            count = sock.recv_into(connection.space())
+        except BlockingIOError:
+            return
+        except OSError:
+            count = 0
+        try:
+            if not count:
+                raise ConnectionResetError("the peer closed the connection")
+            connection.received(count)
+            if connection.login is not None or connection.closing:
+                flush(connection, sock)
+        except FormatError as problem:
+            log.warning("%s: connection dropped: %s", self.name_of(sock), problem)
+        except OSError as problem:  # also a peer that does not take the few bytes of an answer
+            log.info("%s: connection lost during login: %s", self.name_of(sock), problem)
+        else:
+            if connection.closing:
+                log.warning("%s: login refused: %s", self.name_of(sock), connection.problem)
+            elif connection.login is None:
+                self._promote(login)
+                return
+            else:
+                return
+        self._drop(login)
+
+    def _promote(self, login: _Login) -> None:
+        """The login is over: from here the connection has a thread."""
+        self._selector.unregister(login.sock)
+        del self._logins[login.sock.fileno()]
+        login.sock.setblocking(True)
+        thread = threading.Thread(target=login.pump.run, name=f"session-{login.sock.fileno()}", daemon=True)
+        with self._lock:
+            self._pumps[login.pump] = thread
+        thread.start()
+
+    def _drop(self, login: _Login) -> None:
+        self._selector.unregister(login.sock)
+        del self._logins[login.sock.fileno()]
+        login.sock.close()

@@ -1,0 +1,57 @@
+"""Threads for what may wait for a device: one pool per target, as large as its Wthreads option allows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+
+class WorkerPool:
+    """Runs jobs in threads that are started when there is work for them and end with ``close``.
+
+    ``limit`` threads at most. A job must not raise.
+    """
+
+    def __init__(self, name: str, limit: int) -> None:
+        self._name = name
+        self._limit = limit
+        self._jobs: SimpleQueue[tuple[Callable[[Any], None], Any] | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._closed = False
+
+    def submit(self, job: Callable[[Any], None], argument: Any) -> None:
+        """Run ``job(argument)`` soon."""
+        self._jobs.put((job, argument))
+        with self._lock:
+            if self._idle:
+                self._idle -= 1  # one sleeper is spoken for
+            elif len(self._threads) < self._limit and not self._closed:
+                thread = threading.Thread(
+                    target=self._work, name=f"{self._name}-worker-{len(self._threads)}", daemon=True
+                )
+                self._threads.append(thread)
+                thread.start()
+
+    def _work(self) -> None:
+        jobs = self._jobs
+        while (item := jobs.get()) is not None:
+            job, argument = item
+            job(argument)
+            item = argument = None
+            with self._lock:
+                if jobs.empty():
+                    self._idle += 1
+
+    def close(self) -> None:
+        """Let queued jobs finish, end the threads and wait for them."""
+        with self._lock:
+            self._closed = True
+            threads = list(self._threads)
+        for _ in threads:
+            self._jobs.put(None)
+        for thread in threads:
+            thread.join()

@@ -1,0 +1,122 @@
+"""Memory that payload passes through: a receive window of reusable chunks, and a pool of staging buffers.
+
+Payload is never copied in Python: the window hands out views of the very bytes the kernel wrote, and a chunk is
+reused only when nobody holds such a view (``pins``). Nothing here knows a protocol.
+"""
+
+from __future__ import annotations
+
+import mmap
+from typing import Final
+
+#: Room for one receive call. 512 KiB takes 32 outstanding 8 KiB writes, or two 256 KiB segments (2026-11).
+CHUNK_SIZE: Final = 512 * 1024
+#: With less room than this left behind pinned data a receive call would be too short to be worth it.
+LOW_WATER: Final = 64 * 1024
+#: An incomplete item this short is moved to a fresh chunk rather than handed out in two pieces.
+MOVE_LIMIT: Final = 16 * 1024
+#: Chunks, and staging memory of each power-of-two size, kept for reuse per connection.
+KEPT_CHUNKS: Final = 8
+KEPT_STAGING: Final = 4 * 1024 * 1024
+
+
+class Chunk:
+    """A stretch of receive memory; ``pins`` counts the holders of views into it besides the window."""
+
+    __slots__ = ("buffer", "pins", "view")
+
+    def __init__(self, size: int = CHUNK_SIZE) -> None:
+        self.buffer = bytearray(size)
+        self.view = memoryview(self.buffer)
+        self.pins = 0
+
+
+class ReceiveWindow:
+    """Where received bytes land: ``chunk[start:end]`` is received and not yet consumed.
+
+    The owner moves ``start`` and ``end``; ``space`` decides where the next bytes go. ``need`` is how many bytes
+    from ``start`` the owner waits for (0: as many as come).
+    """
+
+    __slots__ = ("_free", "chunk", "end", "move_limit", "need", "size", "start")
+
+    def __init__(self, size: int = CHUNK_SIZE) -> None:
+        self.size = size
+        self.move_limit = min(MOVE_LIMIT, size // 16)
+        self.chunk = Chunk(size)
+        self.start = 0
+        self.end = 0
+        self.need = 0
+        self._free: list[Chunk] = []
+
+    def space(self) -> memoryview:
+        """Memory for the next receive call; never empty."""
+        unread = self.end - self.start
+        if unread == 0 and self.chunk.pins == 0:
+            self.start = self.end = 0
+        elif self.start + max(self.need, unread + 1) > self.size or (
+            unread == 0 and self.size - self.end < min(LOW_WATER, self.size // 2)
+        ):
+            self._move(unread)
+        return self.chunk.view[self.end :]
+
+    def _move(self, unread: int) -> None:
+        """Go on in a fresh chunk, taking the unread bytes along; the caller keeps them few."""
+        old, start = self.chunk, self.start
+        if old.pins == 0 and start >= unread:
+            old.view[:unread] = old.view[start : start + unread]
+        else:
+            self.chunk = self._free.pop() if self._free else Chunk(self.size)
+            self.chunk.view[:unread] = old.view[start : start + unread]
+            if old.pins == 0:
+                self._keep(old)
+        self.start, self.end = 0, unread
+
+    def pin(self) -> Chunk:
+        """Keep the current chunk's bytes as they are until ``unpin``."""
+        self.chunk.pins += 1
+        return self.chunk
+
+    def unpin(self, chunk: Chunk) -> None:
+        """Release one ``pin``; the last one makes the chunk reusable."""
+        chunk.pins -= 1
+        if chunk.pins == 0 and chunk is not self.chunk:
+            self._keep(chunk)
+
+    def fresh(self) -> None:
+        """Go on in an empty chunk; the caller has consumed or pinned everything in this one."""
+        old = self.chunk
+        self.chunk = self._free.pop() if self._free else Chunk(self.size)
+        self.start = self.end = self.need = 0
+        if old.pins == 0:
+            self._keep(old)
+
+    def _keep(self, chunk: Chunk) -> None:
+        if len(self._free) < KEPT_CHUNKS:
+            self._free.append(chunk)
+
+
+class StagingPool:
+    """Page-aligned buffers for data that cannot lie behind its header; any thread may take, any may give back."""
+
+    __slots__ = ("_free",)
+
+    def __init__(self) -> None:
+        self._free: dict[int, list[mmap.mmap]] = {}
+
+    def take(self, length: int) -> memoryview:
+        """A writable view of exactly ``length`` bytes, with whatever an earlier user of this pool left in it."""
+        size = max(mmap.PAGESIZE, 1 << (length - 1).bit_length()) if length else mmap.PAGESIZE
+        try:
+            buffer = self._free[size].pop()
+        except (KeyError, IndexError):
+            buffer = mmap.mmap(-1, size)
+        return memoryview(buffer)[:length]
+
+    def give(self, view: memoryview) -> None:
+        """Take back what ``take`` lent; the caller uses no view of it any more. Other memory is let go."""
+        buffer = view.obj
+        if isinstance(buffer, mmap.mmap):
+            kept = self._free.setdefault(len(buffer), [])
+            if len(kept) < max(1, KEPT_STAGING // len(buffer)):
+                kept.append(buffer)

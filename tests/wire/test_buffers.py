@@ -1,0 +1,150 @@
+"""Receive chunks are reused only when nobody holds a view of them; unread bytes survive every move."""
+
+from __future__ import annotations
+
+import mmap
+
+import pytest
+
+from ietpy.wire.buffers import KEPT_CHUNKS, KEPT_STAGING, ReceiveWindow, StagingPool
+
+
+def put(window: ReceiveWindow, data: bytes) -> int:
+    """Receive as much of ``data`` as there is space for."""
+    space = window.space()
+    size = min(len(space), len(data))
+    space[:size] = data[:size]
+    window.end += size
+    return size
+
+
+def unread(window: ReceiveWindow) -> bytes:
+    return bytes(window.chunk.view[window.start : window.end])
+
+
+def test_an_empty_unpinned_window_starts_over() -> None:
+    window = ReceiveWindow(256)
+    put(window, bytes(200))
+    window.start = window.end
+    assert len(window.space()) == 256
+
+
+def test_unread_bytes_stay_where_they_are_while_there_is_room() -> None:
+    window = ReceiveWindow(256)
+    put(window, b"a" * 100)
+    window.start, window.need = 90, 48
+    assert len(window.space()) == 156
+    assert unread(window) == b"a" * 10
+
+
+def test_unread_bytes_move_to_the_front_when_what_is_needed_does_not_fit() -> None:
+    window = ReceiveWindow(256)
+    put(window, b"x" * 230 + b"tail")
+    window.start, window.need = 230, 48
+    chunk = window.chunk
+    assert len(window.space()) == 252
+    assert window.chunk is chunk
+    assert unread(window) == b"tail"
+
+
+def test_unread_bytes_move_to_another_chunk_while_this_one_is_pinned() -> None:
+    window = ReceiveWindow(256)
+    put(window, b"x" * 230 + b"tail")
+    held = window.chunk.view[:230]
+    chunk = window.pin()
+    window.start, window.need = 230, 48
+    put(window, b"!" * 252)
+    assert unread(window) == b"tail" + b"!" * 252
+    assert bytes(held) == b"x" * 230
+    window.unpin(chunk)
+    window.start = window.end
+    window.fresh()
+    assert window.chunk is chunk
+
+
+def test_overlapping_unread_bytes_move_to_another_chunk_that_is_not_lost() -> None:
+    window = ReceiveWindow(256)
+    put(window, bytes(range(200)))
+    window.start, window.need = 20, 240
+    old = window.chunk
+    window.space()
+    assert unread(window) == bytes(range(20, 200))
+    window.start, window.need = 40, 240
+    window.space()
+    assert window.chunk is old
+    assert unread(window) == bytes(range(60, 200))
+
+
+def test_a_nearly_full_pinned_chunk_is_left_for_a_fresh_one() -> None:
+    window = ReceiveWindow(256)
+    put(window, bytes(200))
+    chunk = window.pin()
+    window.start = window.end
+    assert len(window.space()) == 256
+    assert window.chunk is not chunk
+
+
+def test_a_pinned_chunk_with_room_is_used_on() -> None:
+    window = ReceiveWindow(256)
+    put(window, bytes(50))
+    chunk = window.pin()
+    window.start = window.end
+    assert len(window.space()) == 206
+    window.unpin(chunk)
+    assert len(window.space()) == 256
+
+
+def test_fresh_keeps_an_unpinned_chunk() -> None:
+    window = ReceiveWindow(256)
+    old = window.chunk
+    window.fresh()
+    window.fresh()
+    assert window.chunk is old
+
+
+def test_only_some_chunks_are_kept() -> None:
+    window = ReceiveWindow(256)
+    pinned = []
+    for _ in range(KEPT_CHUNKS + 2):
+        pinned.append(window.pin())
+        window.fresh()
+    for chunk in pinned:
+        window.unpin(chunk)
+    reused = set()
+    for _ in range(KEPT_CHUNKS + 2):
+        window.pin()
+        window.fresh()
+        reused.add(id(window.chunk))
+    assert len(reused & {id(chunk) for chunk in pinned}) == KEPT_CHUNKS
+
+
+@pytest.mark.parametrize("length", [0, 1, 4095, 4096, 4097, 65536])
+def test_staging_is_page_aligned_and_exact(length: int) -> None:
+    view = StagingPool().take(length)
+    assert len(view) == length
+    assert isinstance(view.obj, mmap.mmap)
+
+
+def test_staging_is_reused() -> None:
+    pool = StagingPool()
+    first = pool.take(5000)
+    buffer = first.obj
+    pool.give(first)
+    assert pool.take(8192).obj is buffer
+    assert pool.take(8192).obj is not buffer
+
+
+def test_staging_kept_is_bounded() -> None:
+    pool = StagingPool()
+    views = [pool.take(KEPT_STAGING // 2) for _ in range(4)]
+    buffers = {id(view.obj) for view in views}
+    for view in views:
+        pool.give(view)
+    assert sum(id(pool.take(KEPT_STAGING // 2).obj) in buffers for _ in range(4)) == 2
+
+
+def test_foreign_memory_is_let_go() -> None:
+    pool = StagingPool()
+    foreign = memoryview(bytearray(4096))
+    pool.give(foreign)
+    assert pool.take(4096).obj is not foreign.obj
