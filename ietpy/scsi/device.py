@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from ietpy.scsi.attention import LUNS_CHANGED, establish, withdraw
-from ietpy.scsi.logical_unit import AbsentLogicalUnit
+from ietpy.scsi.device_server import AbsentLogicalUnit
 
 if TYPE_CHECKING:
     from ietpy.scsi.logical_unit import LogicalUnit

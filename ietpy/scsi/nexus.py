@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from ietpy.scsi.attention import UnitAttention
     from ietpy.scsi.device import ScsiDevice
-    from ietpy.scsi.logical_unit import DeviceServer
+    from ietpy.scsi.device_server import DeviceServer
 
 #: What ``Nexus.barrier`` is made of; zero lets a command pass without another question.
 ATTENTION_PENDING: Final = 1

@@ -12,7 +12,8 @@ from ietpy.scsi.vpd import vital_product_data
 from ietpy.wire.layout import Layout
 
 if TYPE_CHECKING:
-    from ietpy.scsi.logical_unit import DeviceServer, LogicalUnit
+    from ietpy.scsi.device_server import DeviceServer
+    from ietpy.scsi.logical_unit import LogicalUnit
     from ietpy.scsi.task import Task
 
 SPC: Final = CommandSet("SPC-4")

@@ -18,7 +18,8 @@ from ietpy.scsi.sense import invalid_field
 from ietpy.wire.layout import Layout
 
 if TYPE_CHECKING:
-    from ietpy.scsi.logical_unit import DeviceServer, LogicalUnit
+    from ietpy.scsi.device_server import DeviceServer
+    from ietpy.scsi.logical_unit import LogicalUnit
 
 #: What follows the four-byte header; called with the DeviceServer.
 Content = Callable[[Any], bytes]

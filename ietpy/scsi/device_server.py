@@ -1,0 +1,160 @@
+"""What executes tasks: dispatch, reserved bits, sense; and the one that answers where there is no unit (SAM-5 4.7).
+
+``execute`` is the data path: one test of the nexus's barrier, one look-up by operation code, one masked test for
+reserved bits, the row's function. Everything that happens rarely is in another method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from ietpy.errors import StoreError
+from ietpy.scsi.asc import Asc
+from ietpy.scsi.cdb import SERVICE_ACTION
+from ietpy.scsi.command import (
+    BLOCKS,
+    NO_LOGICAL_UNIT,
+    Access,
+    Command,
+    dispatch_table,
+    reserved_bit,
+)
+from ietpy.scsi.identity import Identity
+from ietpy.scsi.nexus import Nexus
+from ietpy.scsi.sense import CheckCondition, store_failure
+from ietpy.scsi.spc import SPC
+from ietpy.scsi.status import SenseKey, Status, TaskAttribute
+
+if TYPE_CHECKING:
+    from ietpy.scsi.device import ScsiDevice
+    from ietpy.scsi.task import Task
+
+#: Plain numbers for the data path.
+_GOOD: Final = int(Status.GOOD)
+_CHECK_CONDITION: Final = int(Status.CHECK_CONDITION)
+HEAD_OF_QUEUE: Final = int(TaskAttribute.HEAD_OF_QUEUE)  #: the last attribute that needs no closer look
+_READ: Final = Access.READ
+_from_bytes: Final = int.from_bytes
+
+
+def _fail(task: Task, condition: CheckCondition) -> None:
+    task.status = _CHECK_CONDITION
+    task.sense = condition.fixed()
+
+
+class DeviceServer:
+    """What executes tasks; ``rows`` are the commands it has, ``unknown`` stands for all others."""
+
+    __slots__ = ("_dispatch", "device", "identity", "rows")
+
+    peripheral = 0x00  #: PERIPHERAL QUALIFIER and DEVICE TYPE of the INQUIRY data
+
+    def __init__(
+        self, device: ScsiDevice, identity: Identity, rows: Iterable[Command], unknown: Command
+    ) -> None:
+        self.device = device
+        self.identity = identity
+        self.rows = tuple(row for row in rows if row.available is None or row.available(self))
+        self._dispatch = dispatch_table(self.rows, unknown)
+
+    def attach(self, initiator: str) -> Nexus:
+        """A new nexus of the initiator port ``initiator``."""
+        return Nexus(self, self.device, initiator)
+
+    def detach(self, nexus: Nexus) -> None:
+        """The nexus is lost."""
+
+    def reset(self) -> None:
+        """Logical unit reset (SAM-5 section 6.3.3); aborting tasks is the transport's business."""
+
+    def pending_condition(self, nexus: Nexus) -> CheckCondition:
+        """What REQUEST SENSE reports as parameter data, cleared by being reported."""
+        raise NotImplementedError
+
+    def execute(self, task: Task) -> bool:
+        """Execute ``task``: True when its status, sense and data_in are set.
+
+        False: it may wait for a device and ``task.may_block`` is False; nothing has happened, call again
+        where waiting is allowed. Raises nothing.
+        """
+        cdb = task.cdb
+        command = self._dispatch[cdb[0]]
+        if command.actions is not None:
+            command = command.actions.get(cdb[1] & SERVICE_ACTION, command)
+        task.status = _GOOD
+        task.sense = b""
+        task.data_in = None
+        try:
+            if (task.nexus.barrier or task.attribute > HEAD_OF_QUEUE) and not self._admit(task, command):
+                return True
+            stray = _from_bytes(cdb, "little") & command.forbidden
+            if stray:
+                raise reserved_bit(stray)
+            result = command.function(self, task)
+        except CheckCondition as condition:
+            _fail(task, condition)
+            return True
+        except StoreError as error:
+            _fail(task, store_failure(error, command.access is not _READ))
+            return True
+        if result is BLOCKS:
+            return False
+        if command.allocation is not None and type(result) is bytes:
+            result = result[:command.allocation(cdb)]
+        task.data_in = result
+        return True
+
+    def refuse_early(self, task: Task) -> bool:
+        """Whether the command fails before any data is asked for; then status and sense are set.
+
+        A unit attention reported here is reported: do not execute the task.
+        """
+        cdb = task.cdb
+        command = self._dispatch[cdb[0]]
+        if command.actions is not None:
+            command = command.actions.get(cdb[1] & SERVICE_ACTION, command)
+        task.status = _GOOD
+        task.sense = b""
+        task.data_in = None
+        try:
+            if (task.nexus.barrier or task.attribute > HEAD_OF_QUEUE) and not self._admit(task, command):
+                return True
+            stray = _from_bytes(cdb, "little") & command.forbidden
+            if stray:
+                raise reserved_bit(stray)
+            if command.refuse is not None:
+                command.refuse(self, cdb)
+        except CheckCondition as condition:
+            _fail(task, condition)
+            return True
+        return False
+
+    def data_out_length(self, task: Task) -> int:
+        """Data-Out bytes the CDB asks for; 0 for commands without and for those nobody knows."""
+        cdb = task.cdb
+        rule = self._dispatch[cdb[0]].data_out
+        return 0 if rule is None else rule(self, cdb)
+
+    def _admit(self, task: Task, command: Command) -> bool:
+        """The closer look: False when the task has its answer already."""
+        return True
+
+
+#: IET said its names here, too.
+_NOBODY: Final = Identity("IET", "VIRTUAL-DISK", "0", "", b"")
+
+
+class AbsentLogicalUnit(DeviceServer):
+    """Answers for LUNs that do not exist (SPC-4 section 6.6.2, SAM-5 section 5.11)."""
+
+    __slots__ = ()
+
+    peripheral = 0x7F
+
+    def __init__(self, device: ScsiDevice) -> None:
+        rows = (row for row in SPC.rows if row.without_unit)
+        super().__init__(device, _NOBODY, rows, NO_LOGICAL_UNIT)
+
+    def pending_condition(self, nexus: Nexus) -> CheckCondition:
+        return CheckCondition(SenseKey.ILLEGAL_REQUEST, Asc.LOGICAL_UNIT_NOT_SUPPORTED)
