@@ -1,4 +1,4 @@
-"""``ietpy``: the commands beside the daemon. Each is imported when it is called, so ``--help`` imports none."""
+"""``ietpy``: the commands beside the daemon, each imported when it is called: ``--help`` imports none."""
 
 from __future__ import annotations
 
@@ -72,10 +72,13 @@ def status(ctx: click.Context, as_json: bool, health: bool) -> None:
 
     $IETPY_CONTROL names another control socket than the default one.
     """
+    from ietpy.daemon import manage
     from ietpy.daemon.main import print_status
     from ietpy.daemon.options import Places
 
-    ctx.exit(print_status(Places.of(None, os.environ.get("IETPY_CONTROL") or None), as_json, health))
+    named = os.environ.get("IETPY_CONTROL")
+    facts = manage.answer(named) if named else manage.status(Places.of(None, None))
+    ctx.exit(print_status(facts, as_json, health))
 
 
 if __name__ == "__main__":

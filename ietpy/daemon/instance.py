@@ -82,7 +82,7 @@ class Instance:
         flusher.join(max(0.0, deadline - time.monotonic()))
         if not outcome:
             log.error("a backing device does not finish flushing; what it was sent last may be lost")
-        self.pid_file.release()
+        self.pid_file.remove()
         log.info("ended")
         return 0 if outcome == [True] else 1
 

@@ -1,13 +1,15 @@
 """From a command line to a running daemon: check, lock, open, bind, detach, start threads.
 
 Everything that can fail fails before detaching, in the process the user is looking at. python-daemon's
-parent leaves with os._exit(0) at once, so ``start`` forks a child that detaches, and learns from a pipe how that went.
+parent leaves with os._exit(0) at once, so ``start`` forks a child that detaches, and learns from a pipe how
+that went.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -21,10 +23,9 @@ from ietpy.daemon.assemble import assemble
 from ietpy.daemon.instance import Instance
 from ietpy.daemon.options import Places, StartOptions
 from ietpy.daemon.pidfile import PidFile
-from ietpy.errors import ConfigError, Diagnostic, IetpyError, Span, UsageError
+from ietpy.errors import ConfigError, IetpyError, UsageError
 from ietpy.server.listener import Server, bind
 
-DEFAULT_FILES: Final = ("/etc/iet/ietd.conf", "/etc/ietd.conf")  #: iet-compat 1.1
 UMASK: Final = 0o022
 _READY: Final = b"ready "
 _FAILED: Final = b"failed "
@@ -33,21 +34,11 @@ Say = Callable[[str], None]
 
 
 def read_configuration(options: StartOptions) -> Configuration:
-    """The configuration ``options`` lead to. Raises ConfigError.
-
-    A file named with -c is that file or an error; without -c, no file means a daemon without targets, as IET.
-    """
-    if options.config:
-        return load(options.config, options.compat or None)
-    found = next((path for path in DEFAULT_FILES if os.path.lexists(path)), None)
-    if found is not None:
-        return load(found, options.compat or None)
-    problem = f"neither {DEFAULT_FILES[0]} nor {DEFAULT_FILES[1]} exists; no target is served"
-    place = Span(DEFAULT_FILES[0], 1, 1)
-    missing = Diagnostic(place, "warning", "no-configuration", problem, "name a file with -c")
-    if options.compat == "strict":
-        raise ConfigError([missing])
-    return Configuration(DEFAULT_FILES[0], options.compat or "repair", diagnostics=(missing,))
+    """The configuration ``options`` lead to. Raises ConfigError; in the strict mode for every error in the file."""
+    configuration = load(options.config or None, options.compat or None)
+    if configuration.compat == "strict" and any(found.severity == "error" for found in configuration.diagnostics):
+        raise ConfigError(configuration.diagnostics)
+    return configuration
 
 
 def prepare(options: StartOptions, places: Places) -> Instance:
@@ -84,8 +75,17 @@ def start(options: StartOptions, places: Places, say: Say, complain: Say) -> int
         complain(str(diagnostic))
     if options.foreground:
         logs.set_up(True, options.debug)
-        return instance.run(lambda: say(f"ietpy-daemon: {instance.summary()} (pid {os.getpid()})"))
+        return instance.run(lambda: announce(instance, say))
     return detach(instance, descriptors() - inherited, say)
+
+
+def announce(instance: Instance, say: Say) -> None:
+    """Say that a foreground daemon serves; to a supervisor too that asked for it (sd_notify(3))."""
+    say(f"ietpy-daemon: {instance.summary()} (pid {os.getpid()})")
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+            supervisor.sendto(b"READY=1", "\0" + address[1:] if address.startswith("@") else address)
 
 
 def detach(instance: Instance, preserve: Iterable[int], say: Say) -> int:

@@ -57,7 +57,7 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except IetpyError as error:
-            complain(f"{ctx.info_name}: {error}" if not isinstance(error, ConfigError) else str(error))
+            complain(str(error) if isinstance(error, ConfigError) else f"ietpy-daemon: {error}")
             ctx.exit(next(status for kind, status in EXIT_STATUS if isinstance(error, kind)))
 
 
@@ -119,14 +119,15 @@ def status(
     ctx: click.Context, as_json: bool, health: bool, pid_file: str | None, control: str | None
 ) -> None:
     """Say whether the daemon runs (exit status 0, else 3) and what it serves."""
-    ctx.exit(print_status(_places(pid_file, control), as_json, health))
+    from ietpy.daemon import manage
+
+    ctx.exit(print_status(manage.status(_places(pid_file, control)), as_json, health))
 
 
-def print_status(places: Places, as_json: bool, health: bool) -> int:
+def print_status(facts: dict[str, Any] | None, as_json: bool, health: bool) -> int:
     """Print and return the exit status: 0 running, 3 not running, 150 degraded if ``health`` is asked for."""
     from ietpy.daemon import manage
 
-    facts = manage.status(places)
     if as_json:
         click.echo(json.dumps({"running": facts is not None, **(facts or {})}, indent=2))
     elif facts is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -35,6 +36,17 @@ def status(places: Places) -> dict[str, Any] | None:
         facts: dict[str, Any] = client.ask(places.control, "status")
     except AdminError as error:
         return {"pid": pid, "degraded": True, "silent": str(error)}
+    return facts
+
+
+def answer(control: str) -> dict[str, Any] | None:
+    """As ``status``, of a daemon known by its control socket alone. Raises AdminError when it is no answer."""
+    try:
+        facts: dict[str, Any] = client.ask(control, "status")
+    except AdminError as error:
+        if error.code in (errno.ENOENT, errno.ECONNREFUSED):
+            return None
+        raise
     return facts
 
 

@@ -54,12 +54,19 @@ class PidFile:
     def write(self, pid: int) -> None:
         os.pwrite(self._descriptor, b"%d\n" % pid, 0)
 
-    def release(self) -> None:
-        """Remove the file while it is locked, then unlock. After -u it may only be emptied; that will do."""
+    def remove(self) -> None:
+        """Remove the file; the lock stays until the process is gone, which is what ``terminate`` waits for.
+
+        After -u it may only be emptied; that will do.
+        """
         with contextlib.suppress(OSError):
             os.ftruncate(self._descriptor, 0)
             if _is_at(self._descriptor, self.path):
                 os.unlink(self.path)
+
+    def release(self) -> None:
+        """Remove the file, then unlock."""
+        self.remove()
         os.close(self._descriptor)
 
 

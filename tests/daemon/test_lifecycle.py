@@ -1,0 +1,158 @@
+"""From check to detach: what a started process looks like, and how failures travel to whoever started it."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ietpy.daemon import lifecycle
+from ietpy.daemon.options import StartOptions
+from ietpy.errors import ConfigError, IetpyError
+
+TARGET = "iqn.2001-04.com.example:storage.disk1"
+
+
+def test_a_detached_daemon_holds_nothing_of_its_caller(daemon: Any) -> None:
+    reader, writer = os.pipe()
+    try:
+        assert daemon.start(pass_fds=(writer,)).returncode == 0
+    finally:
+        os.close(writer)
+    assert os.read(reader, 1) == b""  # end of file: the daemon did not keep the descriptor it inherited
+    os.close(reader)
+    process = Path("/proc") / str(daemon.status()["pid"])
+    assert os.readlink(process / "cwd") == "/"
+    for standard in ("0", "1", "2"):
+        assert os.readlink(process / "fd" / standard) == os.devnull
+    status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines() if ":\t" in line)
+    assert status["Umask"] == "0022"
+    session = int((process / "stat").read_text().rpartition(")")[2].split()[3])
+    assert session not in (os.getsid(0), daemon.status()["pid"])  # a session of its own, which it does not lead
+
+
+def test_a_detached_daemon_ends_after_sigterm(daemon: Any) -> None:
+    daemon.start()
+    pid = daemon.status()["pid"]
+    ended = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGTERM)
+    assert wait_for_end(ended)
+    assert not daemon.pid_file.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_foreground_daemon_says_ready_and_ends_cleanly(daemon: Any, number: int) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.settimeout(30)
+        supervisor.bind(str(daemon.directory / "notify"))
+        environment = {**os.environ, "NOTIFY_SOCKET": str(daemon.directory / "notify")}
+        command = daemon.command("start", "-f", *daemon.listening())
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert supervisor.recv(64) == b"READY=1"
+            assert daemon.status()["pid"] == process.pid
+            process.send_signal(number)
+            output, log = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert output.startswith("ietpy-daemon: serving 1 target on 127.0.0.1:")
+    assert "INFO ended" in log
+    assert not daemon.pid_file.exists()
+
+
+def test_hangup_is_answered_with_a_warning(daemon: Any) -> None:
+    command = daemon.command("start", "-f", *daemon.listening())
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("ietpy-daemon: serving")
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=30)
+    assert "WARNING reload (SIGHUP) is not supported yet; use ietpy-daemon restart" in log
+
+
+def test_relative_media_are_found_where_iet_found_them(daemon: Any) -> None:
+    daemon.write(f"Target {TARGET}\n\tLun 0 Path=disk.img\n")
+    started = daemon.start(cwd=daemon.directory)
+    assert started.returncode == 0
+    assert "a relative Path counts from /; write the whole path" in started.stderr
+    command = daemon.command("stop")
+    subprocess.run(command, check=True, capture_output=True)
+    command = daemon.command("start", "-f", *daemon.listening())
+    with subprocess.Popen(command, cwd=daemon.directory, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert len(daemon.status()["targets"][0]["luns"]) == 1
+        process.terminate()
+
+
+def test_the_backing_store_is_locked_while_detached(daemon: Any, tmp_path: Path) -> None:
+    daemon.start()
+    second = ["--pid-file", str(tmp_path / "second.pid"), "--control", str(tmp_path / "second")]
+    started = daemon.start(*second)
+    try:
+        assert f"LUN 0 of {TARGET} is not served: {daemon.image} is in use" in started.stderr
+    finally:
+        assert daemon.run("stop", *second).returncode == 0
+
+
+def test_the_reason_of_a_failed_start_travels_through_the_pipe() -> None:
+    reader, writer = os.pipe()
+    with pytest.raises(IetpyError, match="no threads left"), lifecycle.Report(writer):
+        raise IetpyError("no threads left")
+    with pytest.raises(IetpyError, match="the daemon ended while starting: no threads left"):
+        lifecycle.await_ready(reader)
+
+
+def test_a_daemon_that_dies_while_starting_is_noticed() -> None:
+    reader, writer = os.pipe()
+    os.close(writer)
+    with pytest.raises(IetpyError, match="ended while starting: see the system log"):
+        lifecycle.await_ready(reader)
+
+
+def test_ready_carries_the_pid_once() -> None:
+    reader, writer = os.pipe()
+    with lifecycle.Report(writer) as report:
+        report.ready()
+        report.ready()
+    assert lifecycle.await_ready(reader) == os.getpid()
+
+
+def test_ready_is_said_to_nobody_when_nobody_waits_any_more() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with lifecycle.Report(writer) as report:
+        report.ready()
+
+
+def test_descriptors_are_those_open_now() -> None:
+    before = lifecycle.descriptors()
+    reader, writer = os.pipe()
+    assert lifecycle.descriptors() - before == {reader, writer}
+    os.close(reader)
+    os.close(writer)
+    assert lifecycle.descriptors() == before
+
+
+def test_strict_mode_stops_at_errors_only(tmp_path: Path) -> None:
+    config = tmp_path / "ietd.conf"
+    config.write_text(f"Target {TARGET}\n")
+    read = lifecycle.read_configuration(StartOptions(config=str(config), compat="strict"))
+    assert [target.name for target in read.targets] == [TARGET]
+    config.write_text(f"Target {TARGET}\n\tNonsense\n")
+    with pytest.raises(ConfigError, match="Nonsense"):
+        lifecycle.read_configuration(StartOptions(config=str(config), compat="strict"))
+
+
+def wait_for_end(pidfd: int) -> bool:
+    try:
+        return bool(select.select([pidfd], [], [], 30)[0])
+    finally:
+        os.close(pidfd)
