@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from ietpy import images
 from ietpy.cli.mkimage import mkimage
+from ietpy.config.load import loads
 
 MIB = 1 << 20
 
@@ -200,3 +201,13 @@ def test_rich_is_imported_only_for_a_bar(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-c", code, "--size", "1M", "--preallocate", str(tmp_path / "disk.img")],
         check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("mode", ["repair", "iet", "strict"])
+@pytest.mark.parametrize("name", ["ietpy.img", "a b=c#.img", "été.img"])
+def test_what_to_paste_is_read_back_without_a_remark(tmp_path: Path, mode: str, name: str) -> None:
+    result = call("--size", "1M", str(tmp_path / name))
+    configuration = loads(result.stdout, compat=mode)
+    assert configuration.diagnostics == ()
+    [target] = configuration.targets
+    assert [(lun.path, lun.type) for lun in target.luns] == [(str(tmp_path / name), "fileio")]
