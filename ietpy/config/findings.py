@@ -126,7 +126,6 @@ class Finding(Enum):
         "error",
         "denied, or for a deny file admitted everybody",
     )
-    BACKING_FILE = ("backing-file", "error", "error", "did not serve this LUN")
 
     def __init__(self, code: str, repair: str, strict: str, iet: str) -> None:
         self.code = code

@@ -16,7 +16,7 @@ from ietpy.config.findings import Finding, Report, quoted
 from ietpy.config.lun_parameters import SETTERS, Draft, set_store_option
 from ietpy.config.model import LunConfig
 from ietpy.config.options import FILE_TYPES, LUN_OPTION_BY_WORD, LUN_OPTIONS, Option
-from ietpy.config.syntax import BLANKS, Statement, Word
+from ietpy.config.syntax import BLANKS, Statement, Word, split_blanks
 from ietpy.config.values import to_int
 
 HIGHEST_LUN: Final = 0x3FFF
@@ -139,7 +139,7 @@ def _split(text: Word, separator: re.Pattern[str]) -> list[Word]:
 
 def _positional(draft: Draft, item: Word) -> list[Word]:
     """``Lun 0 /dev/x [fileio|blockio]``, as before 0.4.8."""
-    path, *more = item.text.split()
+    path, *more = split_blanks(item.text)
     if len(more) > 1 or (more and more[0] not in FILE_TYPES):
         draft.refuse(item, f"{quoted(item.text)} is no parameter", "write Path=FILE,Type=fileio")
         return []

@@ -73,6 +73,11 @@ class _Piece:
     ended: bool
 
 
+def split_blanks(text: str) -> list[str]:
+    """The words of a text as C's isspace sees them; a no-break space is part of a word."""
+    return _WORD.findall(text)
+
+
 def to_bytes(text: str) -> bytes:
     """The file's bytes again, also of what was not UTF-8."""
     return text.encode("utf-8", "surrogateescape")
