@@ -15,9 +15,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from ietpy.config.access import AccessFiles
 from ietpy.config.model import Account, Configuration, LunConfig, TargetConfig
 from ietpy.errors import Diagnostic, Span, StoreError
-from ietpy.iscsi.target import Accounts, Asker, IscsiNode, TargetNode, everybody
+from ietpy.iscsi.target import Accounts, Asker, IscsiNode, TargetNode
 from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.identity import iet_identity
 from ietpy.scsi.logical_unit import LogicalUnit
@@ -29,8 +30,6 @@ log = logging.getLogger(__name__)
 SECTOR = 512  #: bytes; the block size of everything but blockio when the file says nothing (iet-compat 2.3)
 
 LockFactory = Callable[[], AbstractContextManager[Any]]
-#: Builds the rule that says who may use a target.
-AccessRule = Callable[[TargetConfig], Callable[[Asker], bool]]
 Opener = Callable[..., BackingStore]
 #: What makes two Lun lines one medium: a device number and an inode, or a block device's own number.
 StoreKey = tuple[int, ...]
@@ -63,20 +62,19 @@ class Assembly:
         return clean
 
 
-def any_asker(target: TargetConfig) -> Callable[[Asker], bool]:
-    """The access rule of a daemon without companion files."""
-    return everybody
-
-
 def assemble(
     configuration: Configuration,
     *,
     lock_factory: LockFactory = threading.RLock,
-    access: AccessRule = any_asker,
+    access: AccessFiles | None = None,
     base: str = "/",
     opener: Opener = open_store,
 ) -> Assembly:
-    """Open everything ``configuration`` names. Relative paths count from ``base``."""
+    """Open everything ``configuration`` names. Relative paths count from ``base``.
+
+    ``access``: the companion files; by default IET's, read anew at every question.
+    """
+    access = access or AccessFiles(compat=configuration.compat)
     discovery = accounts(
         configuration.discovery_incoming, configuration.discovery_outgoing, configuration.discovery_closed
     )
@@ -92,7 +90,7 @@ def assemble(
         for lun in target.luns:
             if add_logical_unit(device, target, lun, media):
                 served.append(lun)
-        assembly.node.add(target_node(target, device, access(target)))
+        assembly.node.add(target_node(target, device, access.rule(target)))
     return assembly
 
 

@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from typing import Final
 
 from ietpy.admin import service
+from ietpy.config.access import AccessFiles
 from ietpy.config.load import load
 from ietpy.config.model import Configuration
 from ietpy.daemon import logs
@@ -34,11 +35,15 @@ Say = Callable[[str], None]
 
 
 def read_configuration(options: StartOptions) -> Configuration:
-    """The configuration ``options`` lead to. Raises ConfigError; in the strict mode for every error in the file."""
+    """The configuration ``options`` lead to, with what was found in it and in its companion files.
+
+    Raises ConfigError; in the strict mode for every error found.
+    """
     configuration = load(options.config or None, options.compat or None)
-    if configuration.compat == "strict" and any(found.severity == "error" for found in configuration.diagnostics):
-        raise ConfigError(configuration.diagnostics)
-    return configuration
+    found = (*configuration.diagnostics, *AccessFiles(compat=configuration.compat).diagnostics())
+    if configuration.compat == "strict" and any(diagnostic.severity == "error" for diagnostic in found):
+        raise ConfigError(found)
+    return configuration.with_diagnostics(found)
 
 
 def prepare(options: StartOptions, places: Places) -> Instance:
@@ -54,9 +59,9 @@ def prepare(options: StartOptions, places: Places) -> Instance:
         undo.callback(assembly.close)
         try:
             sockets = bind(options.address or None, options.port)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # a name no resolver can be asked for is a UnicodeError
             where = f"{options.address or 'any address'}, port {options.port}"
-            raise IetpyError(f"cannot listen on {where}: {error.strerror or error}") from None
+            raise IetpyError(f"cannot listen on {where}: {getattr(error, 'strerror', None) or error}") from None
         for listener in sockets:
             undo.callback(listener.close)
         control = service.bind(places.control)
@@ -110,6 +115,7 @@ def become_daemon(preserve: list[int]) -> None:
     import signal
 
     from daemon import DaemonContext
+    from daemon.daemon import DaemonError
 
     # Not "if needed": its guess takes a container's pid 1 or a socket as stdin for a reason not to detach.
     context = DaemonContext(
@@ -120,7 +126,10 @@ def become_daemon(preserve: list[int]) -> None:
         signal_map={signal.SIGTTIN: None, signal.SIGTTOU: None, signal.SIGTSTP: None, signal.SIGPIPE: None},
         pidfile=None,
     )
-    context.open()
+    try:
+        context.open()
+    except DaemonError as error:
+        raise IetpyError(f"cannot detach: {error}") from None
 
 
 class Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -59,6 +60,11 @@ class Group(click.Group):
         except IetpyError as error:
             complain(str(error) if isinstance(error, ConfigError) else f"ietpy-daemon: {error}")
             ctx.exit(next(status for kind, status in EXIT_STATUS if isinstance(error, kind)))
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # click knows what to do when nobody reads
+            complain(f"ietpy-daemon: {error}")
+            ctx.exit(1)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})

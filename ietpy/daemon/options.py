@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ietpy.admin.paths import check_private, make_private, runtime_paths
+from ietpy.errors import UsageError
 
 PORT: Final = 3260  #: RFC 7143 section 4.2.7.1, IANA's iscsi-target
 RUN_DIRECTORY_MODE: Final = 0o755
@@ -61,7 +62,11 @@ class Places:
         if self.private:
             make_private(self.private, os.geteuid())
         elif self.control == runtime_paths({}, 0).control:
-            os.makedirs(os.path.dirname(self.control), RUN_DIRECTORY_MODE, exist_ok=True)
+            directory = os.path.dirname(self.control)
+            try:
+                os.makedirs(directory, RUN_DIRECTORY_MODE, exist_ok=True)
+            except OSError as error:
+                raise UsageError(f"{directory} cannot be made: {error.strerror}; use --control") from None
 
     def verify(self) -> None:
         """Raise UsageError when the directory of ours is there but is not safe."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ietpy.config.access import AccessFiles
 from ietpy.config.model import Account, Configuration, LunConfig, TargetConfig
 from ietpy.daemon.assemble import Assembly, assemble
 from ietpy.errors import Span, StoreError
@@ -229,12 +230,26 @@ def test_closing_flushes_and_closes_every_store() -> None:
     assert good.calls == ["flush", "close", "flush", "close"]
 
 
+ASKER = Asker("iqn.a", "10.0.0.7", "10.0.0.1")
+
+
 @pytest.mark.parametrize(
-    ("restriction", "asker", "admitted"),
+    ("restriction", "allow", "admitted"),
     [
-        pytest.param({}, Asker("iqn.a", "10.0.0.7", "10.0.0.1"), True, id="none"),
+        pytest.param({}, None, True, id="no restriction"),
+        pytest.param({"initiator_addresses": ("10.0.0.7",)}, None, True, id="an address in the block"),
+        pytest.param({"initiator_addresses": ("10.0.0.8",)}, None, False, id="another address in the block"),
+        pytest.param({"initiator_names": ("iqn.a",)}, None, True, id="a name in the block"),
+        pytest.param({"initiator_names": ("iqn.b",)}, None, False, id="another name in the block"),
+        pytest.param({}, f"{NAME} 10.0.0.7\n", True, id="an address in initiators.allow"),
+        pytest.param({}, "", False, id="an empty initiators.allow"),
     ],
 )
-def test_who_may_use_a_target(restriction: dict[str, Any], asker: Asker, admitted: bool) -> None:
-    assembly = build(target(**restriction), opener=Opener())
-    assert (assembly.node.find(NAME, asker) is not None) is admitted
+def test_who_may_use_a_target(
+    restriction: dict[str, Any], allow: str | None, admitted: bool, tmp_path: Path
+) -> None:
+    if allow is not None:
+        (tmp_path / "initiators.allow").write_text(allow)
+    assembly = build(target(**restriction), opener=Opener(), access=AccessFiles(str(tmp_path)))
+    assert (assembly.node.find(NAME, ASKER) is not None) is admitted
+    assert bool(assembly.node.visible(ASKER)) is admitted

@@ -145,6 +145,14 @@ def test_a_port_in_use_is_a_sentence(daemon: Any) -> None:
     assert not daemon.control.exists()
 
 
+@pytest.mark.parametrize("address", ["no.such.host.invalid", "a..b"])
+def test_an_address_that_is_none_is_a_sentence(daemon: Any, address: str) -> None:
+    started = daemon.start("-a", address)
+    assert started.returncode == 1
+    assert f"cannot listen on {address}, port 0: " in started.stderr
+    assert "Traceback" not in started.stderr
+
+
 def test_a_relative_configuration_is_the_one_the_user_sees(daemon: Any) -> None:
     started = daemon.start("-c", "ietd.conf", cwd=daemon.directory)
     assert started.returncode == 0, started.stderr
