@@ -109,8 +109,8 @@ class Connection:
     def received(self, count: int) -> list[Task]:
         """Take ``count`` bytes that came into ``space()``; tasks now ready to execute, in order.
 
-        ``count`` may be 0. Raises FormatError when the connection must drop without an answer. The list is reused by
-        the next call.
+        ``count`` may be 0. Raises FormatError when the connection must drop without an answer. The list is used
+        again; clear it when its tasks were executed or deferred.
         """
         self.window.end += count
         self.heard = True
@@ -242,23 +242,16 @@ class Connection:
             del session.tasks[task.tag]
         return complete(self, task)
 
-    def sweep(self) -> None:
-        """End aborted tasks that wait for data or for their turn in the batch; others must wait for workers."""
+    def discard(self, task: Task) -> None:
+        """End a task that waits for data or for its turn in the batch, without an answer."""
         session = self.session
-        assert session is not None and session.device is not None
-        swept = [task for task in self.ready if task.aborted_by is not None]
-        self.ready[:] = [task for task in self.ready if task.aborted_by is None]
-        with session.device.lock:
-            for task in [task for task in session.tasks.values() if task.aborted_by is not None]:
-                if task.may_block:
-                    task.aborted_by.tasks.add(task)
-                else:
-                    del session.tasks[task.tag]
-                    swept.append(task)
-        for task in swept:
-            session.max_cmd_sn = (session.max_cmd_sn + task.credit) & MASK
-            task.aborted_by = None
-            recycle(self, task)
+        assert session is not None
+        if session.tasks.get(task.tag) is task:
+            del session.tasks[task.tag]
+        else:
+            self.ready.remove(task)
+        session.max_cmd_sn = (session.max_cmd_sn + task.credit) & MASK
+        recycle(self, task)
 
     # Sending ------------------------------------------------------------------------------------------------------
 

@@ -85,9 +85,6 @@ def data_out(
     task = session.tasks.get(tag)
     if task is None or task.transfer is None or task.may_block:
         return
-    if task.aborted_by is not None:
-        connection.sweep()
-        return
     transfer: Transfer = task.transfer
     data_sn, offset = _sequence_fields(tail)
     received = transfer.received

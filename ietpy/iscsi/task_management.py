@@ -35,18 +35,21 @@ _ref_cmd_sn: Final = struct.Struct(">I12x").unpack
 class Function:
     """A function under way: whom to answer, with what, and what must end first.
 
-    ``tasks`` are aborted tasks that workers still run, ``others`` connections whose own work must be waited for,
-    ``closing`` those to be closed after the answer. All of it is changed under the device's lock.
+    ``units`` are the logical units whose tasks end, ``clears`` says that other initiators are told by a unit
+    attention. ``others`` are connections still to be visited by ``abort``; ``tasks`` are aborted tasks that workers
+    still run; ``closing`` are connections to be closed after the answer. Changed under the device's lock.
     """
 
-    __slots__ = ("answered", "closing", "connection", "others", "response", "tag", "tasks")
+    __slots__ = ("answered", "clears", "closing", "connection", "others", "response", "tag", "tasks", "units")
 
     def __init__(self, connection: Connection, tag: int) -> None:
         self.connection = connection
         self.tag = tag
         self.response = COMPLETE
-        self.tasks: set[Task] = set()
+        self.units: Sequence[LogicalUnit] = ()
+        self.clears = False
         self.others: list[Connection] = []
+        self.tasks: set[Task] = set()
         self.closing: list[Connection] = []
         self.answered = False
 
@@ -110,7 +113,7 @@ def abort_task(connection: Connection, function: Function, asked: Request) -> in
     if task is None:
         task = next((each for each in connection.ready if each.tag == asked.referenced_tag), None)
     if task is not None:
-        _abort(function, session, (task,))
+        _end(function, connection, [task])
         return COMPLETE
     in_window = not before(asked.ref_cmd_sn, session.exp_cmd_sn) and not before(session.max_cmd_sn, asked.ref_cmd_sn)
     if in_window and asked.ref_cmd_sn in session.held:
@@ -125,7 +128,8 @@ def abort_task_set(connection: Connection, function: Function, asked: Request) -
     lu = _logical_unit(session, asked.lun)
     if lu is None:
         return NO_SUCH_LUN
-    _abort(function, session, _tasks(session, lu))
+    function.units = (lu,)
+    abort(function, connection)
     return COMPLETE
 
 
@@ -135,12 +139,8 @@ def clear_task_set(connection: Connection, function: Function, asked: Request) -
     lu = _logical_unit(session, asked.lun)
     if lu is None:
         return NO_SUCH_LUN
-    for other in _sessions(session):
-        tasks = _tasks(other, lu)
-        if other is not session and tasks:
-            for nexus in {id(task.nexus): task.nexus for task in tasks}.values():
-                attention.establish(nexus, attention.COMMANDS_CLEARED)
-        _abort(function, other, tasks)
+    function.clears = True
+    _abort_everywhere(function, (lu,))
     return COMPLETE
 
 
@@ -150,14 +150,14 @@ def logical_unit_reset(connection: Connection, function: Function, asked: Reques
     lu = _logical_unit(session, asked.lun)
     if lu is None:
         return NO_SUCH_LUN
-    _reset(function, session, (lu,))
+    _reset(function, (lu,))
     return COMPLETE
 
 
 def target_warm_reset(connection: Connection, function: Function, asked: Request) -> int:
     """TARGET WARM RESET: every logical unit of the target."""
     session: Any = connection.session
-    _reset(function, session, tuple(session.device.logical_units.values()))
+    _reset(function, tuple(session.device.logical_units.values()))
     return COMPLETE
 
 
@@ -201,30 +201,38 @@ def _sessions(session: Session) -> Iterable[Session]:
     return tuple(session.target.sessions.values())
 
 
-def _tasks(session: Session, lu: LogicalUnit) -> list[Task]:
-    """A session's tasks on a logical unit; those another thread finishes meanwhile need no abort."""
-    return [
-        task for task in (*session.tasks.copy().values(), *session.connection.ready) if task.nexus.lu is lu
-    ]
+def _abort_everywhere(function: Function, units: Sequence[LogicalUnit]) -> None:
+    """Abort this connection's tasks now; the others are visited by the server, under their own locks."""
+    function.units = units
+    session: Any = function.connection.session
+    abort(function, function.connection)
+    function.others = [other.connection for other in _sessions(session) if other is not session]
 
 
-def _reset(function: Function, session: Session, units: Sequence[LogicalUnit]) -> None:
-    for other in _sessions(session):
-        for lu in units:
-            _abort(function, other, _tasks(other, lu))
+def _reset(function: Function, units: Sequence[LogicalUnit]) -> None:
+    _abort_everywhere(function, units)
     for lu in units:
         lu.reset()
 
 
-def _abort(function: Function, session: Session, tasks: Iterable[Task]) -> None:
-    """Mark tasks aborted. Own ones without a worker end here; other connections sweep theirs up themselves."""
-    connection = function.connection
+def abort(function: Function, connection: Connection) -> None:
+    """Abort what ``function`` asks for among a connection's tasks. The caller holds the connection's lock."""
+    session: Any = connection.session
+    with session.device.lock:
+        tasks = [task for task in (*session.tasks.values(), *connection.ready) if task.nexus.lu in function.units]
+        if function.clears and connection is not function.connection:
+            for nexus in {task.nexus for task in tasks}:
+                attention.establish(nexus, attention.COMMANDS_CLEARED)
+        _end(function, connection, tasks)
+        if connection in function.others:
+            function.others.remove(connection)
+
+
+def _end(function: Function, connection: Connection, tasks: Iterable[Task]) -> None:
+    """Workers' tasks are marked and waited for; those waiting for data or for their turn end here."""
     for task in tasks:
-        if task.aborted_by is None:
+        if not task.may_block:
+            connection.discard(task)
+        elif task.aborted_by is None:
             task.aborted_by = function
-            if task.may_block:
-                function.tasks.add(task)
-    if session.connection is connection:
-        connection.sweep()
-    elif session.connection not in function.others:
-        function.others.append(session.connection)
+            function.tasks.add(task)

@@ -71,11 +71,13 @@ class Pump:
         count = 0  # what came behind the login is in the window already
         while True:
             with lock:
-                for task in received(count):
+                tasks = received(count)
+                for task in tasks:
                     if task.nexus.lu.execute(task):
                         complete(connection, task)
                     else:
                         self._hand_over(task)
+                tasks.clear()
                 flush(connection, sock)
                 if connection.closing:
                     if connection.problem:
@@ -94,8 +96,9 @@ class Pump:
         self.workers.submit(self._work, task)
 
     def _work(self, task: Task) -> None:
-        """Execute one task on a worker and answer it."""
-        task.nexus.lu.execute(task)
+        """Execute one task on a worker, unless it was aborted while it waited, and answer it."""
+        if task.aborted_by is None:
+            task.nexus.lu.execute(task)
         connection = self.connection
         with self.lock:
             function = connection.finish(task)
@@ -117,15 +120,13 @@ class Pump:
         """Wait for other connections' work that a task management function aborted (``task_management``)."""
         functions, self.connection.functions = self.connection.functions, []
         for function in functions:
-            for other in function.others:
+            for other in list(function.others):
                 owner: Pump = other.owner
                 with owner.lock:
-                    other.sweep()
-                    owner._flush_or_close()
-            device = self.connection.session.device if self.connection.session is not None else None
-            assert device is not None
-            with device.lock:
-                function.others = []
+                    task_management.abort(function, other)
+            assert self.connection.session is not None
+            assert self.connection.session.device is not None
+            with self.connection.session.device.lock:
                 finished = function.finished()
             if finished:
                 self.answer(function)

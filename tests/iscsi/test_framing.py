@@ -47,7 +47,9 @@ def feed(framer: Framer, stream: bytes, cuts: list[int]) -> list[tuple[int, byte
     return out
 
 
-payloads = st.lists(st.binary(max_size=3000) | st.sampled_from([b"", b"a" * 2047, b"b" * 2048, b"c" * 3999]), max_size=8)
+payloads = st.lists(
+    st.binary(max_size=3000) | st.sampled_from([b"", b"a" * 2047, b"b" * 2048, b"c" * 3999]), max_size=8
+)
 
 
 @given(

@@ -1,0 +1,279 @@
+"""A connection in the full feature phase with a disk in memory behind it, driven PDU by PDU without a socket."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ietpy.errors import StoreError
+from ietpy.iscsi.connection import Connection
+from ietpy.iscsi.data_in import StreamedStatus, complete
+from ietpy.iscsi.keys import Parameters
+from ietpy.iscsi.pdu import LAYOUTS, Opcode
+from ietpy.iscsi.target import Asker, IscsiNode, TargetNode
+from ietpy.scsi.device import ScsiDevice
+from ietpy.scsi.identity import iet_identity
+from ietpy.scsi.logical_unit import LogicalUnit
+from ietpy.scsi.store import Capabilities, Extent
+from ietpy.scsi.task import Task
+from ietpy.wire.buffers import ReceiveWindow
+from ietpy.wire.crc32c import crc32c
+
+BLOCK = 512
+
+
+class MemoryStore:
+    """A disk in a bytearray; ``waits`` makes everything look as if a device were asked."""
+
+    block_size = physical_block_size = BLOCK
+
+    def __init__(self, blocks: int = 8192) -> None:
+        self.data = bytearray(blocks * BLOCK)
+        self.waits = False
+        self.streams = False
+        self.errno = 0
+        self.capabilities = Capabilities(immediate=True)
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def _check(self) -> None:
+        if self.errno:
+            raise StoreError(self.errno, "as told")
+
+    def read(self, offset: int, buffer: memoryview) -> None:
+        self._check()
+        buffer[:] = self.data[offset : offset + len(buffer)]
+
+    def read_now(self, offset: int, buffer: memoryview) -> bool:
+        if self.waits:
+            return False
+        self.read(offset, buffer)
+        return True
+
+    def extent(self, offset: int, length: int) -> Extent | None:
+        return Extent(99, offset, length) if self.streams else None
+
+    def write(self, offset: int, views: Sequence[memoryview], fua: bool) -> None:
+        self._check()
+        for view in views:
+            self.data[offset : offset + len(view)] = view
+            offset += len(view)
+
+    def flush(self) -> None:
+        self._check()
+
+    def discard(self, offset: int, length: int) -> None:
+        self.zero(offset, length)
+
+    def zero(self, offset: int, length: int) -> None:
+        self.data[offset : offset + length] = bytes(length)
+
+    def close(self) -> None:
+        pass
+
+
+class Pdu:
+    """A PDU the target sent; header fields are attributes."""
+
+    def __init__(self, header: bytes, data: bytes) -> None:
+        self.opcode = Opcode(header[0] & 0x3F)
+        self.fields = LAYOUTS[self.opcode].unpack(header)
+        self.data = data
+
+    def __getattr__(self, name: str) -> Any:
+        return self.fields[name]
+
+    def __repr__(self) -> str:
+        return f"{self.opcode.name} {self.fields} {len(self.data)} bytes"
+
+
+class Nexus:
+    """An initiator's end of one session, as far as sending bytes and parsing answers goes."""
+
+    def __init__(self, node: IscsiNode, target: TargetNode | None, isid: bytes = b"ISID01", **parameters: Any) -> None:
+        self.replaced: list[Any] = []
+        self.connection = Connection(
+            node, Asker("iqn.i", "10.0.0.2", "10.0.0.1"), 3260, bytes, lambda session, old: self.replaced.append(old),
+            parameters.pop("window", None) or ReceiveWindow(4096),
+        )
+        self.connection.owner = self
+        self.parameters = Parameters(
+            **({"initial_r2t": False, "max_xmit_data_segment_length": 8192, "max_recv_data_segment_length": 8192}
+               | parameters)
+        )
+        result = SimpleNamespace(
+            session_type="Normal" if target else "Discovery", target=target, initiator_name="iqn.2026-11.test:i",
+            isid=isid, tsih_requested=0, tsih=0, cid=0, parameters=self.parameters, cmd_sn=100, stat_sn=500, user="",
+        )
+        self.connection._establish(result)  # type: ignore[arg-type]
+        self.connection._enter_full_feature(result)  # type: ignore[arg-type]
+        self.connection.login = None
+        self.session = self.connection.session
+        self.cmd_sn = 100
+        self.tag = 1
+        self.deferred: list[Task] = []
+        self.short_extents = False
+        self.store: MemoryStore
+
+    def feed(self, stream: bytes, *, execute: bool = True) -> None:
+        """Hand bytes to the connection and do what a pump does with the tasks."""
+        position = 0
+        while position < len(stream) and not self.connection.closing:
+            space = self.connection.space()
+            size = min(len(space), len(stream) - position)
+            space[:size] = stream[position : position + size]
+            position += size
+            tasks = self.connection.received(size)
+            for task in tasks if execute else ():
+                if task.nexus.lu.execute(task):
+                    complete(self.connection, task)
+                else:
+                    self.connection.defer(task)
+                    self.deferred.append(task)
+            tasks.clear()
+
+    def work(self) -> list[Any]:
+        """Run what went to workers; the functions that may be answered now."""
+        functions = []
+        for task in self.deferred:
+            if task.aborted_by is None:
+                task.nexus.lu.execute(task)
+            functions.append(self.connection.finish(task))
+        self.deferred = []
+        return [function for function in functions if function is not None]
+
+    def answers(self) -> list[Pdu]:
+        """What the target sent since, parsed; digests are checked and taken off."""
+        stream = bytearray()
+        for piece in self.connection.take_outbox():
+            if isinstance(piece, Extent):
+                stream += self.store.data[piece.offset : piece.offset + piece.length]
+                assert isinstance(piece.context, StreamedStatus)
+                piece.context.short = self.short_extents
+            elif isinstance(piece, StreamedStatus):
+                stream += piece.pdu()
+            else:
+                stream += piece
+        self.connection.sent()
+        pdus = []
+        while stream:
+            header, stream = bytes(stream[:48]), stream[48:]
+            if self.parameters.header_digest:
+                assert int.from_bytes(stream[:4], "little") == crc32c(header)
+                stream = stream[4:]
+            length = int.from_bytes(header[5:8], "big")
+            padded = length + -length % 4
+            data, rest = bytes(stream[:length]), stream[padded:]
+            assert not any(stream[length:padded])
+            if length and self.parameters.data_digest:
+                assert int.from_bytes(rest[:4], "little") == crc32c(bytes(stream[:padded]))
+                rest = rest[4:]
+            stream = rest
+            pdus.append(Pdu(header, data))
+        return pdus
+
+    def request(self, opcode: Opcode, data: bytes = b"", *, immediate: bool = False, **fields: Any) -> bytes:
+        """A request's bytes with digests, numbered unless told otherwise; consumes tag and CmdSN."""
+        layout = LAYOUTS[opcode]
+        fields.setdefault("initiator_task_tag", self.tag)
+        self.tag += 1
+        names = [name for name, _ in layout.fields]
+        if "cmd_sn" in names and "cmd_sn" not in fields:
+            fields["cmd_sn"] = self.cmd_sn
+            self.cmd_sn += 0 if immediate else 1
+        header = layout.pack(**({"flags": 0x80} | fields | {
+            "opcode": opcode | (0x40 if immediate else 0), "lengths": len(data),
+        }))
+        if self.parameters.header_digest:
+            header += crc32c(header).to_bytes(4, "little")
+        body = data + bytes(-len(data) % 4)
+        if data and self.parameters.data_digest:
+            body += crc32c(body).to_bytes(4, "little")
+        return header + body
+
+    def command(
+        self, cdb: str | bytes, data: bytes = b"", *, flags: int = 0x80, expected: int = 0, **fields: Any
+    ) -> bytes:
+        """A SCSI Command's bytes; ``cdb`` in hex."""
+        raw = bytes.fromhex(cdb) if isinstance(cdb, str) else cdb
+        return self.request(
+            Opcode.SCSI_COMMAND, data, flags=flags, cdb=raw.ljust(16, b"\0"),
+            expected_data_transfer_length=expected, **fields,
+        )
+
+    def read(self, lba: int, blocks: int, expected: int | None = None, **fields: Any) -> bytes:
+        cdb = b"\x28\0" + lba.to_bytes(4, "big") + b"\0" + blocks.to_bytes(2, "big") + b"\0"
+        return self.command(cdb, flags=0xC0, expected=blocks * BLOCK if expected is None else expected, **fields)
+
+    def write(
+        self, lba: int, blocks: int, data: bytes = b"", *, expected: int | None = None, flags: int = 0xA0,
+        **fields: Any,
+    ) -> bytes:
+        cdb = b"\x2a\0" + lba.to_bytes(4, "big") + b"\0" + blocks.to_bytes(2, "big") + b"\0"
+        return self.command(
+            cdb, data, flags=flags, expected=blocks * BLOCK if expected is None else expected, **fields
+        )
+
+    def data_out(
+        self, tag: int, transfer_tag: int, data: bytes, offset: int, data_sn: int = 0, *, final: bool = True
+    ) -> bytes:
+        return self.request(
+            Opcode.DATA_OUT, data, initiator_task_tag=tag, target_transfer_tag=transfer_tag, buffer_offset=offset,
+            data_sn=data_sn, flags=0x80 if final else 0,
+        )
+
+    def ask(self, stream: bytes) -> list[Pdu]:
+        """Feed and answer."""
+        self.feed(stream)
+        return self.answers()
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def node() -> IscsiNode:
+    return IscsiNode(threading.RLock())
+
+
+@pytest.fixture
+def target(node: IscsiNode, store: MemoryStore) -> TargetNode:
+    name = "iqn.2010-06.ServerName:desc"
+    device = ScsiDevice(name, threading.RLock())
+    for number in (0, 1):
+        device.add(number, LogicalUnit(
+            store, iet_identity(name, number), device=device, number=number, write_cache=True
+        ))
+    target = TargetNode(name, device, queued_commands=8)
+    node.add(target)
+    return target
+
+
+@pytest.fixture
+def connect(node: IscsiNode, target: TargetNode, store: MemoryStore) -> Callable[..., Nexus]:
+    """connect(isid=..., **parameters) -> a session past its unit attention on LUN 0 (and discovery=True)."""
+
+    def make(*, discovery: bool = False, attention: bool = False, **options: Any) -> Nexus:
+        nexus = Nexus(node, None if discovery else target, **options)
+        nexus.store = store
+        if not discovery and not attention:
+            for lun in (0, 1 << 48):
+                (answer,) = nexus.ask(nexus.command("00", lun=lun))
+                assert answer.status == 2
+                assert answer.data[2 + 12] == 0x29
+        return nexus
+
+    return make
+
+
+@pytest.fixture
+def nexus(connect: Callable[..., Nexus]) -> Nexus:
+    return connect()

@@ -1,0 +1,158 @@
+"""Data-In, status and residuals (RFC 7143 sections 11.4, 11.7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ietpy.iscsi.pdu import Opcode
+
+DATA_IN, RESPONSE = Opcode.DATA_IN, Opcode.SCSI_RESPONSE
+
+
+def fill(store: Any) -> None:
+    store.data[:] = bytes(range(256)) * (store.size // 256)
+    for block in range(store.size // 512):
+        store.data[block * 512 : block * 512 + 4] = block.to_bytes(4, "big")
+
+
+def test_a_small_read_is_one_data_in_with_status(nexus: Any, store: Any) -> None:
+    fill(store)
+    (answer,) = nexus.ask(nexus.read(3, 2))
+    assert answer.opcode == DATA_IN
+    assert (answer.flags, answer.status, answer.target_transfer_tag) == (0x81, 0, 0xFFFFFFFF)
+    assert (answer.data_sn, answer.buffer_offset, answer.residual_count) == (0, 0, 0)
+    assert answer.data == bytes(store.data[1536:2560])
+
+
+def test_status_numbers_go_up_by_one(nexus: Any) -> None:
+    first, second = nexus.ask(nexus.read(0, 1) + nexus.read(1, 1))
+    assert second.stat_sn == first.stat_sn + 1
+
+
+def test_the_window_moves_with_completion_and_never_back(nexus: Any) -> None:
+    first, second = nexus.ask(nexus.read(0, 1) + nexus.read(1, 1))
+    assert first.exp_cmd_sn == second.exp_cmd_sn == nexus.cmd_sn
+    assert second.max_cmd_sn == first.max_cmd_sn + 1 == nexus.cmd_sn + 7
+
+
+@pytest.mark.parametrize("digests", [{}, {"header_digest": True}, {"data_digest": True},
+                                     {"header_digest": True, "data_digest": True}], ids=str)
+@pytest.mark.parametrize("waits", [False, True], ids=["at once", "by a worker"])
+def test_long_reads_come_in_pdus_and_sequences(connect: Any, store: Any, digests: dict[str, bool], waits: bool) -> None:
+    fill(store)
+    nexus = connect(max_xmit_data_segment_length=1536, max_burst_length=4096, **digests)
+    store.waits = waits
+    nexus.feed(nexus.read(5, 20))
+    nexus.work()
+    answers = nexus.answers()
+    sizes = [1536, 1536, 1024] * 2 + [1536, 512]
+    assert [len(answer.data) for answer in answers] == sizes
+    assert [answer.flags for answer in answers] == [0, 0, 0x80] * 2 + [0, 0x81]
+    assert [answer.data_sn for answer in answers] == list(range(8))
+    assert [answer.buffer_offset for answer in answers] == [sum(sizes[:turn]) for turn in range(8)]
+    assert b"".join(answer.data for answer in answers) == bytes(store.data[2560:12800])
+
+
+@pytest.mark.parametrize("digests", [{}, {"header_digest": True}, {"data_digest": True}], ids=str)
+def test_reads_in_one_batch_do_not_mix(connect: Any, store: Any, digests: dict[str, bool]) -> None:
+    fill(store)
+    nexus = connect(**digests)
+    answers = nexus.ask(nexus.read(1, 1) + nexus.read(2, 1, expected=100) + nexus.command("00") + nexus.read(3, 1))
+    assert [answer.opcode for answer in answers] == [DATA_IN, DATA_IN, RESPONSE, DATA_IN]
+    assert [int.from_bytes(answer.data[:4], "big") for answer in answers] == [1, 2, 0, 3]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "expected", "flags", "count", "sent"),
+    [
+        pytest.param(2, 1024, 0x81, 0, 1024, id="as expected"),
+        pytest.param(1, 1024, 0x83, 512, 512, id="underflow"),
+        pytest.param(2, 512, 0x85, 512, 512, id="overflow"),
+        pytest.param(1, 514, 0x83, 2, 512, id="underflow, not of a word"),
+        pytest.param(1, 510, 0x85, 2, 510, id="overflow, padded"),
+    ],
+)
+def test_residuals(nexus: Any, blocks: int, expected: int, flags: int, count: int, sent: int) -> None:
+    (answer,) = nexus.ask(nexus.read(0, blocks, expected))
+    assert (answer.opcode, answer.flags, answer.residual_count) == (DATA_IN, flags, count)
+    assert len(answer.data) == sent
+
+
+@pytest.mark.parametrize(("flags", "expected"), [(0xC0, 0), (0x80, 0)], ids=["R set", "R not set"])
+def test_data_nobody_expects_is_an_overflow_without_data(nexus: Any, flags: int, expected: int) -> None:
+    (answer,) = nexus.ask(nexus.command("28 00 00000000 00 0001 00", flags=flags, expected=expected))
+    assert (answer.opcode, answer.flags, answer.residual_count) == (RESPONSE, 0x84, 512)
+
+
+def test_a_read_of_no_blocks_leaves_everything_unused(nexus: Any) -> None:
+    (answer,) = nexus.ask(nexus.read(0, 0, 512))
+    assert (answer.opcode, answer.flags, answer.residual_count, answer.status) == (RESPONSE, 0x82, 512, 0)
+
+
+@pytest.mark.parametrize("header_digest", [False, True])
+def test_sense_goes_in_the_response_behind_its_length(connect: Any, header_digest: bool) -> None:
+    nexus = connect(header_digest=header_digest)
+    (answer,) = nexus.ask(nexus.read(8192, 1))
+    assert (answer.opcode, answer.status, answer.flags, answer.residual_count) == (RESPONSE, 2, 0x82, 512)
+    assert answer.data[:2] == b"\0\x12"
+    assert (answer.data[2 + 2], answer.data[2 + 12]) == (5, 0x21)
+
+
+@pytest.mark.parametrize("header_digest", [False, True])
+def test_parameter_data_is_data_in(connect: Any, header_digest: bool) -> None:
+    nexus = connect(header_digest=header_digest)
+    (answer,) = nexus.ask(nexus.command("12 00 00 00 24 00", flags=0xC0, expected=255))
+    assert (answer.opcode, answer.flags, answer.residual_count) == (DATA_IN, 0x83, 255 - 36)
+    assert answer.data[8:16] == b"IET     "
+
+
+@pytest.mark.parametrize("header_digest", [False, True])
+@pytest.mark.parametrize("short", [False, True])
+def test_a_streamed_read_has_a_response_of_its_own(connect: Any, store: Any, header_digest: bool, short: bool) -> None:
+    fill(store)
+    store.streams = True
+    nexus = connect(header_digest=header_digest, max_xmit_data_segment_length=65536, max_burst_length=65536)
+    nexus.short_extents = short
+    *pieces, response = nexus.ask(nexus.read(0, 256))
+    assert [(piece.opcode, piece.flags, piece.stat_sn) for piece in pieces] == [(DATA_IN, 0x80, 0)] * 2
+    assert b"".join(piece.data for piece in pieces) == bytes(store.data[: 256 * 512])
+    assert (response.opcode, response.exp_data_sn) == (RESPONSE, 2)
+    if short:
+        assert (response.status, response.data[4], response.data[14]) == (2, 3, 0x11)
+    else:
+        assert (response.status, response.flags, response.data) == (0, 0x80, b"")
+
+
+def test_a_streamed_read_is_padded_and_cut(connect: Any, store: Any) -> None:
+    store.streams = True
+    nexus = connect(max_xmit_data_segment_length=65536)
+    *pieces, response = nexus.ask(nexus.read(0, 128, expected=65533))
+    assert [len(piece.data) for piece in pieces] == [65533]
+    assert (response.flags, response.residual_count) == (0x84, 3)
+
+
+def test_streamed_statuses_keep_their_order(connect: Any, store: Any) -> None:
+    store.streams = True
+    nexus = connect(max_xmit_data_segment_length=65536)
+    _, first, second = nexus.ask(nexus.read(0, 128) + nexus.read(0, 1))
+    assert (first.opcode, second.opcode) == (RESPONSE, DATA_IN)
+    assert second.stat_sn == first.stat_sn + 1
+
+
+def test_a_batch_larger_than_the_slab_still_comes_in_order(connect: Any, store: Any) -> None:
+    fill(store)
+    nexus = connect(max_xmit_data_segment_length=65536)
+    nexus.session.max_cmd_sn += 100
+    requests = b"".join(nexus.read(turn * 64, 64) for turn in range(12)) + b"".join(
+        nexus.command("00") for _ in range(3)
+    )
+    answers = nexus.ask(requests)
+    assert [int.from_bytes(answer.data[:4], "big") for answer in answers] == [turn * 64 for turn in range(12)] + [0] * 3
+
+
+def test_responses_go_on_when_the_slab_is_full(nexus: Any) -> None:
+    nexus.connection.used = nexus.connection.mark = len(nexus.connection.slab) - 40
+    (answer,) = nexus.ask(nexus.command("00"))
+    assert (answer.opcode, answer.status) == (RESPONSE, 0)

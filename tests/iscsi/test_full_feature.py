@@ -1,0 +1,184 @@
+"""The full feature phase, opcode by opcode (RFC 7143 section 11)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ietpy.errors import FormatError
+from ietpy.iscsi.pdu import Opcode
+
+NO_TAG = 0xFFFFFFFF
+REJECT = Opcode.REJECT
+
+
+@pytest.mark.parametrize("immediate", [True, False])
+@pytest.mark.parametrize("discovery", [False, True])
+def test_a_ping_is_echoed(connect: Any, immediate: bool, discovery: bool) -> None:
+    nexus = connect(discovery=discovery)
+    (answer,) = nexus.ask(nexus.request(
+        Opcode.NOP_OUT, b"are you there", target_transfer_tag=NO_TAG, lun=7, immediate=immediate
+    ))
+    assert (answer.opcode, answer.flags, answer.lun) == (Opcode.NOP_IN, 0x80, 7)
+    assert (answer.target_transfer_tag, answer.data) == (NO_TAG, b"are you there")
+    (next_answer,) = nexus.ask(nexus.request(Opcode.NOP_OUT, target_transfer_tag=NO_TAG))
+    assert next_answer.stat_sn == answer.stat_sn + 1
+
+
+def test_a_ping_is_echoed_only_as_far_as_the_initiator_takes_it(connect: Any) -> None:
+    nexus = connect(max_xmit_data_segment_length=512)
+    (answer,) = nexus.ask(nexus.request(Opcode.NOP_OUT, b"x" * 600, target_transfer_tag=NO_TAG))
+    assert answer.data == b"x" * 512
+
+
+def test_a_ping_without_a_tag_is_not_answered(nexus: Any) -> None:
+    assert nexus.ask(nexus.request(
+        Opcode.NOP_OUT, target_transfer_tag=NO_TAG, initiator_task_tag=NO_TAG, immediate=True
+    )) == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "cid", "response", "closes"),
+    [
+        pytest.param(0, 0, 0, True, id="close the session"),
+        pytest.param(1, 0, 0, True, id="close the connection"),
+        pytest.param(1, 5, 1, False, id="no such connection"),
+        pytest.param(2, 0, 2, False, id="recovery is not supported"),
+    ],
+)
+@pytest.mark.parametrize("discovery", [False, True])
+def test_logout(connect: Any, reason: int, cid: int, response: int, closes: bool, discovery: bool) -> None:
+    nexus = connect(discovery=discovery)
+    (answer,) = nexus.ask(nexus.request(Opcode.LOGOUT_REQUEST, flags=0x80 | reason, cid=cid))
+    assert (answer.opcode, answer.response) == (Opcode.LOGOUT_RESPONSE, response)
+    assert nexus.connection.closing is closes
+    assert nexus.connection.problem == ""
+
+
+def test_nothing_is_taken_after_logout(nexus: Any) -> None:
+    (answer,) = nexus.ask(nexus.request(Opcode.LOGOUT_REQUEST, flags=0x80) + nexus.command("00"))
+    assert answer.opcode == Opcode.LOGOUT_RESPONSE
+
+
+@pytest.mark.parametrize(
+    ("opcode", "fields", "reason"),
+    [
+        pytest.param(Opcode.LOGOUT_REQUEST, {"flags": 0x83}, 0x09, id="undefined logout reason"),
+        pytest.param(Opcode.SNACK_REQUEST, {}, 0x03, id="SNACK at ErrorRecoveryLevel 0"),
+        pytest.param(Opcode.NOP_IN, {"immediate": True}, 0x05, id="an opcode of targets"),
+    ],
+)
+def test_rejected(nexus: Any, opcode: Opcode, fields: dict[str, Any], reason: int) -> None:
+    request = nexus.request(opcode, **fields)
+    (answer,) = nexus.ask(request)
+    assert (answer.opcode, answer.reason, answer.data) == (REJECT, reason, request[:48])
+    assert answer.initiator_task_tag == NO_TAG
+    assert nexus.ask(nexus.command("00"))[0].stat_sn == answer.stat_sn + 1
+
+
+@pytest.mark.parametrize(
+    ("opcode", "fields"),
+    [
+        pytest.param(Opcode.SCSI_COMMAND, {}, id="SCSI Command"),
+        pytest.param(Opcode.TASK_MANAGEMENT_REQUEST, {"immediate": True}, id="Task Management"),
+        pytest.param(Opcode.DATA_OUT, {}, id="Data-Out"),
+        pytest.param(Opcode.SNACK_REQUEST, {}, id="SNACK"),
+    ],
+)
+def test_a_discovery_session_rejects_the_rest(connect: Any, opcode: Opcode, fields: dict[str, Any]) -> None:
+    nexus = connect(discovery=True)
+    (answer,) = nexus.ask(nexus.request(opcode, **fields))
+    assert (answer.opcode, answer.reason) == (REJECT, 0x05)
+
+
+@pytest.mark.parametrize("discovery", [False, True])
+def test_a_second_login_drops_the_connection(connect: Any, discovery: bool) -> None:
+    nexus = connect(discovery=discovery)
+    with pytest.raises(FormatError, match="Login Request"):
+        nexus.ask(nexus.request(Opcode.LOGIN_REQUEST, immediate=True))
+
+
+def test_both_directions_at_once_are_refused(nexus: Any) -> None:
+    (answer,) = nexus.ask(nexus.command("53", flags=0xE0, expected=512))
+    assert (answer.status, answer.data[4], answer.data[14:16]) == (2, 5, b"\x0e\x03")
+
+
+def test_additional_headers_are_skipped(nexus: Any) -> None:
+    request = bytearray(nexus.read(0, 1))
+    request[4] = 2
+    (answer,) = nexus.ask(bytes(request) + bytes(8))
+    assert answer.status == 0
+
+
+def test_a_lun_that_does_not_exist(nexus: Any) -> None:
+    (answer,) = nexus.ask(nexus.command("00", lun=9 << 48))
+    assert (answer.status, answer.data[4], answer.data[14:16]) == (2, 5, b"\x25\x00")
+    (answer,) = nexus.ask(nexus.command("12 00 00 00 24 00", lun=9 << 48, flags=0xC0, expected=36))
+    assert answer.data[0] == 0x7F
+    assert 9 << 48 not in nexus.session.nexuses
+
+
+def test_a_data_digest_error_rejects_the_request_and_keeps_its_number(connect: Any, store: Any) -> None:
+    nexus = connect(data_digest=True)
+    good = nexus.write(0, 1, b"x" * 512)
+    broken = bytearray(good)
+    broken[50] ^= 1
+    (answer,) = nexus.ask(bytes(broken))
+    assert (answer.opcode, answer.reason) == (REJECT, 0x02)
+    assert not any(store.data)
+    assert nexus.ask(good)[0].status == 0
+
+
+class TestPings:
+    """Our own NOP-In (sections 11.18, 11.19; NOPInterval and NOPTimeout)."""
+
+    @pytest.fixture
+    def pinging(self, connect: Any, target: Any) -> Any:
+        target.nop_interval, target.nop_timeout = 10, 5
+        nexus = connect()
+        nexus.connection.tick(0.0)
+        return nexus
+
+    def test_a_silent_initiator_is_pinged_once(self, pinging: Any) -> None:
+        pinging.connection.tick(9.0)
+        assert pinging.answers() == []
+        pinging.connection.tick(10.0)
+        (ping,) = pinging.answers()
+        assert (ping.opcode, ping.initiator_task_tag) == (Opcode.NOP_IN, NO_TAG)
+        assert ping.target_transfer_tag != NO_TAG
+        pinging.connection.tick(14.0)
+        assert pinging.answers() == []
+        assert not pinging.connection.closing
+
+    def test_an_answer_keeps_the_connection(self, pinging: Any) -> None:
+        pinging.connection.tick(10.0)
+        (ping,) = pinging.answers()
+        assert pinging.ask(pinging.request(
+            Opcode.NOP_OUT, initiator_task_tag=NO_TAG, target_transfer_tag=ping.target_transfer_tag, immediate=True
+        )) == []
+        assert pinging.connection.ping_tag == NO_TAG
+        pinging.connection.tick(15.0)
+        assert not pinging.connection.closing
+
+    def test_an_answer_to_no_ping_is_ignored(self, pinging: Any) -> None:
+        assert pinging.ask(pinging.request(
+            Opcode.NOP_OUT, initiator_task_tag=NO_TAG, target_transfer_tag=4711, immediate=True
+        )) == []
+
+    def test_no_answer_closes(self, pinging: Any) -> None:
+        pinging.connection.tick(10.0)
+        pinging.connection.tick(15.0)
+        assert pinging.connection.closing
+        assert "within 5 s" in pinging.connection.problem
+
+    def test_a_timeout_longer_than_the_interval_is_the_interval(self, pinging: Any, target: Any) -> None:
+        target.nop_timeout = 99
+        pinging.connection.tick(10.0)
+        pinging.connection.tick(20.0)
+        assert "within 10 s" in pinging.connection.problem
+
+    def test_off_by_default(self, nexus: Any) -> None:
+        for now in (0.0, 100.0, 200.0):
+            nexus.connection.tick(now)
+        assert nexus.answers() == []

@@ -1,0 +1,143 @@
+"""Sessions: numbering, limits, reinstatement (RFC 7143 sections 4.2.2.1, 6.3.5)."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ietpy.errors import LoginFailure
+from ietpy.iscsi.session import establish
+from ietpy.wire.serial import MASK
+
+
+def test_the_initiator_port_name_has_the_isid(nexus: Any) -> None:
+    assert nexus.session.port == "iqn.2026-11.test:i,i,0x495349443031"
+
+
+def test_the_same_port_reinstates_its_session(connect: Any, target: Any) -> None:
+    first = connect()
+    second = connect(attention=True)
+    assert second.replaced == [first.session]
+    first.session.end()
+    assert list(target.sessions.values()) == [second.session]
+
+
+def test_another_isid_is_another_session(connect: Any, target: Any) -> None:
+    first, second = connect(), connect(isid=b"ISID02")
+    assert first.replaced == second.replaced == [None]
+    assert len(target.sessions) == 2
+    assert first.session.tsih != second.session.tsih
+
+
+def test_max_sessions(connect: Any, target: Any) -> None:
+    target.max_sessions = 1
+    first = connect()
+    with pytest.raises(LoginFailure, match="MaxSessions 1") as caught:
+        connect(isid=b"ISID02")
+    assert caught.value.status == 0x0206
+    connect(attention=True)
+    first.session.end()
+    assert len(target.sessions) == 1
+
+
+@pytest.mark.parametrize(("live", "status"), [(True, 0x0206), (False, 0x020A)])
+def test_a_tsih_in_the_login(nexus: Any, node: Any, target: Any, live: bool, status: int) -> None:
+    result = SimpleNamespace(
+        target=target, initiator_name="iqn.i", isid=b"ISID09", cid=1, parameters=None, cmd_sn=1, user="",
+        tsih_requested=nexus.session.tsih if live else 999,
+    )
+    with pytest.raises(LoginFailure) as caught:
+        establish(node, result, nexus.connection, nexus.connection.asker)  # type: ignore[arg-type]
+    assert caught.value.status == status
+
+
+def test_a_tsih_in_a_discovery_login(nexus: Any, node: Any) -> None:
+    result = SimpleNamespace(
+        target=None, initiator_name="iqn.i", isid=b"ISID09", cid=1, parameters=None, cmd_sn=1, user="",
+        tsih_requested=nexus.session.tsih,
+    )
+    with pytest.raises(LoginFailure) as caught:
+        establish(node, result, nexus.connection, nexus.connection.asker)  # type: ignore[arg-type]
+    assert caught.value.status == 0x020A
+
+
+def test_ending_releases_the_reservation(connect: Any) -> None:
+    first, second = connect(), connect(isid=b"ISID02")
+    assert first.ask(first.command("16"))[0].status == 0
+    assert second.ask(second.command("00"))[0].status == 0x18
+    first.session.end()
+    assert second.ask(second.command("00"))[0].status == 0
+
+
+def test_ending_twice_or_a_discovery_session_is_harmless(connect: Any, target: Any) -> None:
+    nexus = connect()
+    nexus.session.end()
+    nexus.session.end()
+    connect(discovery=True).session.end()
+    assert not target.sessions
+
+
+def test_a_discovery_session_has_no_units(connect: Any) -> None:
+    with pytest.raises(ValueError, match="no logical units"):
+        connect(discovery=True).session.nexus(0)
+
+
+class TestNumbering:
+    """Requests are taken in the order of their CmdSN, once each, inside the window."""
+
+    def test_a_request_before_its_turn_waits(self, nexus: Any, store: Any) -> None:
+        number = nexus.cmd_sn
+        late = nexus.write(0, 1, b"x" * 512, cmd_sn=number + 1)
+        assert nexus.ask(late) == []
+        first, second = nexus.ask(nexus.command("00", cmd_sn=number))
+        assert (first.initiator_task_tag, second.initiator_task_tag) == (nexus.tag - 1, nexus.tag - 2)
+        assert store.data[:512] == b"x" * 512
+
+    def test_a_rejected_one_that_waited_is_rejected_with_its_own_header(self, nexus: Any) -> None:
+        number = nexus.cmd_sn
+        request = nexus.request(0x06, flags=0x85, cmd_sn=number + 1)
+        assert nexus.ask(request) == []
+        answers = nexus.ask(nexus.command("00", cmd_sn=number))
+        assert [answer.data for answer in answers if answer.data] == [request[:48]]
+
+    def test_nothing_is_taken_after_a_logout_that_waited(self, nexus: Any) -> None:
+        number = nexus.cmd_sn
+        nexus.feed(nexus.command("00", cmd_sn=number + 2))
+        nexus.feed(nexus.request(0x06, flags=0x80, cmd_sn=number + 1))
+        nexus.feed(nexus.request(0x00, target_transfer_tag=0xFFFFFFFF, cmd_sn=number))
+        assert [answer.opcode for answer in nexus.answers()] == [0x20, 0x26]
+
+    @pytest.mark.parametrize("offset", [-1, 8, -5, 100], ids=["just gone", "just outside", "long gone", "far ahead"])
+    def test_a_request_outside_the_window_is_ignored(self, nexus: Any, offset: int) -> None:
+        assert nexus.ask(nexus.command("00", cmd_sn=nexus.cmd_sn + offset)) == []
+        assert nexus.ask(nexus.command("00"))[0].status == 0
+
+    def test_a_second_of_one_number_is_ignored(self, nexus: Any) -> None:
+        number = nexus.cmd_sn
+        for _ in range(2):
+            nexus.feed(nexus.command("00", cmd_sn=number + 1))
+        assert len(nexus.ask(nexus.command("00", cmd_sn=number))) == 2
+
+    def test_immediate_requests_do_not_count(self, nexus: Any) -> None:
+        (answer,) = nexus.ask(nexus.command("00", immediate=True))
+        assert answer.exp_cmd_sn == nexus.cmd_sn
+        assert answer.max_cmd_sn == nexus.cmd_sn + 7
+
+    def test_the_window_closes_while_tasks_wait(self, nexus: Any, store: Any) -> None:
+        store.waits = True
+        for _ in range(8):
+            nexus.feed(nexus.read(0, 1))
+        assert nexus.session.max_cmd_sn == nexus.session.exp_cmd_sn - 1
+        nexus.work()
+        assert [answer.max_cmd_sn for answer in nexus.answers()] == [nexus.cmd_sn + turn for turn in range(8)]
+
+    def test_numbers_wrap(self, nexus: Any) -> None:
+        session = nexus.session
+        nexus.cmd_sn = session.exp_cmd_sn = MASK
+        session.max_cmd_sn = 6
+        nexus.connection.stat_sn = MASK
+        first, second = nexus.ask(nexus.command("00") + nexus.command("00", cmd_sn=0))
+        assert (first.stat_sn, second.stat_sn) == (MASK, 0)
+        assert (second.exp_cmd_sn, second.max_cmd_sn) == (1, 8)
