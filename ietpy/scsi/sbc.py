@@ -205,11 +205,13 @@ def _compare_chunk(content: memoryview, expected: memoryview, lba: int, lu: Logi
     """Raise MISCOMPARE with the LBA of the first block that differs."""
     if content == expected:
         return
-    for start in range(0, len(content), lu.block_size):
-        if content[start:start + lu.block_size] != expected[start:start + lu.block_size]:
-            break
+    size = lu.block_size
+    differs = next(
+        start for start in range(0, len(content), size)
+        if content[start:start + size] != expected[start:start + size]
+    )
     raise CheckCondition(
-        SenseKey.MISCOMPARE, Asc.MISCOMPARE_DURING_VERIFY_OPERATION, information=lba + (start >> lu.shift)
+        SenseKey.MISCOMPARE, Asc.MISCOMPARE_DURING_VERIFY_OPERATION, information=lba + (differs >> lu.shift)
     )
 
 

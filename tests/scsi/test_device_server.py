@@ -1,0 +1,55 @@
+"""What answers where there is no logical unit, and what every device server has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ietpy.scsi.asc import Asc
+from ietpy.scsi.command import UNKNOWN_OPERATION
+from ietpy.scsi.device_server import DeviceServer
+from ietpy.scsi.identity import Identity
+from ietpy.scsi.logical_unit import DIRECT_ACCESS
+from ietpy.scsi.status import SenseKey
+
+ABSENT = (SenseKey.ILLEGAL_REQUEST, Asc.LOGICAL_UNIT_NOT_SUPPORTED)
+INVALID = (SenseKey.ILLEGAL_REQUEST, Asc.INVALID_FIELD_IN_CDB)
+ANSWERED = {"INQUIRY", "REPORT LUNS", "REQUEST SENSE"}
+
+
+@pytest.fixture
+def nobody(disk: Any) -> Any:
+    return disk.device.nexus(None, "x")
+
+
+@pytest.mark.parametrize(("cdb", "data"), [
+    pytest.param(
+        "12 00 00 00 24 00",
+        "7F 00 06 12 5B 00 00 02 4945542020202020 5649525455414C2D4449534B20202020 30202020", id="INQUIRY",
+    ),
+    pytest.param("12 01 00 00 FF 00", "7F 00 0001 00", id="Supported VPD Pages"),
+    pytest.param("A0 00 00 000000 00000100 00 00", "00000008 00000000 0000000000000000", id="REPORT LUNS"),
+    pytest.param("03 00 00 00 12 00", "70 00 05 00000000 0A 00000000 2500 00 000000", id="REQUEST SENSE"),
+    pytest.param("03 01 00 00 12 00", "72 05 2500 000000 00", id="REQUEST SENSE, DESC"),
+])
+def test_answers_without_a_unit(disk: Any, nobody: Any, cdb: str, data: str) -> None:
+    assert disk.run(cdb, nexus=nobody) == (0, bytes.fromhex(data), b"", None)
+
+
+@pytest.mark.parametrize("row", [row for row in DIRECT_ACCESS if row.name not in ANSWERED], ids=lambda row: row.name)
+def test_everything_else_has_no_unit(disk: Any, nobody: Any, row: Any) -> None:
+    cdb = f"{row.opcode:02X} {row.service_action or 0:02X}"
+    assert disk.run(cdb, nexus=nobody).sense == ABSENT
+    assert disk.refused(cdb, nexus=nobody).sense == ABSENT
+    assert disk.device.absent.data_out_length(disk.task(cdb + "00000000 00 0010", nexus=nobody)) == 0
+
+
+def test_there_is_no_vpd_page_without_a_unit(disk: Any, nobody: Any) -> None:
+    assert disk.run("12 01 83 00 FF 00", nexus=nobody)[::3] == (INVALID, (2,))
+
+
+def test_what_request_sense_reports_is_for_each_server_to_say(disk: Any) -> None:
+    server = DeviceServer(disk.device, Identity("", "", "", "", b""), (), UNKNOWN_OPERATION)
+    with pytest.raises(NotImplementedError):
+        server.pending_condition(server.attach("x"))

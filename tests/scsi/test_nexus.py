@@ -1,0 +1,15 @@
+"""The I_T_L nexus."""
+
+from __future__ import annotations
+
+from ietpy.scsi.nexus import ATTENTION_PENDING, REMOVED, RESERVED_BY_ANOTHER, Nexus
+
+
+def test_a_nexus_knows_where_it_leads_and_has_nothing_in_the_way(disk) -> None:  # type: ignore[no-untyped-def]
+    nexus = Nexus(disk.lu, disk.device, "iqn.x,i,0x1")
+    assert (nexus.lu, nexus.device, nexus.initiator) == (disk.lu, disk.device, "iqn.x,i,0x1")
+    assert (nexus.barrier, nexus.attentions) == (0, [])
+
+
+def test_reasons_in_the_way_are_different_bits() -> None:
+    assert ATTENTION_PENDING | RESERVED_BY_ANOTHER | REMOVED == ATTENTION_PENDING + RESERVED_BY_ANOTHER + REMOVED
