@@ -164,6 +164,8 @@ class _Login:
         for chunk in chunks[:-1]:
             pdu = yield self.request(CONTINUE | stage << 2, chunk)
             self.judge(pdu, stage, None)
+            if pdu.data:
+                raise TargetFault("6.2", "a request with the C bit was answered with keys; it must be answered empty")
         flags = stage << 2 if following is None else TRANSIT | stage << 2 | following
         answer = b""
         pdu = yield self.request(flags, chunks[-1])
