@@ -57,6 +57,9 @@ class Key:
     ours: Any = None
     #: Irrelevant in discovery sessions (section 13's "Irrelevant when").
     normal_only: bool = False
+    #: Of declared keys: where the initiator's value goes, and the option that caps it.
+    peer: str = ""
+    cap: str = ""
     #: Whether ietd.conf has an option of this name (iet-compat 2.4).
     option: bool = True
 
@@ -86,7 +89,8 @@ KEYS: Final = (
     Key("InitialR2T", YesNo(), True, Result.OR, Use.LOGIN, "13.10", "initial_r2t", normal_only=True),
     Key("ImmediateData", YesNo(), True, Result.AND, Use.LOGIN, "13.11", "immediate_data", normal_only=True),
     Key("MaxRecvDataSegmentLength", _LENGTH, 8192, Result.DECLARE, Use.ALL, "13.12",
-        "max_recv_data_segment_length", ours=262144),
+        "max_recv_data_segment_length", ours=262144, peer="max_xmit_data_segment_length",
+        cap="MaxXmitDataSegmentLength"),
     Key("MaxBurstLength", _LENGTH, 262144, Result.MIN, Use.LOGIN, "13.13", "max_burst_length",
         ours=1048576, normal_only=True),
     Key("FirstBurstLength", _LENGTH, 65536, Result.MIN, Use.LOGIN, "13.14", "first_burst_length",

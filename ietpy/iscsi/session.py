@@ -6,11 +6,11 @@ A session is changed by the holder of its connection's lock; what other sessions
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ietpy.errors import LoginFailure
 from ietpy.iscsi.errors import LoginStatus
-from ietpy.iscsi.target import Asker, IscsiNode, TargetNode
+from ietpy.iscsi.target import Asker, IscsiNode, TargetNode, command_window
 from ietpy.scsi.lun import decode
 from ietpy.scsi.nexus import Nexus
 from ietpy.scsi.task import Task
@@ -19,9 +19,6 @@ from ietpy.wire.serial import MASK
 if TYPE_CHECKING:
     from ietpy.iscsi.connection import Connection
     from ietpy.iscsi.login import LoginResult
-
-#: MaxCmdSN - ExpCmdSN + 1 of a discovery session, which has one request in flight.
-DISCOVERY_WINDOW: Final = 2
 
 
 class Session:
@@ -50,9 +47,8 @@ class Session:
         self.parameters = result.parameters
         self.user = result.user
         self.tsih = 0
-        window = result.target.queued_commands if result.target is not None else DISCOVERY_WINDOW
         self.exp_cmd_sn = result.cmd_sn
-        self.max_cmd_sn = (result.cmd_sn + window - 1) & MASK
+        self.max_cmd_sn = (result.cmd_sn + command_window(result.target) - 1) & MASK
         #: Requests that came before their turn, by CmdSN.
         self.held: dict[int, Any] = {}
         #: Nexuses by the 8-byte LUN field as it stands in requests.

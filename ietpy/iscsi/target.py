@@ -78,6 +78,15 @@ class TargetNode:
         self.sessions: dict[tuple[str, bytes], Session] = {}
 
 
+#: Command window of a discovery session, which has one request in flight.
+DISCOVERY_WINDOW: Final = 2
+
+
+def command_window(target: TargetNode | None) -> int:
+    """MaxCmdSN - ExpCmdSN + 1 of a new session (section 4.2.2.1); None for discovery."""
+    return DISCOVERY_WINDOW if target is None else target.queued_commands
+
+
 def _no_addresses(local: str, port: int) -> Sequence[tuple[str, int]]:
     return ((local, port),)
 
@@ -101,6 +110,8 @@ class IscsiNode:
         self.addresses = addresses
         #: In file order, by lower-case name.
         self.targets: dict[str, TargetNode] = {}
+        #: CHAP challenges outstanding on any connection, so that one reflected on another is known.
+        self.open_challenges: set[bytes] = set()
         self._next_tsih = 0
 
     def add(self, target: TargetNode) -> None:

@@ -293,6 +293,8 @@ class Server:
         thread.start()
 
     def _drop(self, login: _Login) -> None:
+        if login.connection.login is not None:
+            login.connection.login.abandoned()
         self._selector.unregister(login.sock)
         del self._logins[login.sock.fileno()]
         login.sock.close()

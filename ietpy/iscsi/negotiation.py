@@ -1,0 +1,147 @@
+"""Applies the rows of ``keys``: what to answer, what to offer, what holds in the end (RFC 7143 section 6.2).
+
+Knows no key by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from ietpy.iscsi.keys import KEY_BY_NAME, KEYS, Key, Parameters, Result, Use
+from ietpy.iscsi.text import IRRELEVANT, NOT_UNDERSTOOD, REFUSALS, REJECT, Pairs
+
+#: What two values make of each other; None where they have nothing in common.
+_COMBINE: Final[Mapping[Result, Callable[[Any, Any], Any]]] = {
+    Result.AND: lambda ours, theirs: ours and theirs,
+    Result.OR: lambda ours, theirs: ours or theirs,
+    Result.MIN: min,
+    Result.MAX: max,
+    Result.LIST: lambda ours, theirs: next(((word,) for word in theirs if word in ours), None),
+}
+
+#: Results that need no look at the value (section 13.25).
+_FIXED: Final[Mapping[Result, str]] = {Result.OBSOLETE_NO: "No", Result.OBSOLETE_REJECT: REJECT}
+
+#: Keys of the operational stage, and of the full feature phase.
+LOGIN_USES: Final = frozenset((Use.LOGIN, Use.CONNECTION, Use.ALL))
+FULL_FEATURE_USES: Final = frozenset((Use.ALL, Use.FULL_FEATURE))
+
+
+class Negotiation:
+    """One login's (or one Text negotiation's) settling of keys into ``parameters``.
+
+    ``configured`` has the values ietd.conf names, by key; all others are offered as their row says.
+    """
+
+    def __init__(self, configured: Mapping[str, Any], parameters: Parameters, *, discovery: bool) -> None:
+        self._configured = configured
+        self._parameters = parameters
+        self._discovery = discovery
+        self._seen: set[str] = set()
+        self._offered: set[str] = set()
+        self._declared = False
+
+    def answer(self, pairs: Pairs, uses: frozenset[Use] = LOGIN_USES) -> Pairs:
+        """Answers to what the initiator sent. Raises ValueError for what breaks the rules of negotiation."""
+        answers = []
+        for name, value in pairs:
+            row = KEY_BY_NAME.get(name)
+            if row is None:
+                # A refusal of an unknown key is an answer to a question nobody asked.
+                if value not in REFUSALS:
+                    answers.append((name, NOT_UNDERSTOOD))
+                continue
+            if name in self._seen:
+                raise ValueError(f"{name} is negotiated a second time")
+            self._seen.add(name)
+            said = self._answer_one(row, value, uses)
+            if said is not None:
+                answers.append((name, said))
+        return answers
+
+    def _answer_one(self, row: Key, value: str, uses: frozenset[Use]) -> str | None:
+        """What to say to one offer, declaration or answer; None for nothing."""
+        if row.use is Use.TARGET:
+            raise ValueError(f"{row.name} is for targets to send")
+        if row.use not in uses:
+            return REJECT
+        if row.result in _FIXED:
+            return _FIXED[row.result]
+        if row.name in self._offered:
+            return self._take_answer(row, value)
+        if self._discovery and row.normal_only:
+            return IRRELEVANT
+        try:
+            theirs = _parse(row, value)
+        except ValueError:
+            return REJECT
+        if row.result is Result.DECLARE:
+            if row.peer:
+                setattr(self._parameters, row.peer, min(theirs, self._configured.get(row.cap, theirs)))
+            return None
+        return self._settle(row, theirs)
+
+    def _take_answer(self, row: Key, value: str) -> None:
+        """The initiator's answer to our offer: a refusal leaves the default."""
+        if value in REFUSALS:
+            return
+        try:
+            self._settle(row, _parse(row, value))
+        except ValueError:
+            raise ValueError(f"{row.name}={value[:40]!r} is no answer; {row.value.accepts} is accepted") from None
+
+    def _settle(self, row: Key, theirs: Any) -> str:
+        result = _COMBINE[row.result](self._ours(row), theirs)
+        if result is None:
+            return REJECT
+        if row.attribute:
+            setattr(self._parameters, row.attribute, _held(row, result))
+        return row.value.render(result)
+
+    def _ours(self, row: Key) -> Any:
+        return self._configured.get(row.name, row.offer)
+
+    def declarations(self) -> Pairs:
+        """Our own declared values, once."""
+        if self._declared:
+            return []
+        self._declared = True
+        pairs = []
+        for row in KEYS:
+            if row.result is Result.DECLARE and row.attribute:
+                ours = self._ours(row)
+                setattr(self._parameters, row.attribute, ours)
+                pairs.append((row.name, row.value.render(ours)))
+        return pairs
+
+    def offers(self) -> Pairs:
+        """What the configuration asks for and the initiator's silence would deny it: offered once each."""
+        pairs = []
+        for row in KEYS:
+            if row.name not in self._configured or row.result not in _COMBINE or row.name in self._seen | self._offered:
+                continue
+            if (self._discovery and row.normal_only) or not row.attribute:
+                continue
+            ours = self._ours(row)
+            if _COMBINE[row.result](ours, row.default) != row.default:
+                self._offered.add(row.name)
+                pairs.append((row.name, row.value.render(ours)))
+        return pairs
+
+    def finish(self) -> None:
+        """Cross-check: FirstBurstLength must not exceed MaxBurstLength (section 13.14)."""
+        parameters = self._parameters
+        parameters.first_burst_length = min(parameters.first_burst_length, parameters.max_burst_length)
+
+
+def _parse(row: Key, value: str) -> Any:
+    """A value as its row reads it; lists may have words nobody here knows (section 6.2.1)."""
+    if row.result is Result.LIST:
+        return tuple(value.split(","))
+    return row.value.parse(value)
+
+
+def _held(row: Key, result: Any) -> Any:
+    """A result as ``Parameters`` keeps it: of lists, whether something else than the default was chosen."""
+    return result != row.default if row.result is Result.LIST else result
