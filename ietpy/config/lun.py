@@ -23,7 +23,7 @@ HIGHEST_LUN: Final = 0x3FFF
 ALIKE: Final = 0.8  #: difflib's ratio from which a misspelling is understood, not only hinted at
 _NAMES: Final = "|".join(LUN_OPTION_BY_WORD)
 _NUMBER: Final = re.compile(r"[+-]?[0-9]+")
-_COMMENT: Final = re.compile(rf"[{BLANKS}]+#.*", re.DOTALL)
+_COMMENT: Final = re.compile(rf"(?<=[{BLANKS}])#")
 #: Where a comma was forgotten: blanks before something that can only be a parameter.
 _SEPARATOR: Final = re.compile(rf",|[{BLANKS}]+(?=(?:{_NAMES})[{BLANKS}]*=)", re.IGNORECASE)
 _PARAMETER: Final = re.compile(rf"[{BLANKS}]*(?:{_NAMES})[{BLANKS}]*=", re.IGNORECASE)
@@ -95,11 +95,11 @@ def _items(draft: Draft, rest: Word, after: int) -> list[Word]:
     if comment:
         draft.report.add(
             Finding.LUN_COMMENT,
-            rest.at(start + comment.start() + 1, ""),
+            rest.at(start + comment.start(), ""),
             "a comment cannot follow a Lun line",
             "write it on a line of its own",
         )
-        text = text[: comment.start()]
+        text = text[: comment.start()].rstrip(BLANKS)
     return _repaired(draft, rest.at(start, text))
 
 

@@ -44,6 +44,8 @@ def _choice(draft: Draft, option: Option, item: Word, value: str) -> str | None:
         return value
     if draft.report.mode == "iet" or value.lower() not in words:
         draft.forgettable = True
+        # What a forgotten comma swallowed may have been IOMode=ro; IET's forgetting must not open that.
+        draft.read_only |= "=" in value
         draft.report.add(
             Finding.LUN_REFUSED,
             item,
