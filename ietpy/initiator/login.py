@@ -7,8 +7,6 @@ negotiation code.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -19,17 +17,15 @@ from ietpy.initiator.errors import AuthenticationFailed, LoginRefused, TargetFau
 from ietpy.initiator.framing import Pdu, build_pdu
 from ietpy.initiator.numbering import Numbering, check_header
 from ietpy.initiator.text import decode, encode
+from ietpy.iscsi import chap
 from ietpy.iscsi.keys import KEY_BY_NAME, Key, Parameters, Result, Use
 from ietpy.iscsi.pdu import CONTINUE, TRANSIT, Opcode
+from ietpy.iscsi.text import NOT_UNDERSTOOD, REFUSALS, split
 
 LOGIN_DATA_LIMIT: Final = 8192  #: a data segment before MaxRecvDataSegmentLength is declared (section 13.12)
 SECURITY, OPERATIONAL, FULL_FEATURE = 0, 1, 3  #: stages (section 11.12.3)
 _PATIENCE: Final = 16  #: empty answers we accept before we call it an endless negotiation
 
-#: CHAP_A numbers (section 12.1.3 and IANA's PPP authentication algorithms).
-CHAP_ALGORITHMS: Final[Mapping[int, Callable[..., Any]]] = MappingProxyType(
-    {5: hashlib.md5, 6: hashlib.sha1, 7: hashlib.sha256, 8: hashlib.sha3_256}
-)
 _CHALLENGE_LENGTH: Final = 16
 
 #: Offered unless the caller says otherwise: large bursts, no needless R2T.
@@ -77,7 +73,6 @@ _AGREE: Final[Mapping[Result, Callable[[Any], Any]]] = MappingProxyType(
 )
 #: Offers whose result is settled without an answer (section 6.2.2).
 _NO_ANSWER_NEEDED: Final = frozenset({(Result.AND, False), (Result.OR, True)})
-_RESERVED_ANSWERS: Final = frozenset({"Irrelevant", "Reject", "NotUnderstood"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +83,7 @@ class Chap:
     secret: str = field(repr=False)
     target_user: str = ""
     target_secret: str = field(default="", repr=False)
-    #: CHAP_A numbers in order of preference; see ``CHAP_ALGORITHMS``.
+    #: CHAP_A numbers in order of preference (``iscsi.chap.ALGORITHMS``).
     algorithms: tuple[int, ...] = (5,)
 
 
@@ -159,8 +154,7 @@ class _Login:
 
     def step(self, stage: int, keys: Mapping[str, str], following: int | None) -> Steps:
         """Send ``keys`` and gather the whole answer; returns (its keys, whether the target moved on)."""
-        data = encode(keys)
-        chunks = [data[start : start + LOGIN_DATA_LIMIT] for start in range(0, len(data), LOGIN_DATA_LIMIT)] or [b""]
+        chunks = split(encode(keys), LOGIN_DATA_LIMIT)
         for chunk in chunks[:-1]:
             pdu = yield self.request(CONTINUE | stage << 2, chunk)
             self.judge(pdu, stage, None)
@@ -270,7 +264,7 @@ class _Login:
             raise TargetFault("12.1.3", f"CHAP_A={answer['CHAP_A']} was not among the offered {offered}")
         algorithm = int(answer["CHAP_A"])
         identifier = _number(answer["CHAP_I"])
-        reply = chap_response(algorithm, identifier, account.secret, _binary(answer["CHAP_C"]))
+        reply = chap.response(algorithm, identifier, account.secret, _binary(answer["CHAP_C"]))
         keys = {"CHAP_N": account.user, "CHAP_R": f"0x{reply.hex()}"}
         if not account.target_secret:
             _, moved = yield from self.step(SECURITY, keys, OPERATIONAL)
@@ -288,7 +282,7 @@ class _Login:
         name = answer.get("CHAP_N", "")
         if name != account.target_user:
             raise AuthenticationFailed(f"the target calls itself {name!r}; {account.target_user!r} was expected")
-        expected = chap_response(algorithm, identifier, account.target_secret, challenge)
+        expected = chap.response(algorithm, identifier, account.target_secret, challenge)
         if not hmac.compare_digest(_binary(answer.get("CHAP_R", "0x00")), expected):
             raise AuthenticationFailed("the target's CHAP response shows that it does not know the mutual secret")
 
@@ -315,14 +309,14 @@ class _Login:
         for name, word in answer.items():
             key = KEY_BY_NAME.get(name)
             if key is None:
-                if word not in _RESERVED_ANSWERS:
-                    replies[name] = "NotUnderstood"
+                if word not in REFUSALS:
+                    replies[name] = NOT_UNDERSTOOD
             elif name not in offers and key.result in _AGREE:
                 value = parsed(key, word)
                 reply = _AGREE[key.result](value)
                 replies[name] = key.value.render(reply)
                 self.keep(key, reply)
-            elif word not in _RESERVED_ANSWERS:
+            elif word not in REFUSALS:
                 self.take(key, word, offers.get(name))
         return replies
 
@@ -359,7 +353,7 @@ class _Login:
             if (key.result, value) not in _NO_ANSWER_NEEDED:
                 raise TargetFault("6.2", f"our offer {name}={word} was not answered")
             self.keep(key, value)
-        elif self.said[name] == "NotUnderstood" and key.name not in ("TaskReporting", "iSCSIProtocolLevel"):
+        elif self.said[name] == NOT_UNDERSTOOD and key.name not in ("TaskReporting", "iSCSIProtocolLevel"):
             raise TargetFault("6.2", f"the target does not understand {name}, which every implementation must")
 
 
@@ -369,13 +363,6 @@ def parsed(key: Key, word: str) -> Any:
         return key.value.parse(word)
     except ValueError as problem:
         raise TargetFault(key.section, f"{key.name}={word!r}; accepted is {problem}") from None
-
-
-def chap_response(algorithm: int, identifier: int, secret: str, challenge: bytes) -> bytes:
-    """RFC 1994 section 4.1: the hash over identifier, secret and challenge."""
-    return bytes(
-        CHAP_ALGORITHMS[algorithm](bytes([identifier]) + secret.encode("utf-8", "surrogateescape") + challenge).digest()
-    )
 
 
 def _number(word: str) -> int:
@@ -389,16 +376,11 @@ def _number(word: str) -> int:
 
 
 def _binary(word: str) -> bytes:
-    """A binary-value of section 6.1: 0x hexadecimal or 0b base64."""
+    """A binary value of section 6.1. Raises TargetFault."""
     try:
-        if word[:2] in ("0x", "0X"):
-            digits = word[2:]
-            return bytes.fromhex(digits.rjust(len(digits) + len(digits) % 2, "0"))
-        if word[:2] in ("0b", "0B"):
-            return base64.b64decode(word[2:], validate=True)
-    except ValueError:
-        pass
-    raise TargetFault("6.1", f"{word[:40]!r} is neither 0x hexadecimal nor 0b base64")
+        return chap.decode_binary(word)
+    except ValueError as problem:
+        raise TargetFault("6.1", f"{word[:40]!r} is {problem}") from None
 
 
 def exchange(plan: LoginPlan, numbering: Numbering, entropy: Callable[[int], bytes]) -> Generator[bytes, Pdu, Outcome]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ietpy.initiator.errors import TargetFault
+from ietpy.iscsi import text
 from ietpy.iscsi.keys import KEY_NAME_LIMIT
 
 _KEY: Final = re.compile(r"[A-Z][A-Za-z0-9.\-+@_]*|iSCSIProtocolLevel|X[#\-][A-Za-z0-9.\-+@_]*")
@@ -17,7 +18,7 @@ _KEY: Final = re.compile(r"[A-Z][A-Za-z0-9.\-+@_]*|iSCSIProtocolLevel|X[#\-][A-Z
 
 def encode(keys: Mapping[str, str]) -> bytes:
     """key=value pairs, each ended by a NUL; bytes that are not UTF-8 may be given as surrogate escapes."""
-    return b"".join(f"{name}={value}\0".encode("utf-8", "surrogateescape") for name, value in keys.items())
+    return text.encode(keys.items())
 
 
 def decode(data: bytes) -> list[tuple[str, str]]:

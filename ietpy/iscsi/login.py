@@ -210,15 +210,16 @@ class Login:
     # Who is it, what does it want ---------------------------------------------------------------------------------
 
     def _negotiation_begins(self, fields: Mapping[str, Any], pairs: Pairs) -> bool:
-        """On the first complete request: identify the initiator and find the target. Takes those keys out of ``pairs``.
+        """On the first complete request: identify the initiator, find the target. Takes those keys out of ``pairs``.
 
         Checks are in IET's order (iet-compat 8.1). Later the same keys may be repeated, not changed.
         """
         opening = not self._keys
         for name, value in [pair for pair in pairs if pair[0] in _FIRST_KEYS]:
             pairs.remove((name, value))
-            if self._keys.setdefault(name, value) != value or (not opening and name not in self._keys):
+            if self._keys.get(name, value if opening else None) != value:
                 raise LoginFailure(LoginStatus.INITIATOR_ERROR, f"{name} changed during the login")
+            self._keys[name] = value
         if not opening:
             return False
         keys = self._keys

@@ -69,7 +69,8 @@ class Negotiation:
         if row.result in _FIXED:
             return _FIXED[row.result]
         if row.name in self._offered:
-            return self._take_answer(row, value)
+            self._take_answer(row, value)
+            return None
         if self._discovery and row.normal_only:
             return IRRELEVANT
         try:
