@@ -194,7 +194,7 @@ class Media:
     def _hint(self, lun: LunConfig) -> str:
         if lun.path and not os.path.isabs(lun.path):
             return f"a relative Path counts from {self._base}; write the whole path"
-        return "correct the line or the medium, then restart"
+        return "then restart ietpy-daemon"
 
     def _key(self, lun: LunConfig) -> StoreKey | None:
         if not lun.path:

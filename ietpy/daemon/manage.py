@@ -63,7 +63,7 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
         luns, sessions = _count(len(target["luns"]), "LUN"), _count(target["sessions"], "session")
         yield f"target: {target['name']} ({luns}, {sessions})"
     for session in facts["sessions"]:
-        yield "session: " + ", ".join(f"{name} {value}" for name, value in session.items())
+        yield "session: " + ", ".join(f"{name} {value}" for name, value in session.items() if value)
     for problem in facts["problems"]:
         yield problem["text"]
 

@@ -156,8 +156,8 @@ def test_a_medium_that_cannot_be_opened_is_reported_with_its_line() -> None:
     assert [line.number for line in assembly.served[NAME]] == [1]
     assert assembly.degraded
     assert problems(assembly) == [
-        f"ietd.conf:2:2: error: LUN 0 of {NAME} is not served: /gone is not there; correct the line or the medium, "
-        "then restart; IET: logged it and served the other LUNs"
+        f"ietd.conf:2:2: error: LUN 0 of {NAME} is not served: /gone is not there; then restart ietpy-daemon; "
+        "IET: logged it and served the other LUNs"
     ]
 
 

@@ -15,6 +15,8 @@ import pytest
 from ietpy.daemon import lifecycle
 from ietpy.daemon.options import StartOptions
 from ietpy.errors import ConfigError, IetpyError
+from ietpy.initiator.client import Client
+from ietpy.initiator.login import LoginPlan
 
 TARGET = "iqn.2001-04.com.example:storage.disk1"
 
@@ -44,6 +46,19 @@ def test_a_detached_daemon_ends_after_sigterm(daemon: Any) -> None:
     os.kill(pid, signal.SIGTERM)
     assert wait_for_end(ended)
     assert not daemon.pid_file.exists()
+
+
+def test_a_session_does_not_hold_up_the_end_and_its_writes_are_kept(daemon: Any) -> None:
+    daemon.start()
+    facts = daemon.status()
+    with Client.connect("127.0.0.1", facts["portals"][0]["port"]) as client:
+        client.login(LoginPlan(target=TARGET))
+        client.write(0, 8, b"kept" * 128)
+        assert daemon.status()["targets"][0]["sessions"] == 1
+        assert "(1 LUN, 1 session)" in daemon.run("status").stdout
+        assert daemon.run("stop").returncode == 0
+        assert client.closed_by_target()
+    assert daemon.image.read_bytes()[4096:4608] == b"kept" * 128
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -17,7 +17,7 @@ FACTS: dict[str, Any] = {
     "compat": "repair",
     "portals": [{"address": "::1", "port": 3260}, {"address": "127.0.0.1", "port": 3260}],
     "targets": [{"name": "iqn.x", "luns": [1], "sessions": 2}],
-    "sessions": [{"initiator": "iqn.y", "tsih": 1}],
+    "sessions": [{"initiator": "iqn.y", "tsih": 1, "user": ""}],
     "problems": [{"text": "ietd.conf:3:2: error: gone"}],
 }
 
