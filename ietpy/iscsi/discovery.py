@@ -1,4 +1,4 @@
-"""Text Requests of the full feature phase: SendTargets, and the few keys that may be redeclared (sections 4.3, 11.10)."""
+"""Text Requests of the full feature phase: SendTargets, and the few keys that may be redeclared ( 4.3, 11.10)."""
 
 from __future__ import annotations
 

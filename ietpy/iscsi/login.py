@@ -227,7 +227,8 @@ class Login:
             try:
                 KEY_BY_NAME[name].value.parse(value)
             except ValueError as accepts:
-                raise LoginFailure(LoginStatus.INITIATOR_ERROR, f"{name}={value[:40]!r}: {accepts} is accepted") from None
+                problem = f"{name}={value[:40]!r}: {accepts} is accepted"
+                raise LoginFailure(LoginStatus.INITIATOR_ERROR, problem) from None
         initiator = keys.get("InitiatorName")
         if initiator is None:
             raise LoginFailure(LoginStatus.MISSING_PARAMETER, "InitiatorName is missing")

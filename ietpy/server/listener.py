@@ -60,7 +60,7 @@ def bind(address: str | None, port: int) -> list[socket.socket]:
             sock.bind(where)
             sock.listen(BACKLOG)
         except OSError as error:
-            problem = OSError(error.errno, f"{error.strerror}: {where[0]!s} port {where[1]}")
+            problem = OSError(error.errno, f"{error.strerror}: {address or 'any address'} port {port}")
             sock.close()
         else:
             sockets.append(sock)
