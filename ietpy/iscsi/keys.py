@@ -7,7 +7,6 @@ or offers when its configuration is silent (docs/decisions: larger than IET's wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
@@ -63,19 +62,10 @@ class Key:
     cap: str = ""
     #: Whether ietd.conf has an option of this name (iet-compat 2.4).
     option: bool = True
-    #: The only value this target can serve, whatever ietd.conf says; None: all of ``value``.
-    fixed: Any = None
-    #: A declared key: where the initiator's value goes in ``Parameters``, and the option that caps it.
-    peer_attribute: str = ""
-    cap: str = ""
 
     @property
     def offer(self) -> Any:
         return self.default if self.ours is None else self.ours
-
-    def wish(self, values: Mapping[str, Any]) -> Any:
-        """What this target says, given the values its configuration names."""
-        return values.get(self.name, self.offer) if self.fixed is None else self.fixed
 
 
 _LENGTH = Number(512, LENGTH_LIMIT)
@@ -88,7 +78,7 @@ KEYS: Final = (
     Key("DataDigest", _DIGEST, ("None",), Result.LIST, Use.CONNECTION, "13.1", "data_digest",
         ours=("None", "CRC32C")),
     Key("MaxConnections", Number(1, 65535), 1, Result.MIN, Use.LOGIN, "13.2", "max_connections",
-        normal_only=True, fixed=1),
+        normal_only=True),
     Key("SendTargets", Text(), None, Result.DECLARE, Use.FULL_FEATURE, "13.3", option=False),
     Key("TargetName", _NAME, None, Result.DECLARE, Use.FIRST, "13.4", option=False),
     Key("InitiatorName", _NAME, None, Result.DECLARE, Use.FIRST, "13.5", option=False),
@@ -110,17 +100,14 @@ KEYS: Final = (
         ours=0),
     Key("MaxOutstandingR2T", Number(1, 65535), 1, Result.MIN, Use.LOGIN, "13.17", "max_outstanding_r2t",
         normal_only=True),
-    Key("DataPDUInOrder", YesNo(), True, Result.OR, Use.LOGIN, "13.18", "data_pdu_in_order", normal_only=True,
-        fixed=True),
+    Key("DataPDUInOrder", YesNo(), True, Result.OR, Use.LOGIN, "13.18", "data_pdu_in_order", normal_only=True),
     Key("DataSequenceInOrder", YesNo(), True, Result.OR, Use.LOGIN, "13.19", "data_sequence_in_order",
-        normal_only=True, fixed=True),
-    Key("ErrorRecoveryLevel", Number(0, 2), 0, Result.MIN, Use.LOGIN, "13.20", "error_recovery_level",
-        fixed=0),
+        normal_only=True),
+    Key("ErrorRecoveryLevel", Number(0, 2), 0, Result.MIN, Use.LOGIN, "13.20", "error_recovery_level"),
     Key("SessionType", Text(), "Normal", Result.DECLARE, Use.FIRST, "13.21", option=False),
     Key("TaskReporting", WordList(("RFC3720", "ResponseFence", "FastAbort")), ("RFC3720",), Result.LIST,
         Use.LOGIN, "13.23", normal_only=True, option=False),
-    Key("iSCSIProtocolLevel", Number(0, 31), 1, Result.MIN, Use.LOGIN, "13.24", normal_only=True,
-        option=False),
+    Key("iSCSIProtocolLevel", Number(0, 31), 1, Result.MIN, Use.LOGIN, "13.24", option=False),
     Key("OFMarker", YesNo(), False, Result.OBSOLETE_NO, Use.CONNECTION, "13.25"),
     Key("IFMarker", YesNo(), False, Result.OBSOLETE_NO, Use.CONNECTION, "13.25"),
     Key("OFMarkInt", Text(), None, Result.OBSOLETE_REJECT, Use.CONNECTION, "13.25"),
@@ -154,7 +141,3 @@ class Parameters:
     data_pdu_in_order: bool = True
     data_sequence_in_order: bool = True
     error_recovery_level: int = 0
-
-    def reconcile(self) -> None:
-        """Apply what the keys say of each other: FirstBurstLength never exceeds MaxBurstLength (section 13.14)."""
-        self.first_burst_length = min(self.first_burst_length, self.max_burst_length)

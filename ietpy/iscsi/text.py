@@ -1,80 +1,80 @@
-"""key=value text of Login and Text PDUs: reading, writing, joining and splitting (RFC 7143 sections 6.1, 6.2).
-
-What cannot be read raises a bare ``ProtocolError``: during login the caller answers it with a Login Response, later
-with a Reject. Text is UTF-8; other bytes survive as surrogate escapes, so a name compares and echoes as it came.
-"""
+"""Text data: key=value pairs, each ended by a NUL, over as many PDUs as it takes (RFC 7143 section 6.1)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
-from ietpy.errors import ProtocolError
 from ietpy.iscsi.keys import KEY_NAME_LIMIT
 
-#: Longest value in bytes: a CHAP challenge of 1024 bytes in hex takes 2050 (section 12.1.3); the rest is far shorter.
+#: Limits of one text negotiation, so that no peer can make us keep or answer more (CVE-2026-63887's class).
+KEYS_LIMIT: Final = 128
+TEXT_LIMIT: Final = 64 * 1024
+#: Longest value of any one key; binary values have 1024 bytes before encoding (section 6.1).
 VALUE_LIMIT: Final = 8192
-#: Keys and bytes of one negotiation, however many PDUs carry it. A key of five bytes draws an answer of eighteen, so
-#: a bound on bytes alone would not bound the answer (peers 2a).
-KEY_COUNT_LIMIT: Final = 128
-NEGOTIATION_LIMIT: Final = 65536
 
-Pair = tuple[str, str]
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9.\-+@_#]*")
+
+Pairs = list[tuple[str, str]]
+
+NOT_UNDERSTOOD: Final = "NotUnderstood"
+IRRELEVANT: Final = "Irrelevant"
+REJECT: Final = "Reject"
+#: Answers that are no values (section 6.2).
+REFUSALS: Final = frozenset((NOT_UNDERSTOOD, IRRELEVANT, REJECT))
 
 
-def encode(pairs: Iterable[Pair]) -> bytes:
-    """The pairs as ``name=value`` strings, each ended by a NUL."""
+def encode(pairs: Iterable[tuple[str, str]]) -> bytes:
+    """The pairs as text data. Bytes that are no UTF-8 travel as surrogate escapes."""
     return b"".join(f"{name}={value}\0".encode("utf-8", "surrogateescape") for name, value in pairs)
 
 
-def decode(data: bytes) -> list[Pair]:
-    """The pairs of a complete text, in order; empty strings between NULs are padding. Raises ProtocolError."""
-    if data and not data.endswith(b"\0"):
-        raise ProtocolError("a text whose last pair is not ended by a NUL; each must be (section 6.1)")
-    return [_pair(item) for item in data.split(b"\0") if item]
+def decode(data: bytes) -> Pairs:
+    """The pairs in order; empty items (padding some initiators count) are passed over.
 
-
-def _pair(item: bytes) -> Pair:
-    name, equals, value = item.partition(b"=")
-    if not equals or not name:
-        raise ProtocolError(f"{item[:80]!r} is no key=value pair")
-    if len(name) > KEY_NAME_LIMIT:
-        raise ProtocolError(f"a key name of {len(name)} bytes; {KEY_NAME_LIMIT} are the most (section 6.1)")
-    if len(value) > VALUE_LIMIT:
-        raise ProtocolError(f"a value of {len(value)} bytes; {VALUE_LIMIT} are the most")
-    return name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape")
-
-
-def split(text: bytes, limit: int) -> list[bytes]:
-    """``text`` in pieces of at most ``limit`` bytes, one per PDU; one empty piece for an empty text."""
-    return [text[start : start + limit] for start in range(0, len(text), limit)] or [b""]
+    Raises ValueError with a sentence for what is no text data.
+    """
+    pairs: Pairs = []
+    for item in data.split(b"\0"):
+        if not item:
+            continue
+        name, separator, value = item.decode("utf-8", "surrogateescape").partition("=")
+        if not separator:
+            raise ValueError(f"text without '=': {item[:40]!r}")
+        if len(name) > KEY_NAME_LIMIT or not _NAME.fullmatch(name):
+            raise ValueError(f"{name[:KEY_NAME_LIMIT]!r} is no key name of at most {KEY_NAME_LIMIT} characters")
+        if len(value) > VALUE_LIMIT:
+            raise ValueError(f"the value of {name} is longer than {VALUE_LIMIT} bytes")
+        if len(pairs) == KEYS_LIMIT:
+            raise ValueError(f"more than {KEYS_LIMIT} keys in one negotiation")
+        pairs.append((name, value))
+    return pairs
 
 
 class TextAssembler:
-    """Joins the data segments of one negotiation; the C bit may cut a text at any byte (sections 6.2, 11.10.2)."""
-
-    __slots__ = ("_bytes", "_keys", "_parts")
+    """Joins the data segments of a negotiation step; keys may be split at any byte (section 6.1)."""
 
     def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self._bytes = 0
-        self._keys = 0
+        self._pieces: list[bytes] = []
+        self._size = 0
 
-    def feed(self, data: bytes | bytearray | memoryview, more: bool) -> list[Pair] | None:
-        """The pairs of the text that ``data`` completes, or None while ``more`` (the C bit) says it goes on.
+    def add(self, data: bytes | memoryview, more: bool) -> Pairs | None:
+        """Take a data segment; all pairs once the last one came, None while ``more`` (the C bit) is set.
 
-        Raises ProtocolError when the negotiation as a whole says too much, or the text cannot be read.
+        Raises ValueError as ``decode`` does, and for more than TEXT_LIMIT bytes.
         """
-        self._bytes += len(data)
-        if self._bytes > NEGOTIATION_LIMIT:
-            raise ProtocolError(f"a negotiation of more than {NEGOTIATION_LIMIT} bytes")
-        self._parts.append(bytes(data))
+        self._size += len(data)
+        if self._size > TEXT_LIMIT:
+            raise ValueError(f"more than {TEXT_LIMIT} bytes of text in one negotiation")
+        self._pieces.append(bytes(data))
         if more:
             return None
-        text = b"".join(self._parts)
-        self._parts.clear()
-        pairs = decode(text)
-        self._keys += len(pairs)
-        if self._keys > KEY_COUNT_LIMIT:
-            raise ProtocolError(f"a negotiation of more than {KEY_COUNT_LIMIT} keys")
-        return pairs
+        text = b"".join(self._pieces)
+        self._pieces, self._size = [], 0
+        return decode(text)
+
+
+def split(text: bytes, limit: int) -> list[bytes]:
+    """``text`` in data segments of at most ``limit`` bytes; one empty segment for no text."""
+    return [text[start : start + limit] for start in range(0, len(text), limit)] or [b""]
