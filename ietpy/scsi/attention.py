@@ -25,8 +25,9 @@ class UnitAttention:
         return CheckCondition(SenseKey.UNIT_ATTENTION, self.asc)
 
 
+#: Also for logical unit and target resets, as IET did: initiators know how to go on after this one, and SAM-5
+#: section 6.2 allows it in place of BUS DEVICE RESET FUNCTION OCCURRED.
 POWER_ON: Final = UnitAttention(Asc.POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED, resets=True)
-LOGICAL_UNIT_RESET: Final = UnitAttention(Asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED, resets=True)
 MODE_PARAMETERS_CHANGED: Final = UnitAttention(Asc.MODE_PARAMETERS_CHANGED)
 CAPACITY_CHANGED: Final = UnitAttention(Asc.CAPACITY_DATA_HAS_CHANGED)
 COMMANDS_CLEARED: Final = UnitAttention(Asc.COMMANDS_CLEARED_BY_ANOTHER_INITIATOR)

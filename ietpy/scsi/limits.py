@@ -16,8 +16,9 @@ EXTENT_MINIMUM: Final = 64 << 10
 #: Bytes one WRITE SAME may cover; bounds how long a worker is busy when the pattern is not zero.
 MAXIMUM_WRITE_SAME: Final = 256 << 20
 
-#: Bytes one UNMAP block descriptor may cover, and how many descriptors one UNMAP may carry.
-MAXIMUM_UNMAP: Final = 1 << 30
+#: Bytes one UNMAP block descriptor may cover, and how many descriptors one UNMAP may carry. libiscsi's tests call
+#: more than 2^20 blocks insane.
+MAXIMUM_UNMAP: Final = 512 << 20
 MAXIMUM_UNMAP_DESCRIPTORS: Final = 256
 
 #: Bytes written or compared at once by commands that repeat or check a pattern.

@@ -160,7 +160,7 @@ class LogicalUnit(DeviceServer):
             self.set_write_cache(self.configured_write_cache)
             self.set_software_write_protect(False)
             for nexus in self.nexuses:
-                attention.establish(nexus, attention.LOGICAL_UNIT_RESET)
+                attention.establish(nexus, attention.POWER_ON)
 
     def capacity_changed(self) -> None:
         """The store has another size now; all nexuses are told."""

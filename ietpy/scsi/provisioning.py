@@ -6,10 +6,12 @@ from collections.abc import Callable
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
+from ietpy.scsi.asc import Asc
 from ietpy.scsi.cdb import unpack_10, unpack_16
 from ietpy.scsi.command import BLOCKS, Access, Blocks, CommandSet, Result
 from ietpy.scsi.limits import CHUNK, MAXIMUM_UNMAP, MAXIMUM_UNMAP_DESCRIPTORS, MAXIMUM_WRITE_SAME
-from ietpy.scsi.sense import invalid_field, invalid_parameter, list_length_error
+from ietpy.scsi.sense import CheckCondition, invalid_field, invalid_parameter, list_length_error
+from ietpy.scsi.status import SenseKey
 
 if TYPE_CHECKING:
     from ietpy.scsi.logical_unit import LogicalUnit
@@ -106,8 +108,12 @@ def _write_same(lu: LogicalUnit, task: Task, flags: int, lba: int, blocks: int) 
         return BLOCKS
     length = _extent_of(lu, lba, blocks) << lu.shift
     offset = lba << lu.shift
-    block = b"" if flags & _NDOB else b"".join(lu.whole_blocks(task, lu.block_size))
-    if not length or not (block or flags & _NDOB):  # no block to repeat came
+    block = b""
+    if not flags & _NDOB:
+        block = b"".join(task.data)
+        if len(block) != lu.block_size:  # a part of a block, or two, cannot be repeated as told
+            raise CheckCondition(SenseKey.ILLEGAL_REQUEST, Asc.INVALID_FIELD_IN_CDB)
+    if not length:
         return None
     if block.strip(b"\0"):
         _fill(lu, offset, length, block)

@@ -13,7 +13,6 @@ from ietpy.scsi.logical_unit import DIRECT_ACCESS
 from ietpy.scsi.status import SenseKey, Status
 
 POWER_ON = (SenseKey.UNIT_ATTENTION, Asc.POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED)
-RESET = (SenseKey.UNIT_ATTENTION, Asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED)
 INVALID = (SenseKey.ILLEGAL_REQUEST, Asc.INVALID_FIELD_IN_CDB)
 READ = "28 00 00000000 00 0001 00"
 WRITE = "2A 00 00000000 00 0001 00"
@@ -158,8 +157,8 @@ def test_a_reset_is_told_to_all_and_restores_mode_parameters(disk: Any, bob: Any
     assert (disk.lu.write_through, disk.lu.write_protected) == (False, True)
     disk.lu.reset()
     assert (disk.lu.write_through, disk.lu.write_protected) == (True, False)
-    assert disk.run(READ).sense == RESET
-    assert disk.run(READ, nexus=bob).sense == RESET
+    assert disk.run(READ).sense == POWER_ON
+    assert disk.run(READ, nexus=bob).sense == POWER_ON
     assert disk.run(READ).sense == 0
 
 

@@ -105,11 +105,16 @@ def test_unmap_of_a_protected_unit(make_disk: Callable[..., Any]) -> None:
         "41 00 000007F0 00 0000 00", BLOCK, [("write", 0x7F0 * 512, 8192, True)], id="length 0: to the end"
     ),
     pytest.param("41 00 00000800 00 0000 00", BLOCK, [], id="length 0 at the end"),
-    pytest.param("41 00 00000000 00 0001 00", BLOCK[:511], [], id="no whole block came"),
 ])
 def test_write_same(disk: Any, cdb: str, block: bytes, log: list[Any]) -> None:
     assert disk.run(cdb, block) == (0, None, b"", None)
     assert disk.store.log == log
+
+
+@pytest.mark.parametrize("block", [b"", BLOCK[:511], BLOCK * 2], ids=["none", "less", "two"])
+def test_write_same_of_anything_but_a_block(disk: Any, block: bytes) -> None:
+    assert disk.run("41 00 00000000 00 0001 00", block).sense == INVALID
+    assert disk.store.log == []
 
 
 def test_write_same_repeats_the_block_in_chunks(make_disk: Callable[..., Any]) -> None:

@@ -45,7 +45,7 @@ def test_a_reservation_ends_with_its_nexus(disk: Any, bob: Any) -> None:
 def test_a_reservation_ends_with_a_reset(disk: Any, bob: Any) -> None:
     disk.run("16")
     disk.lu.reset()
-    assert disk.run(READ, nexus=bob).sense[1] is Asc.BUS_DEVICE_RESET_FUNCTION_OCCURRED
+    assert disk.run(READ, nexus=bob).sense[1] is Asc.POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED
     assert disk.run(READ, nexus=bob).sense == 0
 
 

@@ -63,7 +63,7 @@ def test_a_name_too_long_for_a_designator_is_left_out(disk: Any) -> None:
 
 @pytest.mark.parametrize(("options", "page"), [
     pytest.param({}, (
-        "00 B0 003C  00 00 0008  00008000 00000800 00000000  00200000 00000100 00000008 00000000"
+        "00 B0 003C  00 00 0008  00008000 00000800 00000000  00100000 00000100 00000008 00000000"
         " 0000000000080000" + "00" * 20
     ), id="thin, 512"),
     pytest.param({"capabilities": THICK, "physical_block_size": 512}, (
@@ -71,7 +71,7 @@ def test_a_name_too_long_for_a_designator_is_left_out(disk: Any) -> None:
         " 0000000000080000" + "00" * 20
     ), id="no UNMAP without discard"),
     pytest.param({"block_size": 4096}, (
-        "00 B0 003C  00 00 0001  00001000 00000100 00000000  00040000 00000100 00000001 00000000"
+        "00 B0 003C  00 00 0001  00001000 00000100 00000000  00020000 00000100 00000001 00000000"
         " 0000000000010000" + "00" * 20
     ), id="thin, 4096"),
 ])
