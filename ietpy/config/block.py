@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from ietpy.config.findings import Finding, Report
 from ietpy.config.model import Account, LunConfig, TargetConfig
 from ietpy.config.options import OPTIONS
-from ietpy.config.syntax import Word
+from ietpy.config.syntax import Word, to_bytes, to_text
+
+LONGEST_NAME: Final = 255  #: bytes; iet-compat 1.4
+ISCSI_NAME: Final = 223  #: bytes; RFC 7143 section 4.2.7.1
 
 
 @dataclass(slots=True)
@@ -91,3 +94,17 @@ class Block:
             initiator_names=tuple(self.initiators),
             **fields,
         )
+
+
+def usable_name(word: Word, report: Report) -> str | None:
+    """A target's name as it holds in this mode, or None for one that cannot be served."""
+    data = to_bytes(word.text)
+    if len(data) > LONGEST_NAME:
+        problem = f"a name of {len(data)} bytes; nothing below it is served"
+        iet = f"cut it after {LONGEST_NAME} bytes"
+        report.add(Finding.TARGET_NAME, word, problem, f"use at most {ISCSI_NAME}", iet)
+        return to_text(data[:LONGEST_NAME]) if report.mode == "iet" else None
+    if len(data) > ISCSI_NAME:
+        problem = f"a name of {len(data)} bytes, more than iSCSI allows"
+        report.add(Finding.LONG_NAME, word, problem, f"use at most {ISCSI_NAME}")
+    return word.text

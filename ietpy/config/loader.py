@@ -12,16 +12,14 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from ietpy.config.accounts import half_account, whole_account
-from ietpy.config.block import Block
+from ietpy.config.block import Block, usable_name
 from ietpy.config.findings import MODES, Finding, Report, quoted
 from ietpy.config.lun import ALIKE, continues, joined, read_lun
 from ietpy.config.model import Configuration, TargetConfig
 from ietpy.config.options import ELSEWHERE, OPTION_BY_WORD, Option, Origin, Reader, Scope
-from ietpy.config.syntax import BLANKS, Statement, Word, to_bytes, to_text
+from ietpy.config.syntax import BLANKS, Statement, Word
 from ietpy.config.values import is_comment, read_value
 
-LONGEST_NAME: Final = 255  #: bytes; iet-compat 1.4
-ISCSI_NAME: Final = 223  #: bytes; RFC 7143 section 4.2.7.1
 #: Keywords that change what the lines below them mean; a misspelt one is reported, never guessed.
 _NEVER_GUESSED: Final = (Reader.TARGET, Reader.LUN, Reader.COMPAT)
 
@@ -36,6 +34,7 @@ class Loader:
         self.targets: dict[str, Block] = {}  #: by lower-case name
         self.isns: dict[str, Any] = {}
         self.stray: Word | None = None  #: an account that IET gave to discovery
+        self.lost = False  #: IET saw no Target, or no name, on the Target line we are below
         self.after_half_account = False
         self.first = True
 
@@ -176,10 +175,11 @@ class Loader:
                 "write the name",
                 "took accounts below it as discovery accounts",
             )
-            self.current = Block(statement.keyword, heir=self.discovery)
+            self.current, self.lost = Block(statement.keyword, heir=self.discovery), False
             return
         self.surplus(option, words, 1)
-        name = self.target_name(words[0])
+        self.lost = not words[0].complete or self.behind_mark(statement)
+        name = usable_name(words[0], self.report)
         if name is None:
             self.current = Block(words[0], heir=Block(words[0]))
             return
@@ -194,27 +194,6 @@ class Loader:
             "its lines are ignored but for accounts" if self.iet else "both are read as one; join them",
         )
         self.current = Block(words[0], heir=first) if self.iet else first
-
-    def target_name(self, word: Word) -> str | None:
-        """The name as it holds, or None for one that cannot be served."""
-        data = to_bytes(word.text)
-        if len(data) > LONGEST_NAME:
-            self.report.add(
-                Finding.TARGET_NAME,
-                word,
-                f"a name of {len(data)} bytes; nothing below it is served",
-                f"use at most {ISCSI_NAME}",
-                f"cut it after {LONGEST_NAME} bytes",
-            )
-            return to_text(data[:LONGEST_NAME]) if self.iet else None
-        if len(data) > ISCSI_NAME:
-            self.report.add(
-                Finding.LONG_NAME,
-                word,
-                f"a name of {len(data)} bytes, more than iSCSI allows",
-                f"use at most {ISCSI_NAME}",
-            )
-        return word.text
 
     def read_lun(self, option: Option, statement: Statement) -> None:
         if self.in_target(option, statement.keyword):
@@ -329,26 +308,34 @@ class Loader:
         return self.current is not self.discovery and self.current.heir is None
 
     def owner(self, keyword: Word) -> Block:
-        """Who gets the accounts of the current block. Target accounts never fall into discovery (decisions 1)."""
+        """Who gets the accounts of the current block.
+
+        Target accounts never fall into discovery (decisions 1); but where they did under IET they closed it, so
+        it must not be open now.
+        """
         heir = self.current.heir
-        if heir is None:
+        if heir is self.discovery or self.lost:
+            self.stray = self.stray or keyword
             return self.current
-        if heir is not self.discovery:
-            return heir
-        self.stray = self.stray or keyword
-        return self.current
+        return heir or self.current
+
+    def behind_mark(self, statement: Statement) -> bool:
+        """Whether a byte order mark hid this line from IET."""
+        return statement.line == 1 and any(one.code == Finding.BOM.code for one in self.report.diagnostics)
 
     # -- the end ------------------------------------------------------------------------------------------------
 
     def finished(self) -> Configuration:
         discovery = self.discovery
         if self.stray is not None and not discovery.incoming:
-            discovery.closed = discovery.closed or f"line {self.stray.line} is an account of no target"
+            discovery.closed = (
+                discovery.closed or f"line {self.stray.line} is an account below a Target line that IET did not see"
+            )
             self.report.add(
                 Finding.CLOSED_DISCOVERY,
                 self.stray,
-                "this account belongs to no target; discovery is closed until it does",
-                "correct the Target line above, or move the account to the top",
+                "IET did not see the Target line above this account; discovery is closed until it is corrected",
+                "correct that line, or write an account for discovery at the top",
             )
         targets: tuple[TargetConfig, ...] = tuple(block.finished(self.report) for block in self.targets.values())
         return Configuration(

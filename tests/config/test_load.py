@@ -76,6 +76,27 @@ CASES = {
         "",
         "byte-order-mark@1 unknown-keyword@1 outside-target@2",
     ),
+    "byte order mark before a target with accounts": Case(
+        "\ufeffTarget t\nIncomingUser a b\nTarget u\nIncomingUser c d\n",
+        "CLOSED; t: +a/b; u: +c/d",
+        "byte-order-mark@1 stray-accounts@2",
+        "+a/b; u: +c/d",
+        "byte-order-mark@1 unknown-keyword@1",
+    ),
+    "byte order mark before a comment": Case(
+        "\ufeff#\nTarget t\nIncomingUser a b\n",
+        "t: +a/b",
+        "byte-order-mark@1",
+        "t: +a/b",
+        "byte-order-mark@1 unknown-keyword@1",
+    ),
+    "NUL in the name of a target with accounts": Case(
+        "Target t\0\nIncomingUser a b\nTarget\nTarget u\nIncomingUser c d\n",
+        "CLOSED; t: +a/b; u: +c/d",
+        "no-final-newline@1 nul-byte@1 stray-accounts@2 target-name@3",
+        "CLOSED; u: +c/d",
+        "target-name@1 no-final-newline@1 nul-byte@1 stray-accounts@2 target-name@3",
+    ),
     "NUL ends a line": Case(T + "Lun 0 Path=/x\0y\n", "t: 0=/x", "nul-byte@2"),
     "NUL in a target name": Case(
         "Target t\0u\n", "t:", "no-final-newline@1 nul-byte@1", "", "target-name@1 no-final-newline@1 nul-byte@1"
@@ -498,8 +519,11 @@ def test_any_text_is_a_configuration(text: str, mode: str) -> None:
 @given(text=_TEXTS)
 def test_repair_never_opens_what_iet_kept_closed(text: str) -> None:
     """A target that IET served with accounts is not served without any."""
-    repaired = {target.name.lower(): target for target in loads(text, compat="repair").targets}
-    for target in loads(text, compat="iet").targets:
+    configuration, legacy = loads(text, compat="repair"), loads(text, compat="iet")
+    closed = configuration.discovery_incoming or configuration.discovery_closed
+    assert closed or not (legacy.discovery_incoming or legacy.discovery_closed)
+    repaired = {target.name.lower(): target for target in configuration.targets}
+    for target in legacy.targets:
         other = repaired.get(target.name.lower())
         if target.incoming and other is not None:
             assert other.incoming or other.closed

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ietpy.config.findings import MODES, Report, printable, quoted
+from ietpy.config.findings import MODES, Report
 from ietpy.config.syntax import BLANKS, Statement, read, to_bytes, to_text
 
 
@@ -101,22 +101,3 @@ def test_every_word_stands_where_it_says(text: str, mode: str) -> None:
 @given(data=st.binary(max_size=60))
 def test_bytes_survive(data: bytes) -> None:
     assert to_bytes(to_text(data)) == data
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain", "plain"),
-        ("tab\t", "tab\\x09"),
-        ("\udcff", "\\xff"),
-        ("\x85", "\\u0085"),
-        ("é", "é"),
-    ],
-)
-def test_printable(text: str, shown: str) -> None:
-    assert printable(text) == shown
-
-
-def test_quoted_is_short() -> None:
-    assert quoted("a") == "'a'"
-    assert len(quoted("a" * 500)) < 70
