@@ -302,6 +302,20 @@ class _Login:
         yield from self.insist(OPERATIONAL, moved, FULL_FEATURE)
         for name, word in offers.items():
             self.check_answered(name, word)
+        self.check_bursts(offers)
+
+    def check_bursts(self, offers: Mapping[str, str]) -> None:
+        """FirstBurstLength must not exceed MaxBurstLength (section 13.14), if our own offers allow that."""
+        first, longest = (
+            parsed(KEY_BY_NAME[name], offers[name]) if name in offers else KEY_BY_NAME[name].default
+            for name in ("FirstBurstLength", "MaxBurstLength")
+        )
+        settled = self.parameters
+        if first <= longest and settled.first_burst_length > settled.max_burst_length:
+            raise TargetFault(
+                "13.14",
+                f"FirstBurstLength {settled.first_burst_length} exceeds MaxBurstLength {settled.max_burst_length}",
+            )
 
     def settle(self, answer: Mapping[str, str], offers: Mapping[str, str]) -> dict[str, str]:
         """Take the target's values; what we must say to keys it offered itself."""

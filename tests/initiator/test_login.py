@@ -317,6 +317,7 @@ GOOD = {**TPGT, **AGREED}
         pytest.param(reply(TO_FULL, {**GOOD, "MaxRecvDataSegmentLength": "5"}), "13.12", id="out of range"),
         pytest.param(reply(TO_FULL, {**GOOD, "InitiatorName": "x"}), "13.5", id="an initiator's key"),
         pytest.param(reply(TO_FULL, {**GOOD, "MaxBurstLength": "NotUnderstood"}), "6.2", id="key not understood"),
+        pytest.param(reply(TO_FULL, {**GOOD, "MaxBurstLength": "512"}), "13.14", id="FirstBurst above MaxBurst"),
         pytest.param(reply(TO_FULL, {**GOOD, "OFMarker": "No"}), "6.2", id="own offer left open"),
         pytest.param(reply(TO_FULL, data=encode(GOOD) + b"MaxBurstLength=512\0"), "6.2", id="said twice"),
         pytest.param(reply(TO_FULL, data=b"rubbish"), "6.1", id="no text"),
