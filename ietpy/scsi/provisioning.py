@@ -1,4 +1,4 @@
-"""UNMAP and WRITE SAME (SBC-3 sections 4.7.3, 5.27, 5.44, 5.45): ranges emptied or filled at once."""
+"""UNMAP, WRITE SAME, GET LBA STATUS (SBC-3 sections 4.7.3, 5.5, 5.27, 5.44, 5.45): ranges freed or filled at once."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from ietpy.scsi.asc import Asc
-from ietpy.scsi.cdb import unpack_10, unpack_16
+from ietpy.scsi.cdb import field, unpack_10, unpack_16
 from ietpy.scsi.command import BLOCKS, Access, Blocks, CommandSet, Result
 from ietpy.scsi.limits import CHUNK, MAXIMUM_UNMAP, MAXIMUM_UNMAP_DESCRIPTORS, MAXIMUM_WRITE_SAME
 from ietpy.scsi.sense import CheckCondition, invalid_field, invalid_parameter, list_length_error
 from ietpy.scsi.status import SenseKey
+from ietpy.wire.layout import Layout
 
 if TYPE_CHECKING:
     from ietpy.scsi.logical_unit import LogicalUnit
@@ -73,6 +74,30 @@ def unmap(lu: LogicalUnit, task: Task) -> Result:
         if blocks:
             lu.store.discard(lba << lu.shift, blocks << lu.shift)
     return None
+
+
+# GET LBA STATUS
+
+#: SBC-3 section 5.5.2, with one LBA status descriptor.
+LBA_STATUS: Final = Layout("GET LBA STATUS parameter data", 24, (
+    ("parameter_data_length", "I"), ("_reserved", "4x"),
+    ("lba", "Q"), ("blocks", "I"), ("provisioning_status", "B"), ("_reserved", "3x"),
+))
+_MAPPED_OR_UNKNOWN: Final = 0
+
+
+@PROVISIONING.command(
+    0x9E, "GET LBA STATUS", service_action=0x12, access=Access.READ, available=_can_discard, allocation=field(10, 4),
+    usage="9E 12 FF FF FF FF FF FF FF FF FF FF FF FF 00 00",
+)
+def get_lba_status(lu: LogicalUnit, task: Task) -> bytes:
+    """SBC-3 section 5.5, mandatory with UNMAP. Stores do not tell holes from data, so all blocks may be mapped."""
+    lba = int.from_bytes(task.cdb[2:10], "big")
+    lu.check_range(lba, 1)
+    return LBA_STATUS.pack(
+        parameter_data_length=LBA_STATUS.size - 4, lba=lba, blocks=min(lu.blocks - lba, 0xFFFF_FFFF),
+        provisioning_status=_MAPPED_OR_UNKNOWN,
+    )
 
 
 # WRITE SAME

@@ -56,6 +56,7 @@ CASES: dict[str, tuple[str, bytes, bool, bool]] = {
     "SYNCHRONIZE CACHE(16)": ("91", b"", True, True),
     "START STOP UNIT": ("1B 00 00 00 00", b"", True, True),
     "UNMAP": ("42 00 00000000 00 0008", bytes(8), True, True),
+    "GET LBA STATUS": ("9E 12 0000000000000000 00000018", b"", True, True),
     "WRITE SAME(10)": ("41 00 00000000 00 0001", BLOCK, True, True),
     "WRITE SAME(16)": ("93 00 0000000000000000 00000001", BLOCK, True, True),
 }

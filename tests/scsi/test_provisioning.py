@@ -83,6 +83,24 @@ def test_unmap_of_a_protected_unit(make_disk: Callable[..., Any]) -> None:
     assert disk.refused("42 00 00000000 00 0018 00").sense == PROTECTED
 
 
+# GET LBA STATUS
+
+
+@pytest.mark.parametrize(("size", "cdb", "data"), [
+    pytest.param(1 << 20, "9E 12 0000000000000001 00000018", "00000014 00000000 0000000000000001 000007FF 00 000000",
+                 id="all to the end may be mapped"),
+    pytest.param(1 << 50, "9E 12 0000000000000000 00000018", "00000014 00000000 0000000000000000 FFFFFFFF 00 000000",
+                 id="as many as it can say"),
+    pytest.param(1 << 20, "9E 12 0000000000000001 00000008", "00000014 00000000", id="cut to the allocation length"),
+])
+def test_get_lba_status(make_disk: Callable[..., Any], size: int, cdb: str, data: str) -> None:
+    assert make_disk(size=size).run(cdb) == (0, bytes.fromhex(data), b"", None)
+
+
+def test_get_lba_status_past_the_end(disk: Any) -> None:
+    assert disk.run("9E 12 0000000000000800 00000018").sense == RANGE
+
+
 # WRITE SAME
 
 

@@ -72,7 +72,7 @@ def test_read_capacity(make_disk: Callable[..., Any], options: dict[str, Any], s
 @pytest.mark.parametrize(("words", "field"), [
     pytest.param("25 00 00000000 0000 01 00", (8, 0), id="PMI is obsolete"),
     pytest.param("25 00 00000001 0000 00 00", (5, 0), id="LBA is obsolete"),
-    pytest.param("9E 12 0000000000000000 00000020 00 00", (1, 4), id="unknown service action"),
+    pytest.param("9E 11 0000000000000000 00000020 00 00", (1, 4), id="unknown service action"),
 ])
 def test_capacity_refuses(disk: Any, words: str, field: tuple[int, ...]) -> None:
     assert disk.run(words)[::3] == (INVALID, field)

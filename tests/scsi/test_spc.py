@@ -153,7 +153,7 @@ def test_all_commands_with_timeouts(disk: Any) -> None:
     pytest.param(
         "A3 0C 02 9E 0010 000000FF", "00 03 0010 9E100000000000000000FFFFFFFF0000", id="2: READ CAPACITY(16)"
     ),
-    pytest.param("A3 0C 02 9E 0012 000000FF", "00 01 0000", id="2: GET LBA STATUS is not supported"),
+    pytest.param("A3 0C 02 9E 0011 000000FF", "00 01 0000", id="2: READ LONG(16) is not supported"),
     pytest.param("A3 0C 02 5E 0000 000000FF", "00 01 0000", id="2: unknown operation code"),
     pytest.param("A3 0C 03 28 0000 000000FF", "00 03 000A 2818FFFFFFFF1FFFFF00", id="3: READ(10)"),
     pytest.param("A3 0C 03 28 0001 000000FF", "00 01 0000", id="3: READ(10) has no service action 1"),
