@@ -102,7 +102,7 @@ class ChapTarget:
                 self._algorithm = int(word, 16 if word[:2].lower() == "0x" else 10)
                 break
         else:
-            raise _failure(f"CHAP_A={offered[:40]!r}: none of {', '.join(map(str, ALGORITHMS))} is offered")
+            raise _failure(f"CHAP_A={offered[:40]!a}: none of {', '.join(map(str, ALGORITHMS))} is offered")
         self._identifier = self._entropy(1)[0]
         self._challenge = self._entropy(CHALLENGE_SIZE)
         self._open.add(self._challenge)

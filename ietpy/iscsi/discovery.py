@@ -1,4 +1,4 @@
-"""Text Requests of the full feature phase: SendTargets, and the few keys that may be redeclared ( 4.3, 11.10)."""
+"""Text Requests of the full feature phase: SendTargets, and the few keys that may be redeclared (4.3, 11.10)."""
 
 from __future__ import annotations
 
@@ -33,6 +33,9 @@ class TextExchange:
         self._text = TextAssembler()
         self._unsent: list[bytes] = []
         self._tag = NO_TAG
+        self._task = (NO_TAG, 0)
+        configured = {} if self._target is None else self._target.key_values
+        self._negotiation = Negotiation(configured, self._parameters, discovery=self._target is None)
 
     def receive(self, flags: int, tag: int, transfer_tag: int, lun: int, data: bytes) -> tuple[int, int, bytes]:
         """Take a Text Request: flags, Target Transfer Tag and data of the response. Raises Reject."""
@@ -40,12 +43,13 @@ class TextExchange:
             raise Reject(RejectReason.PROTOCOL_ERROR, "a Text Request with F and C both set")
         if transfer_tag == NO_TAG:
             self._begin()
-        elif transfer_tag != self._tag:
-            raise Reject(RejectReason.PROTOCOL_ERROR, f"Target Transfer Tag {transfer_tag:#x} is none of this target's")
+            self._task = tag, lun
+        elif transfer_tag != self._tag or (tag, lun) != self._task:
+            raise Reject(RejectReason.PROTOCOL_ERROR, f"Target Transfer Tag {transfer_tag:#x} is none of this task's")
         try:
             pairs = self._text.add(data, bool(flags & CONTINUE))
             if self._unsent:
-                if pairs:
+                if pairs != []:
                     raise ValueError("text while an answer is still being sent")
                 return self._go_on(bool(flags & FINAL))
             if pairs is None:
@@ -81,9 +85,7 @@ class TextExchange:
                 answers += self._send_targets(value)
             else:
                 rest.append((name, value))
-        configured = {} if self._target is None else self._target.key_values
-        negotiation = Negotiation(configured, self._parameters, discovery=self._target is None)
-        return answers + negotiation.answer(rest, FULL_FEATURE_USES)
+        return answers + self._negotiation.answer(rest, FULL_FEATURE_USES)
 
     def _send_targets(self, value: str) -> Pairs:
         """TargetName and TargetAddress of what the asker may use (Appendix C; iet-compat 8.4)."""
@@ -100,6 +102,7 @@ class TextExchange:
             pairs.append(("TargetName", target.name))
             for address, port in self._node.addresses(self._asker.local, self._local_port):
                 if target.admits(Asker(self._asker.initiator, self._asker.peer, address)):
-                    host = f"[{address}]" if ":" in address else address
+                    host = address.partition("%")[0]  # a zone means nothing to the other side
+                    host = f"[{host}]" if ":" in host else host
                     pairs.append(("TargetAddress", f"{host}:{port},{PORTAL_GROUP_TAG}"))
         return pairs

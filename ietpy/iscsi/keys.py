@@ -7,6 +7,7 @@ or offers when its configuration is silent (docs/decisions: larger than IET's wh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
@@ -62,10 +63,16 @@ class Key:
     cap: str = ""
     #: Whether ietd.conf has an option of this name (iet-compat 2.4).
     option: bool = True
+    #: The only value this target can serve, whatever ietd.conf says; None: all of ``value``.
+    fixed: Any = None
 
     @property
     def offer(self) -> Any:
         return self.default if self.ours is None else self.ours
+
+    def wish(self, configured: Mapping[str, Any]) -> Any:
+        """What this target says, given the values its configuration names."""
+        return configured.get(self.name, self.offer) if self.fixed is None else self.fixed
 
 
 _LENGTH = Number(512, LENGTH_LIMIT)
@@ -78,7 +85,7 @@ KEYS: Final = (
     Key("DataDigest", _DIGEST, ("None",), Result.LIST, Use.CONNECTION, "13.1", "data_digest",
         ours=("None", "CRC32C")),
     Key("MaxConnections", Number(1, 65535), 1, Result.MIN, Use.LOGIN, "13.2", "max_connections",
-        normal_only=True),
+        normal_only=True, fixed=1),
     Key("SendTargets", Text(), None, Result.DECLARE, Use.FULL_FEATURE, "13.3", option=False),
     Key("TargetName", _NAME, None, Result.DECLARE, Use.FIRST, "13.4", option=False),
     Key("InitiatorName", _NAME, None, Result.DECLARE, Use.FIRST, "13.5", option=False),
@@ -100,14 +107,17 @@ KEYS: Final = (
         ours=0),
     Key("MaxOutstandingR2T", Number(1, 65535), 1, Result.MIN, Use.LOGIN, "13.17", "max_outstanding_r2t",
         normal_only=True),
-    Key("DataPDUInOrder", YesNo(), True, Result.OR, Use.LOGIN, "13.18", "data_pdu_in_order", normal_only=True),
+    Key("DataPDUInOrder", YesNo(), True, Result.OR, Use.LOGIN, "13.18", "data_pdu_in_order", normal_only=True,
+        fixed=True),
     Key("DataSequenceInOrder", YesNo(), True, Result.OR, Use.LOGIN, "13.19", "data_sequence_in_order",
-        normal_only=True),
-    Key("ErrorRecoveryLevel", Number(0, 2), 0, Result.MIN, Use.LOGIN, "13.20", "error_recovery_level"),
+        normal_only=True, fixed=True),
+    Key("ErrorRecoveryLevel", Number(0, 2), 0, Result.MIN, Use.LOGIN, "13.20", "error_recovery_level",
+        fixed=0),
     Key("SessionType", Text(), "Normal", Result.DECLARE, Use.FIRST, "13.21", option=False),
     Key("TaskReporting", WordList(("RFC3720", "ResponseFence", "FastAbort")), ("RFC3720",), Result.LIST,
         Use.LOGIN, "13.23", normal_only=True, option=False),
-    Key("iSCSIProtocolLevel", Number(0, 31), 1, Result.MIN, Use.LOGIN, "13.24", option=False),
+    Key("iSCSIProtocolLevel", Number(0, 31), 1, Result.MIN, Use.LOGIN, "13.24", normal_only=True,
+        option=False),
     Key("OFMarker", YesNo(), False, Result.OBSOLETE_NO, Use.CONNECTION, "13.25"),
     Key("IFMarker", YesNo(), False, Result.OBSOLETE_NO, Use.CONNECTION, "13.25"),
     Key("OFMarkInt", Text(), None, Result.OBSOLETE_REJECT, Use.CONNECTION, "13.25"),

@@ -5,19 +5,20 @@ Sans I/O: a request's header and data go in, a Login Response comes out. Any sta
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, Final
 
-from ietpy.errors import LoginFailure
+from ietpy.errors import FormatError, LoginFailure
 from ietpy.iscsi.chap import ChapTarget
 from ietpy.iscsi.errors import LoginStatus
 from ietpy.iscsi.keys import KEY_BY_NAME, KEYS, Parameters, Use
 from ietpy.iscsi.negotiation import Negotiation
 from ietpy.iscsi.pdu import CONTINUE, LOGIN_REQUEST, LOGIN_RESPONSE, TRANSIT, Opcode
 from ietpy.iscsi.target import PORTAL_GROUP_TAG, Accounts, Asker, IscsiNode, TargetNode, command_window
-from ietpy.iscsi.text import NOT_UNDERSTOOD, Pairs, TextAssembler, encode, split
+from ietpy.iscsi.text import NOT_UNDERSTOOD, REFUSALS, Pairs, TextAssembler, encode, split
 from ietpy.wire.serial import advance
 
 #: Requests one login may take; a CHAP login with long texts takes six.
@@ -34,18 +35,22 @@ class Stage(IntEnum):
     FULL_FEATURE = 3
 
 
-#: Which transits exist (section 11.12.3).
-_TRANSITS: Final = frozenset((
-    (Stage.SECURITY, Stage.OPERATIONAL), (Stage.SECURITY, Stage.FULL_FEATURE), (Stage.OPERATIONAL, Stage.FULL_FEATURE),
-))
-
 _FIRST_KEYS: Final = frozenset(row.name for row in KEYS if row.use is Use.FIRST)
-_CHAP_KEYS: Final = ("CHAP_A", "CHAP_N", "CHAP_R", "CHAP_I", "CHAP_C")
+_ALIAS: Final = KEY_BY_NAME["InitiatorAlias"]
+ALIAS_LIMIT: Final = 255  #: section 13.7
+_TARGET_KEYS: Final = frozenset(row.name for row in KEYS if row.use is Use.TARGET)
+_CHAP_KEYS: Final = frozenset(("CHAP_A", "CHAP_N", "CHAP_R", "CHAP_I", "CHAP_C"))
+
+#: The host in ``host:port``, ``[host]:port`` or a bare host.
+_HOST: Final = re.compile(r"\[(.*)\].*|([^:]*):\d+(?:,\d+)?")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class LoginResult:
-    """What a successful login established. ``stat_sn`` is the next to be used, ``cmd_sn`` the next expected."""
+    """What a successful login established. ``stat_sn`` is the next to be used, ``cmd_sn`` the next expected.
+
+    ``target`` is None for discovery; ``tsih`` is 0 until ``establish`` has given one.
+    """
 
     target: TargetNode | None
     initiator_name: str
@@ -57,6 +62,11 @@ class LoginResult:
     stat_sn: int
     user: str = ""
     initiator_alias: str = ""
+    tsih: int = 0
+
+    @property
+    def session_type(self) -> str:
+        return "Discovery" if self.target is None else "Normal"
 
 
 class Login:
@@ -91,7 +101,8 @@ class Login:
         self._stat_sn = 0
         self._text = TextAssembler()
         self._unsent: list[bytes] = []
-        self._after_unsent: tuple[int, int] = (0, 0)
+        self._alias = ""
+        self._method = ""
         self._keys: dict[str, str] = {}
         self._target: TargetNode | None = None
         self._accounts = Accounts()
@@ -101,8 +112,13 @@ class Login:
         self._negotiation: Negotiation
 
     def receive(self, header: bytes | memoryview, data: bytes | memoryview) -> bytes:
-        """Take a Login Request; the Login Response to send, padded."""
+        """Take a Login Request; the Login Response to send, padded.
+
+        Raises FormatError for additional header segments, which a login has none of (section 11.12).
+        """
         fields = LOGIN_REQUEST.unpack(header)
+        if fields["lengths"] >> 24:
+            raise FormatError("a Login Request with an additional header segment")
         if self._first is None:
             self._stat_sn = fields["exp_stat_sn"]
         try:
@@ -146,44 +162,34 @@ class Login:
         if self._unsent:
             if pairs != []:
                 raise LoginFailure(LoginStatus.INITIATOR_ERROR, "text while an answer is still being sent")
-            return self._go_on()
+            return self._send(fields, flags)
         if pairs is None:
             return self._stage << 2, 0, b""
         opening = self._negotiation_begins(fields, pairs)
         stage = self._stage
         try:
-            answers = _STAGES[stage](self, opening, pairs)
+            answers = _STAGES[stage](self, self._without_alias(pairs))
         except ValueError as problem:
             raise LoginFailure(LoginStatus.INITIATOR_ERROR, str(problem)) from None
         if opening:
-            answers.insert(0, ("TargetPortalGroupTag", str(PORTAL_GROUP_TAG)))
-        offers = self._negotiation.offers() if stage is Stage.OPERATIONAL else []
-        transit = bool(flags & TRANSIT) and not offers and self._may_leave(stage)
-        pieces = split(encode(answers + offers), RESPONSE_LIMIT)
-        if len(pieces) > 1:
-            self._unsent = pieces[1:]
-            self._after_unsent = (flags, 1 if transit else 0)
-            return CONTINUE | stage << 2, 0, pieces[0]
-        return self._leave(fields, flags, transit, pieces[0])
+            answers = [("TargetPortalGroupTag", str(PORTAL_GROUP_TAG)), *answers]
+        self._unsent = split(encode(answers), RESPONSE_LIMIT)
+        return self._send(fields, flags)
 
-    def _go_on(self) -> tuple[int, int, bytes]:
-        """The next piece of a long answer (section 6.1)."""
-        piece = self._unsent.pop(0)
-        if self._unsent:
-            return CONTINUE | self._stage << 2, 0, piece
-        flags, transit = self._after_unsent
-        assert self._first is not None
-        return self._leave(self._first, flags, bool(transit), piece)
-
-    def _leave(self, fields: Mapping[str, Any], flags: int, transit: bool, text: bytes) -> tuple[int, int, bytes]:
-        """Move on if both sides want to; a login that is over gets its session here."""
+    def _send(self, fields: Mapping[str, Any], flags: int) -> tuple[int, int, bytes]:
+        """The next piece of the answer (section 6.2); with the last one the login moves on, if both sides want to."""
         stage = self._stage
-        if not transit:
+        text = self._unsent.pop(0)
+        if self._unsent:
+            return CONTINUE | stage << 2, 0, text
+        if not flags & TRANSIT:
             return stage << 2, 0, text
-        following = Stage(flags & 0x03)
-        self._stage = following
-        tsih = self._succeed(fields) if following is Stage.FULL_FEATURE else 0
-        return TRANSIT | stage << 2 | following, tsih, text
+        step = stage, Stage(flags & 0x03)
+        self._stage = _TRANSITS[step](self, *step)
+        if self._stage is stage:
+            return stage << 2, 0, text
+        tsih = self._succeed(fields) if self._stage is Stage.FULL_FEATURE else 0
+        return TRANSIT | stage << 2 | self._stage, tsih, text
 
     def _check_header(self, fields: Mapping[str, Any], flags: int) -> None:
         current, following = flags >> 2 & 0x03, flags & 0x03
@@ -199,7 +205,7 @@ class Login:
         self._rounds += 1
         if self._rounds > ROUNDS_LIMIT:
             raise LoginFailure(LoginStatus.INITIATOR_ERROR, f"more than {ROUNDS_LIMIT} Login Requests")
-        for name in ("isid", "tsih", "cid", "initiator_task_tag", "cmd_sn"):
+        for name in ("isid", "tsih", "cid", "initiator_task_tag"):
             if fields[name] != self._first[name]:
                 raise LoginFailure(LoginStatus.INITIATOR_ERROR, f"{name.upper()} changed during the login")
         if current != self._stage:
@@ -223,18 +229,22 @@ class Login:
         if not opening:
             return False
         keys = self._keys
+        if not fields["tsih"] and not any(fields["isid"]):
+            raise LoginFailure(LoginStatus.MISSING_PARAMETER, "ISID and TSIH are both 0")
         for name, value in keys.items():
             try:
                 KEY_BY_NAME[name].value.parse(value)
             except ValueError as accepts:
-                problem = f"{name}={value[:40]!r}: {accepts} is accepted"
+                problem = f"{name}={value[:40]!a}: {accepts} is accepted"
                 raise LoginFailure(LoginStatus.INITIATOR_ERROR, problem) from None
+            if not value.isprintable():  # names go to logs and lists
+                raise LoginFailure(LoginStatus.INITIATOR_ERROR, f"{name}={value[:40]!a} has control characters")
         initiator = keys.get("InitiatorName")
         if initiator is None:
             raise LoginFailure(LoginStatus.MISSING_PARAMETER, "InitiatorName is missing")
         session_type = keys.get("SessionType", "Normal")
         if session_type not in ("Normal", "Discovery"):
-            raise LoginFailure(LoginStatus.SESSION_TYPE_NOT_SUPPORTED, f"SessionType={session_type[:40]!r}")
+            raise LoginFailure(LoginStatus.SESSION_TYPE_NOT_SUPPORTED, f"SessionType={session_type[:40]!a}")
         discovery = session_type == "Discovery"
         if not discovery:
             self._target = self._find(initiator, keys.get("TargetName"))
@@ -251,24 +261,33 @@ class Login:
         target = self._node.find(name, Asker(initiator, self._peer, self._local))
         if target is None:
             raise LoginFailure(LoginStatus.NOT_FOUND, f"{initiator} asks for {name}: no such target for it")
-        if target.redirect and target.redirect.rpartition(":")[0].strip("[]") != self._local:
+        if target.redirect and _HOST.sub(r"\1\2", target.redirect) != self._local:
             raise LoginFailure(LoginStatus.MOVED_TEMPORARILY, f"redirected to {target.redirect}", target.redirect)
         return target
 
+    def _without_alias(self, pairs: Pairs) -> Pairs:
+        """The rest, once InitiatorAlias, which may come in any stage and is for people only, is noted (13.7)."""
+        for name, value in pairs:
+            if name == _ALIAS.name and value.isprintable():
+                self._alias = value[:ALIAS_LIMIT]
+        return [pair for pair in pairs if pair[0] != _ALIAS.name]
+
     # Stages ---------------------------------------------------------------------------------------------------------
 
-    def _security(self, opening: bool, pairs: Pairs) -> Pairs:
+    def _security(self, pairs: Pairs) -> Pairs:
         answers: Pairs = []
         chap: dict[str, str] = {}
         for name, value in pairs:
             if name == "AuthMethod":
                 answers.append((name, self._choose_method(value)))
             elif name in _CHAP_KEYS:
-                if name in chap:
-                    raise ValueError(f"{name} twice in one request")
                 chap[name] = value
-            elif name != "InitiatorAlias":
-                answers.append((name, NOT_UNDERSTOOD))  # operational keys have their own stage (section 6.3.3)
+            elif name in _TARGET_KEYS:
+                raise ValueError(f"{name} is for targets to send")
+            elif value not in REFUSALS:
+                answers.append((name, NOT_UNDERSTOOD))  # operational keys have their own stage (iet-compat 8.1)
+        if self._accounts.required and not self._method:
+            raise LoginFailure(LoginStatus.AUTHENTICATION_FAILURE, "AuthMethod is missing; CHAP is needed")
         if chap:
             if self._chap is None:
                 raise ValueError("CHAP keys without AuthMethod=CHAP")
@@ -279,24 +298,39 @@ class Login:
     def _choose_method(self, offered: str) -> str:
         """AuthMethod's answer: CHAP where accounts ask for it, else None (section 12.1)."""
         wanted = "CHAP" if self._accounts.required else "None"
-        if self._chap is not None or self._authenticated:
+        if self._method:
             raise ValueError("AuthMethod is negotiated a second time")
+        self._method = wanted
         if wanted not in offered.split(","):
             raise LoginFailure(
-                LoginStatus.AUTHENTICATION_FAILURE, f"AuthMethod={offered[:40]!r} is offered, {wanted} is needed"
+                LoginStatus.AUTHENTICATION_FAILURE, f"AuthMethod={offered[:40]!a} is offered, {wanted} is needed"
             )
         if wanted == "CHAP":
             self._chap = ChapTarget(self._accounts, self._entropy, self._node.open_challenges)
         return wanted
 
-    def _operational(self, opening: bool, pairs: Pairs) -> Pairs:
+    def _operational(self, pairs: Pairs) -> Pairs:
         if self._accounts.required and not self._authenticated:
             raise LoginFailure(LoginStatus.AUTHENTICATION_FAILURE, "the security stage was skipped; CHAP is needed")
-        return self._negotiation.answer(pairs) + self._negotiation.declarations()
+        if any(name in _CHAP_KEYS for name, _ in pairs):
+            raise ValueError("CHAP keys outside the security stage")
+        negotiation = self._negotiation
+        answers = negotiation.answer(pairs)
+        return answers + negotiation.declarations(answers) + negotiation.offers()
 
-    def _may_leave(self, stage: Stage) -> bool:
-        """What must hold before the target agrees to leave a stage."""
-        return stage is Stage.OPERATIONAL or self._authenticated or not self._accounts.required
+    def _authenticated_step(self, current: Stage, wanted: Stage) -> Stage:
+        """Where a request to leave the security stage leads: nowhere before the initiator has proved who it is.
+
+        One that would skip the operational stage is sent there when the configuration has something to say in it,
+        as IET did (iet-compat 8.1).
+        """
+        if self._accounts.required and not self._authenticated:
+            return current
+        return Stage.OPERATIONAL if self._negotiation.wishes() else wanted
+
+    def _settled_step(self, current: Stage, wanted: Stage) -> Stage:
+        """Where a request to end the login leads: nowhere before our own offers are answered."""
+        return wanted if self._negotiation.settled else current
 
     def _succeed(self, fields: Mapping[str, Any]) -> int:
         self._negotiation.finish()
@@ -304,14 +338,22 @@ class Login:
             target=self._target, initiator_name=self._keys["InitiatorName"], isid=fields["isid"],
             tsih_requested=fields["tsih"], cid=fields["cid"], parameters=self._parameters, cmd_sn=fields["cmd_sn"],
             stat_sn=advance(self._stat_sn), user="" if self._chap is None else self._chap.user,
+            initiator_alias=self._alias,
         )
         tsih = self._establish(result)
-        self.result = result
+        self.result = replace(result, tsih=tsih)
         self.done = True
         return tsih
 
 
-_STAGES: Final[Mapping[Stage, Callable[[Login, bool, Pairs], Pairs]]] = {
+_STAGES: Final[Mapping[Stage, Callable[[Login, Pairs], Pairs]]] = {
     Stage.SECURITY: Login._security,
     Stage.OPERATIONAL: Login._operational,
+}
+
+#: Which steps there are (section 11.12.3), and what decides where each of them leads.
+_TRANSITS: Final[Mapping[tuple[int, int], Callable[[Login, Stage, Stage], Stage]]] = {
+    (Stage.SECURITY, Stage.OPERATIONAL): Login._authenticated_step,
+    (Stage.SECURITY, Stage.FULL_FEATURE): Login._authenticated_step,
+    (Stage.OPERATIONAL, Stage.FULL_FEATURE): Login._settled_step,
 }

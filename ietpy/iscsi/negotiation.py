@@ -38,23 +38,35 @@ class Negotiation:
         self._configured = configured
         self._parameters = parameters
         self._discovery = discovery
+        #: Keys the initiator named.
         self._seen: set[str] = set()
+        #: Keys we offered, and of these the ones whose answer is still to come.
         self._offered: set[str] = set()
+        self._open: set[str] = set()
         self._declared = False
+        for row in KEYS:
+            if row.cap in configured:
+                held = getattr(parameters, row.peer)
+                setattr(parameters, row.peer, min(held, configured[row.cap]))
+
+    @property
+    def settled(self) -> bool:
+        """Whether every offer of ours that needs an answer has one."""
+        return not self._open
 
     def answer(self, pairs: Pairs, uses: frozenset[Use] = LOGIN_USES) -> Pairs:
         """Answers to what the initiator sent. Raises ValueError for what breaks the rules of negotiation."""
         answers = []
         for name, value in pairs:
+            if name in self._seen:
+                raise ValueError(f"{name} is negotiated a second time")
+            self._seen.add(name)
             row = KEY_BY_NAME.get(name)
             if row is None:
                 # A refusal of an unknown key is an answer to a question nobody asked.
                 if value not in REFUSALS:
                     answers.append((name, NOT_UNDERSTOOD))
                 continue
-            if name in self._seen:
-                raise ValueError(f"{name} is negotiated a second time")
-            self._seen.add(name)
             said = self._answer_one(row, value, uses)
             if said is not None:
                 answers.append((name, said))
@@ -84,50 +96,65 @@ class Negotiation:
         return self._settle(row, theirs)
 
     def _take_answer(self, row: Key, value: str) -> None:
-        """The initiator's answer to our offer: a refusal leaves the default."""
+        """The initiator's answer to our offer: a refusal leaves the default, any other must be a possible result."""
+        self._open.discard(row.name)
         if value in REFUSALS:
             return
         try:
-            self._settle(row, _parse(row, value))
+            theirs = _parse(row, value)
         except ValueError:
-            raise ValueError(f"{row.name}={value[:40]!r} is no answer; {row.value.accepts} is accepted") from None
+            raise ValueError(f"{row.name}={value[:40]!a} is no answer; {row.value.accepts} is accepted") from None
+        if self._combine(row, theirs) != theirs:
+            ours = row.value.render(row.wish(self._configured))
+            raise ValueError(f"{row.name}={value[:40]!a} is no possible answer to our {row.name}={ours}")
+        self._settle(row, theirs)
+
+    def _combine(self, row: Key, theirs: Any) -> Any:
+        return _COMBINE[row.result](row.wish(self._configured), theirs)
 
     def _settle(self, row: Key, theirs: Any) -> str:
-        result = _COMBINE[row.result](self._ours(row), theirs)
+        result = self._combine(row, theirs)
         if result is None:
             return REJECT
         if row.attribute:
             setattr(self._parameters, row.attribute, _held(row, result))
         return row.value.render(result)
 
-    def _ours(self, row: Key) -> Any:
-        return self._configured.get(row.name, row.offer)
-
-    def declarations(self) -> Pairs:
-        """Our own declared values, once."""
+    def declarations(self, answers: Pairs) -> Pairs:
+        """Our own declared values, once; not of a key that ``answers`` names already, to reject it."""
         if self._declared:
             return []
         self._declared = True
         pairs = []
         for row in KEYS:
-            if row.result is Result.DECLARE and row.attribute:
-                ours = self._ours(row)
+            if row.result is Result.DECLARE and row.attribute and (row.name, REJECT) not in answers:
+                ours = row.wish(self._configured)
                 setattr(self._parameters, row.attribute, ours)
                 pairs.append((row.name, row.value.render(ours)))
         return pairs
 
+    def wishes(self) -> list[Key]:
+        """Keys the configuration names, whose value the initiator's silence would deny it."""
+        return [
+            row
+            for row in KEYS
+            if row.name in self._configured and row.name not in self._seen | self._offered
+            and row.result in _COMBINE and not (self._discovery and row.normal_only)
+            and self._combine(row, row.default) != row.default
+        ]
+
     def offers(self) -> Pairs:
-        """What the configuration asks for and the initiator's silence would deny it: offered once each."""
+        """The wishes, offered once each."""
         pairs = []
-        for row in KEYS:
-            if row.name not in self._configured or row.result not in _COMBINE or row.name in self._seen | self._offered:
-                continue
-            if (self._discovery and row.normal_only) or not row.attribute:
-                continue
-            ours = self._ours(row)
-            if _COMBINE[row.result](ours, row.default) != row.default:
-                self._offered.add(row.name)
-                pairs.append((row.name, row.value.render(ours)))
+        for row in self.wishes():
+            ours = row.wish(self._configured)
+            self._offered.add(row.name)
+            if row.result is Result.AND:
+                # ImmediateData=No and its like settle the result and need no answer (section 6.2.2).
+                setattr(self._parameters, row.attribute, ours)
+            else:
+                self._open.add(row.name)
+            pairs.append((row.name, row.value.render(ours)))
         return pairs
 
     def finish(self) -> None:

@@ -43,26 +43,29 @@ def decode(data: bytes) -> Pairs:
         if not separator:
             raise ValueError(f"text without '=': {item[:40]!r}")
         if len(name) > KEY_NAME_LIMIT or not _NAME.fullmatch(name):
-            raise ValueError(f"{name[:KEY_NAME_LIMIT]!r} is no key name of at most {KEY_NAME_LIMIT} characters")
-        if len(value) > VALUE_LIMIT:
+            raise ValueError(f"{name[:KEY_NAME_LIMIT]!a} is no key name of at most {KEY_NAME_LIMIT} characters")
+        if len(item) - len(name) - 1 > VALUE_LIMIT:
             raise ValueError(f"the value of {name} is longer than {VALUE_LIMIT} bytes")
-        if len(pairs) == KEYS_LIMIT:
-            raise ValueError(f"more than {KEYS_LIMIT} keys in one negotiation")
         pairs.append((name, value))
     return pairs
 
 
 class TextAssembler:
-    """Joins the data segments of a negotiation step; keys may be split at any byte (section 6.1)."""
+    """Joins the data segments of one negotiation; keys may be split at any byte (section 6.1).
+
+    The limits count over all its steps: small steps must not add up to what one large step may not say.
+    """
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
         self._size = 0
+        self._keys = 0
 
     def add(self, data: bytes | memoryview, more: bool) -> Pairs | None:
         """Take a data segment; all pairs once the last one came, None while ``more`` (the C bit) is set.
 
-        Raises ValueError as ``decode`` does, and for more than TEXT_LIMIT bytes.
+        Raises ValueError as ``decode`` does, for more than TEXT_LIMIT bytes or KEYS_LIMIT keys in all, and for a
+        key that stands twice in one text (section 6.2).
         """
         self._size += len(data)
         if self._size > TEXT_LIMIT:
@@ -71,8 +74,14 @@ class TextAssembler:
         if more:
             return None
         text = b"".join(self._pieces)
-        self._pieces, self._size = [], 0
-        return decode(text)
+        self._pieces = []
+        pairs = decode(text)
+        self._keys += len(pairs)
+        if self._keys > KEYS_LIMIT:
+            raise ValueError(f"more than {KEYS_LIMIT} keys in one negotiation")
+        if len(dict(pairs)) != len(pairs):
+            raise ValueError("a key stands twice in one text")
+        return pairs
 
 
 def split(text: bytes, limit: int) -> list[bytes]:
