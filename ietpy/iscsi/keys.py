@@ -63,6 +63,8 @@ class Key:
     cap: str = ""
     #: Whether ietd.conf has an option of this name (iet-compat 2.4).
     option: bool = True
+    #: Of lengths: the key whose value this one's may not exceed.
+    bound: str = ""
     #: The only value this target can serve, whatever ietd.conf says; None: all of ``value``.
     fixed: Any = None
 
@@ -101,7 +103,7 @@ KEYS: Final = (
     Key("MaxBurstLength", _LENGTH, 262144, Result.MIN, Use.LOGIN, "13.13", "max_burst_length",
         ours=1048576, normal_only=True),
     Key("FirstBurstLength", _LENGTH, 65536, Result.MIN, Use.LOGIN, "13.14", "first_burst_length",
-        ours=262144, normal_only=True),
+        ours=262144, normal_only=True, bound="MaxBurstLength"),
     Key("DefaultTime2Wait", Number(0, 3600), 2, Result.MAX, Use.LOGIN, "13.15", "default_time2wait"),
     Key("DefaultTime2Retain", Number(0, 3600), 20, Result.MIN, Use.LOGIN, "13.16", "default_time2retain",
         ours=0),

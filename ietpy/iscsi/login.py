@@ -103,6 +103,7 @@ class Login:
         self._unsent: list[bytes] = []
         self._alias = ""
         self._method = ""
+        self._offers: Pairs = []
         self._keys: dict[str, str] = {}
         self._target: TargetNode | None = None
         self._accounts = Accounts()
@@ -168,7 +169,7 @@ class Login:
         opening = self._negotiation_begins(fields, pairs)
         stage = self._stage
         try:
-            answers = _STAGES[stage](self, self._without_alias(pairs))
+            answers = _STAGES[stage](self, self._without_alias(pairs), bool(flags & TRANSIT))
         except ValueError as problem:
             raise LoginFailure(LoginStatus.INITIATOR_ERROR, str(problem)) from None
         if opening:
@@ -274,7 +275,7 @@ class Login:
 
     # Stages ---------------------------------------------------------------------------------------------------------
 
-    def _security(self, pairs: Pairs) -> Pairs:
+    def _security(self, pairs: Pairs, leaving: bool) -> Pairs:
         answers: Pairs = []
         chap: dict[str, str] = {}
         for name, value in pairs:
@@ -309,14 +310,16 @@ class Login:
             self._chap = ChapTarget(self._accounts, self._entropy, self._node.open_challenges)
         return wanted
 
-    def _operational(self, pairs: Pairs) -> Pairs:
+    def _operational(self, pairs: Pairs, leaving: bool) -> Pairs:
         if self._accounts.required and not self._authenticated:
             raise LoginFailure(LoginStatus.AUTHENTICATION_FAILURE, "the security stage was skipped; CHAP is needed")
         if any(name in _CHAP_KEYS for name, _ in pairs):
             raise ValueError("CHAP keys outside the security stage")
         negotiation = self._negotiation
         answers = negotiation.answer(pairs)
-        return answers + negotiation.declarations(answers) + negotiation.offers()
+        # Only an initiator that would leave has no offers of its own left that could cross ours.
+        self._offers = negotiation.offers() if leaving else []
+        return answers + negotiation.declarations(answers) + self._offers
 
     def _authenticated_step(self, current: Stage, wanted: Stage) -> Stage:
         """Where a request to leave the security stage leads: nowhere before the initiator has proved who it is.
@@ -329,8 +332,9 @@ class Login:
         return Stage.OPERATIONAL if self._negotiation.wishes() else wanted
 
     def _settled_step(self, current: Stage, wanted: Stage) -> Stage:
-        """Where a request to end the login leads: nowhere before our own offers are answered."""
-        return wanted if self._negotiation.settled else current
+        """Where a request to end the login leads: nowhere before our own offers are made, sent and answered."""
+        done = self._negotiation.settled and not self._offers and not self._negotiation.wishes()
+        return wanted if done else current
 
     def _succeed(self, fields: Mapping[str, Any]) -> int:
         self._negotiation.finish()
@@ -346,7 +350,7 @@ class Login:
         return tsih
 
 
-_STAGES: Final[Mapping[Stage, Callable[[Login, Pairs], Pairs]]] = {
+_STAGES: Final[Mapping[Stage, Callable[[Login, Pairs, bool], Pairs]]] = {
     Stage.SECURITY: Login._security,
     Stage.OPERATIONAL: Login._operational,
 }

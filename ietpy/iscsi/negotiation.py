@@ -57,7 +57,7 @@ class Negotiation:
     def answer(self, pairs: Pairs, uses: frozenset[Use] = LOGIN_USES) -> Pairs:
         """Answers to what the initiator sent. Raises ValueError for what breaks the rules of negotiation."""
         answers = []
-        for name, value in pairs:
+        for name, value in sorted(pairs, key=_is_bound):  # a bound is settled before what it bounds
             if name in self._seen:
                 raise ValueError(f"{name} is negotiated a second time")
             self._seen.add(name)
@@ -105,12 +105,20 @@ class Negotiation:
         except ValueError:
             raise ValueError(f"{row.name}={value[:40]!a} is no answer; {row.value.accepts} is accepted") from None
         if self._combine(row, theirs) != theirs:
-            ours = row.value.render(row.wish(self._configured))
+            ours = row.value.render(self._wish(row))
             raise ValueError(f"{row.name}={value[:40]!a} is no possible answer to our {row.name}={ours}")
         self._settle(row, theirs)
 
     def _combine(self, row: Key, theirs: Any) -> Any:
-        return _COMBINE[row.result](row.wish(self._configured), theirs)
+        return _COMBINE[row.result](self._wish(row), theirs)
+
+    def _wish(self, row: Key) -> Any:
+        """What we say of a key; of a bounded one no more than its bound allows, as far as that is settled."""
+        ours = row.wish(self._configured)
+        if not row.bound:
+            return ours
+        bound = KEY_BY_NAME[row.bound]
+        return min(ours, bound.wish(self._configured), getattr(self._parameters, bound.attribute))
 
     def _settle(self, row: Key, theirs: Any) -> str:
         result = self._combine(row, theirs)
@@ -134,11 +142,12 @@ class Negotiation:
         return pairs
 
     def wishes(self) -> list[Key]:
-        """Keys the configuration names, whose value the initiator's silence would deny it."""
+        """Keys whose value the configuration names or bounds, and the initiator's silence would deny it."""
         return [
             row
             for row in KEYS
-            if row.name in self._configured and row.name not in self._seen | self._offered
+            if (row.name in self._configured or row.bound in self._configured)
+            and row.name not in self._seen | self._offered
             and row.result in _COMBINE and not (self._discovery and row.normal_only)
             and self._combine(row, row.default) != row.default
         ]
@@ -147,7 +156,7 @@ class Negotiation:
         """The wishes, offered once each."""
         pairs = []
         for row in self.wishes():
-            ours = row.wish(self._configured)
+            ours = self._wish(row)
             self._offered.add(row.name)
             if row.result is Result.AND:
                 # ImmediateData=No and its like settle the result and need no answer (section 6.2.2).
@@ -158,9 +167,16 @@ class Negotiation:
         return pairs
 
     def finish(self) -> None:
-        """Cross-check: FirstBurstLength must not exceed MaxBurstLength (section 13.14)."""
-        parameters = self._parameters
-        parameters.first_burst_length = min(parameters.first_burst_length, parameters.max_burst_length)
+        """Keep to the bounds (section 13.14) where a later key, or the initiator's silence, went below one."""
+        for row in KEYS:
+            if row.bound:
+                held = getattr(self._parameters, KEY_BY_NAME[row.bound].attribute)
+                setattr(self._parameters, row.attribute, min(getattr(self._parameters, row.attribute), held))
+
+
+def _is_bound(pair: tuple[str, str]) -> bool:
+    row = KEY_BY_NAME.get(pair[0])
+    return row is not None and bool(row.bound)
 
 
 def _parse(row: Key, value: str) -> Any:
