@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from ietpy.errors import StoreError
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.data_in import StreamedStatus, complete
 from ietpy.iscsi.keys import Parameters
-from ietpy.iscsi.pdu import LAYOUTS, Opcode
+from ietpy.iscsi.login import Login, LoginResult
+from ietpy.iscsi.pdu import CONTINUE, LAYOUTS, TRANSIT, Opcode
 from ietpy.iscsi.target import Asker, IscsiNode, TargetNode
+from ietpy.iscsi.text import Pairs, decode, encode
 from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.identity import iet_identity
 from ietpy.scsi.logical_unit import LogicalUnit
@@ -232,6 +233,88 @@ class Nexus:
         """Feed and answer."""
         self.feed(stream)
         return self.answers()
+
+
+class LoginAnswer:
+    """A Login Response: header fields are attributes, ``keys`` its text (what stands twice fails)."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.fields = LAYOUTS[Opcode.LOGIN_RESPONSE].unpack(raw)
+        length = self.fields["lengths"]
+        assert length >> 24 == 0
+        assert len(raw) == 48 + length + -length % 4
+        self.data = raw[48 : 48 + length]
+        assert not any(raw[48 + length :])
+        self.opcode = self.fields["opcode"]
+        self.more = bool(self.flags & CONTINUE)
+        self.csg = self.flags >> 2 & 3
+        #: The stage the target agrees to move to, else None.
+        self.nsg = self.flags & 3 if self.flags & TRANSIT else None
+
+    def __getattr__(self, name: str) -> Any:
+        return self.fields[name]
+
+    @property
+    def pairs(self) -> Pairs:
+        return decode(self.data)
+
+    @property
+    def keys(self) -> dict[str, str]:
+        pairs = self.pairs
+        assert len(dict(pairs)) == len(pairs)
+        return dict(pairs)
+
+
+class Dialogue:
+    """The initiator's end of one login. ``say`` sends one Login Request and returns the answer."""
+
+    initiator = "iqn.2026-11.test:i"
+    peer, local = "10.0.0.2", "10.0.0.1"
+
+    def __init__(self, node: IscsiNode, *, target: str = "iqn.2010-06.servername:desc", refuse: int = 0) -> None:
+        self.drawn = 0
+        self.refuse = refuse
+        self.results: list[LoginResult] = []
+        self.login = Login(node, self.peer, self.local, 3260, self.entropy, self._establish)
+        self.names = {"InitiatorName": self.initiator, "TargetName": target}
+        self.fields: dict[str, Any] = {
+            "isid": b"\x80\0\0\0\0\1", "initiator_task_tag": 0x77, "cid": 1, "cmd_sn": 100, "exp_stat_sn": 500,
+        }
+
+    def entropy(self, size: int) -> bytes:
+        """Bytes that never repeat; tests need no more."""
+        self.drawn += 1
+        return (id(self) << 16 | self.drawn).to_bytes(max(size, 16), "little")[:size]
+
+    def _establish(self, result: LoginResult) -> int:
+        if self.refuse:
+            raise LoginFailure(self.refuse, "as told")
+        self.results.append(result)
+        return 0x1234
+
+    def request(self, csg: int, keys: Any = (), to: int | None = None, *, more: bool = False, **fields: Any) -> bytes:
+        """A Login Request; ``keys``: a dict, pairs, or raw text; ``to``: NSG with the T bit; ``more``: the C bit."""
+        text = keys if isinstance(keys, bytes) else encode(keys.items() if isinstance(keys, dict) else keys)
+        flags = csg << 2 | (CONTINUE if more else 0) | (0 if to is None else TRANSIT | to)
+        header = LAYOUTS[Opcode.LOGIN_REQUEST].pack(**({
+            "opcode": Opcode.LOGIN_REQUEST | 0x40, "flags": flags, "lengths": len(text),
+        } | self.fields | fields))
+        return header + text + bytes(-len(text) % 4)
+
+    def say(self, csg: int, keys: Any = (), to: int | None = None, **fields: Any) -> LoginAnswer:
+        raw = self.request(csg, keys, to, **fields)
+        length = int.from_bytes(raw[5:8], "big")
+        return LoginAnswer(self.login.receive(memoryview(raw)[:48], memoryview(raw)[48 : 48 + length]))
+
+
+@pytest.fixture
+def dialogue(node: IscsiNode, target: TargetNode) -> Callable[..., Dialogue]:
+    """dialogue(target=..., refuse=status) -> a login about to begin."""
+
+    def make(**options: Any) -> Dialogue:
+        return Dialogue(node, **options)
+
+    return make
 
 
 @pytest.fixture
