@@ -1,8 +1,7 @@
 """The login phase from the initiator's side, without I/O (RFC 7143 sections 6.3, 11.12, 11.13, 12 and 13).
 
 ``exchange`` is a generator: it yields whole Login Requests, is sent each received Pdu, and returns the
-``Outcome``. What the target answers is judged by the rows of ``iscsi.keys``, apart from the target's own
-negotiation code.
+``Outcome``. What the target says about operational keys is ``settlement``'s business.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from typing import Any, Final
 from ietpy.initiator.errors import AuthenticationFailed, LoginRefused, TargetFault
 from ietpy.initiator.framing import Pdu, build_pdu
 from ietpy.initiator.numbering import Numbering, check_header
+from ietpy.initiator.settlement import Settlement
 from ietpy.initiator.text import decode, encode
 from ietpy.iscsi import chap
-from ietpy.iscsi.keys import KEY_BY_NAME, Key, Parameters, Result, Use
+from ietpy.iscsi.keys import KEY_BY_NAME, Parameters
 from ietpy.iscsi.pdu import CONTINUE, TRANSIT, Opcode
-from ietpy.iscsi.text import NOT_UNDERSTOOD, REFUSALS, split
+from ietpy.iscsi.text import split
 
 LOGIN_DATA_LIMIT: Final = 8192  #: a data segment before MaxRecvDataSegmentLength is declared (section 13.12)
 SECURITY, OPERATIONAL, FULL_FEATURE = 0, 1, 3  #: stages (section 11.12.3)
 _PATIENCE: Final = 16  #: empty answers we accept before we call it an endless negotiation
-
 _CHALLENGE_LENGTH: Final = 16
 
 #: Offered unless the caller says otherwise: large bursts, no needless R2T.
@@ -47,32 +46,6 @@ DEFAULT_KEYS: Final[Mapping[str, str]] = MappingProxyType(
         "DataSequenceInOrder": "Yes",
     }
 )
-
-#: Whether ``answer`` may follow our ``offer`` (section 6.2).
-_LEGAL: Final[Mapping[Result, Callable[[Any, Any], bool]]] = MappingProxyType(
-    {
-        Result.AND: lambda offer, answer: offer or not answer,
-        Result.OR: lambda offer, answer: answer or not offer,
-        Result.MIN: lambda offer, answer: answer <= offer,
-        Result.MAX: lambda offer, answer: answer >= offer,
-        Result.LIST: lambda offer, answer: len(answer) == 1 and answer[0] in offer,
-        Result.OBSOLETE_NO: lambda offer, answer: answer is False,
-        Result.OBSOLETE_REJECT: lambda offer, answer: False,
-    }
-)
-#: What our side says to a key the target offers first: the value that leaves the result to the target.
-_AGREE: Final[Mapping[Result, Callable[[Any], Any]]] = MappingProxyType(
-    {
-        Result.AND: lambda value: value,
-        Result.OR: lambda value: value,
-        Result.MIN: lambda value: value,
-        Result.MAX: lambda value: value,
-        Result.LIST: lambda value: value[:1],
-        Result.OBSOLETE_NO: lambda value: False,
-    }
-)
-#: Offers whose result is settled without an answer (section 6.2.2).
-_NO_ANSWER_NEEDED: Final = frozenset({(Result.AND, False), (Result.OR, True)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +119,6 @@ class _Login:
         self.entropy = entropy
         self.tag = numbering.new_tag()
         self.said: dict[str, str] = {}
-        self.parameters = Parameters()
         self.tsih = plan.tsih
         self.requests = 0
 
@@ -246,12 +218,11 @@ class _Login:
         for _ in range(_PATIENCE):
             if moved:
                 return
-            answer, moved = yield from self.step(stage, {}, following)
-            if stage == OPERATIONAL:
-                replies = self.settle(answer, {})
-                if replies:
-                    answer, moved = yield from self.step(stage, replies, following)
-        raise TargetFault("6.3", f"the target does not leave stage {stage} though nothing is left to negotiate")
+            _, moved = yield from self.step(stage, {}, following)
+        raise self.endless(stage)
+
+    def endless(self, stage: int) -> TargetFault:
+        return TargetFault("6.3", f"the target does not leave stage {stage} though nothing is left to negotiate")
 
     def chap(self) -> Steps:
         account = self.plan.chap or Chap("", "")
@@ -289,94 +260,15 @@ class _Login:
     # -- operational stage (sections 6.2 and 13) ---------------------------------------------------------------
 
     def operational(self, first: Mapping[str, str]) -> Steps:
-        """Negotiate the operational keys and move to the full feature phase."""
-        offers = self.plan.offers
-        answer, moved = yield from self.step(OPERATIONAL, {**first, **offers}, FULL_FEATURE)
-        replies = self.settle(answer, offers)
-        if replies:
+        """Negotiate the operational keys and move to the full feature phase; returns the Parameters."""
+        settlement = Settlement(self.plan.offers)
+        keys = {**first, **settlement.offers}
+        for _ in range(_PATIENCE):
+            answer, moved = yield from self.step(OPERATIONAL, keys, FULL_FEATURE)
+            keys = settlement.hear(answer)
             if moved:
-                raise TargetFault(
-                    "6.2", f"the target ended the negotiation with its own offers open: {sorted(replies)}"
-                )
-            answer, moved = yield from self.step(OPERATIONAL, replies, FULL_FEATURE)
-        yield from self.insist(OPERATIONAL, moved, FULL_FEATURE)
-        for name, word in offers.items():
-            self.check_answered(name, word)
-        self.check_bursts(offers)
-
-    def check_bursts(self, offers: Mapping[str, str]) -> None:
-        """FirstBurstLength must not exceed MaxBurstLength (section 13.14), if our own offers allow that."""
-        first, longest = (
-            parsed(KEY_BY_NAME[name], offers[name]) if name in offers else KEY_BY_NAME[name].default
-            for name in ("FirstBurstLength", "MaxBurstLength")
-        )
-        settled = self.parameters
-        if first <= longest and settled.first_burst_length > settled.max_burst_length:
-            raise TargetFault(
-                "13.14",
-                f"FirstBurstLength {settled.first_burst_length} exceeds MaxBurstLength {settled.max_burst_length}",
-            )
-
-    def settle(self, answer: Mapping[str, str], offers: Mapping[str, str]) -> dict[str, str]:
-        """Take the target's values; what we must say to keys it offered itself."""
-        replies: dict[str, str] = {}
-        for name, word in answer.items():
-            key = KEY_BY_NAME.get(name)
-            if key is None:
-                if word not in REFUSALS:
-                    replies[name] = NOT_UNDERSTOOD
-            elif name not in offers and key.result in _AGREE:
-                value = parsed(key, word)
-                reply = _AGREE[key.result](value)
-                replies[name] = key.value.render(reply)
-                self.keep(key, reply)
-            elif word not in REFUSALS:
-                self.take(key, word, offers.get(name))
-        return replies
-
-    def take(self, key: Key, word: str, offered: str | None) -> None:
-        """Keep a declared value, or the result of our offer."""
-        value = parsed(key, word)
-        if key.use in (Use.FIRST, Use.FULL_FEATURE):
-            raise TargetFault(key.section, f"a target may not say {key.name} during login")
-        if key.result is Result.DECLARE:
-            if key.name == "MaxRecvDataSegmentLength":
-                self.parameters.max_xmit_data_segment_length = value
-            return
-        if offered is not None and not _LEGAL[key.result](parsed(key, offered), value):
-            raise TargetFault(key.section, f"{key.name}={word} is no legal answer to our {key.name}={offered}")
-        self.keep(key, value)
-
-    def keep(self, key: Key, value: Any) -> None:
-        if key.attribute:
-            setattr(self.parameters, key.attribute, "CRC32C" in value if key.result is Result.LIST else value)
-
-    def check_answered(self, name: str, word: str) -> None:
-        """Every offer needs an answer, but where the result is plain without one (section 6.2.2)."""
-        key = KEY_BY_NAME.get(name)
-        if key is None:
-            if name not in self.said:
-                raise TargetFault("6.2", f"{name} was not answered; NotUnderstood is due")
-            return
-        if key.result is Result.DECLARE:
-            if name == "MaxRecvDataSegmentLength":
-                self.parameters.max_recv_data_segment_length = parsed(key, word)
-            return
-        if name not in self.said:
-            value = parsed(key, word)
-            if (key.result, value) not in _NO_ANSWER_NEEDED:
-                raise TargetFault("6.2", f"our offer {name}={word} was not answered")
-            self.keep(key, value)
-        elif self.said[name] == NOT_UNDERSTOOD and key.name not in ("TaskReporting", "iSCSIProtocolLevel"):
-            raise TargetFault("6.2", f"the target does not understand {name}, which every implementation must")
-
-
-def parsed(key: Key, word: str) -> Any:
-    """The value of a word. Raises TargetFault with the key's section."""
-    try:
-        return key.value.parse(word)
-    except ValueError as problem:
-        raise TargetFault(key.section, f"{key.name}={word!r}; accepted is {problem}") from None
+                return settlement.close()
+        raise self.endless(OPERATIONAL)
 
 
 def _number(word: str) -> int:
@@ -406,5 +298,5 @@ def exchange(plan: LoginPlan, numbering: Numbering, entropy: Callable[[int], byt
     security = bool(plan.chap or plan.auth_method)
     if security:
         yield from login.security()
-    yield from login.operational({} if security else plan.names)
-    return Outcome(login.parameters, login.tsih, dict(login.said))
+    parameters = yield from login.operational({} if security else plan.names)
+    return Outcome(parameters, login.tsih, dict(login.said))

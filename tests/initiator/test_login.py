@@ -263,6 +263,23 @@ def test_patience_with_a_target_that_moves_on_later(talk: Conversation) -> None:
     assert outcome.parameters.max_outstanding_r2t == 4
 
 
+def test_answers_may_come_in_a_later_response(talk: Conversation) -> None:
+    late = {"MaxBurstLength": "131072", "ImmediateData": "No"}
+    first = {name: word for name, word in AGREED.items() if name not in late}
+    outcome = talk.run(plan(), reply(STAY_OPERATIONAL, {**TPGT, **first}), reply(TO_FULL, late))
+    assert talk.requests[1] == (0x87, {})
+    assert (outcome.parameters.max_burst_length, outcome.parameters.immediate_data) == (131072, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [("MaxBurstLength", "Reject"), ("FirstBurstLength", "Reject"), ("MaxRecvDataSegmentLength", "65536")],
+)
+def test_wrong_offers_of_ours_are_not_the_targets_fault(talk: Conversation, name: str, answer: str) -> None:
+    outcome = talk.run(plan(keys={name: "5"}), reply(TO_FULL, {**TPGT, **AGREED, name: answer}))
+    assert (outcome.parameters.max_burst_length, outcome.parameters.first_burst_length) == (262144, 65536)
+
+
 def test_answers_that_need_not_come(talk: Conversation) -> None:
     keys = {"InitialR2T": "Yes", "ImmediateData": "No"}
     answers = {name: word for name, word in AGREED.items() if name not in ("InitialR2T", "ImmediateData",
