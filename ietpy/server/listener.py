@@ -172,11 +172,18 @@ class Server:
         self._thread.start()
 
     def stop(self, timeout: float) -> bool:
-        """Stop accepting, let commands that came finish, close connections; whether all ended within ``timeout``."""
+        """Stop accepting, let commands that came finish, close connections; whether all ended within ``timeout``.
+
+        May be called again to wait for what had not ended.
+        """
         deadline = time.monotonic() + timeout
-        self._stopping = True
-        self._wake_send.send(b"x")
-        self._thread.join()
+        if not self._stopping:
+            self._stopping = True
+            self._wake_send.send(b"x")
+            self._thread.join()
+            for sock in (*self._sockets, self._wake_receive, self._wake_send):
+                sock.close()
+            self._selector.close()
         with self._lock:
             pumps = dict(self._pumps)
         for pump in pumps:
@@ -189,9 +196,6 @@ class Server:
         if clean:
             for pool in self._workers.values():
                 pool.close()
-        for sock in (*self._sockets, self._wake_receive, self._wake_send):
-            sock.close()
-        self._selector.close()
         return clean
 
     def _run(self) -> None:

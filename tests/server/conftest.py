@@ -1,0 +1,132 @@
+"""A server on loopback in this process, with a store whose every call can be held back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ietpy.initiator.client import Client
+from ietpy.initiator.login import LoginPlan
+from ietpy.iscsi.target import IscsiNode, TargetNode
+from ietpy.scsi.device import ScsiDevice
+from ietpy.scsi.identity import iet_identity
+from ietpy.scsi.logical_unit import LogicalUnit
+from ietpy.scsi.store import Capabilities, Extent
+from ietpy.server.listener import Server, bind
+from ietpy.stores.fileio import FileStore
+
+NAME = "iqn.2026-11.test.server:disk"
+BLOCKS = 8192
+
+
+class GatedStore:
+    """A file store in front of a gate: ``hold`` makes reads and writes wait on workers until ``open_gate``."""
+
+    def __init__(self, path: Path) -> None:
+        self._store = FileStore(str(path))
+        self.capabilities = Capabilities(immediate=True, extents=True)
+        self.block_size, self.physical_block_size, self.size = 512, 512, self._store.size
+        self._gate = threading.Event()
+        self._gate.set()
+        self.entered = threading.Semaphore(0)
+
+    def hold(self) -> None:
+        self._gate.clear()
+
+    def open_gate(self) -> None:
+        self._gate.set()
+
+    def read(self, offset: int, buffer: memoryview) -> None:
+        self.entered.release()
+        assert self._gate.wait(30)
+        self._store.read(offset, buffer)
+
+    def read_now(self, offset: int, buffer: memoryview) -> bool:
+        return self._gate.is_set() and self._store.read_now(offset, buffer)
+
+    def extent(self, offset: int, length: int) -> Extent | None:
+        return self._store.extent(offset, length) if self._gate.is_set() else None
+
+    def write(self, offset: int, views: Sequence[memoryview], fua: bool) -> None:
+        self.entered.release()
+        assert self._gate.wait(30)
+        self._store.write(offset, views, fua)
+
+    def flush(self) -> None:
+        self._store.flush()
+
+    def discard(self, offset: int, length: int) -> None:
+        self._store.discard(offset, length)
+
+    def zero(self, offset: int, length: int) -> None:
+        self._store.zero(offset, length)
+
+    def close(self) -> None:
+        self._store.close()
+
+
+class Served:
+    """The running server and its parts."""
+
+    def __init__(self, path: Path) -> None:
+        path.write_bytes(bytes(BLOCKS * 512))
+        self.path = path
+        self.store = GatedStore(path)
+        device = ScsiDevice(NAME, threading.RLock())
+        self.lu = LogicalUnit(self.store, iet_identity(NAME, 0), device=device, number=0, write_cache=True)
+        device.add(0, self.lu)
+        self.target = TargetNode(NAME, device, queued_commands=16, wthreads=4)
+        self.node = IscsiNode(threading.RLock())
+        self.node.add(self.target)
+        self.server = Server(self.node, bind("127.0.0.1", 0))
+        self.port = self.server.portals()[0][1]
+        self.clients: list[Client] = []
+
+    def dial(self) -> Client:
+        client = Client.connect("127.0.0.1", self.port)
+        self.clients.append(client)
+        return client
+
+    def connect(self, **plan: Any) -> Client:
+        client = self.dial()
+        client.login(LoginPlan(target=NAME, **plan))
+        assert client.command(0, bytes(6)).status == 2  # the unit attention of a new nexus
+        return client
+
+    def __enter__(self) -> Served:
+        self.server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.store.open_gate()
+        for client in self.clients:
+            client.close()
+        self.server.stop(20)
+        self.store.close()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    threads = set(threading.enumerate())
+    with Served(tmp_path / "disk.img") as served:
+        yield served
+    assert set(threading.enumerate()) <= threads, "the server left threads behind"
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool]], None]:
+    """eventually(condition): wait until it holds; ten seconds bound a failure."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        turn = threading.Event()
+        for _ in range(1000):
+            if condition():
+                return
+            turn.wait(0.01)
+        raise AssertionError("it never came about")
+
+    return wait

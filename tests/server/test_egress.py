@@ -1,0 +1,160 @@
+"""The outbox leaves in order, in few calls, and whole (house rules of the data path)."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ietpy.iscsi.data_in import StreamedStatus
+from ietpy.scsi.store import Extent
+from ietpy.server.egress import flush
+
+
+class Outbox:
+    """What ``flush`` needs of a connection."""
+
+    def __init__(self, *pieces: Any) -> None:
+        self.pieces = list(pieces)
+        self.done = 0
+
+    def take_outbox(self) -> list[Any]:
+        return self.pieces
+
+    def sent(self) -> None:
+        self.done += 1
+
+
+class Recorder:
+    """A socket that takes at most ``most`` bytes a call, and notes the calls."""
+
+    def __init__(self, sock: socket.socket, most: int = 1 << 30) -> None:
+        self._sock = sock
+        self._most = most
+        self.calls: list[str] = []
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        self.calls.append("sendall")
+        self._sock.sendall(data, flags)
+
+    def sendmsg(self, buffers: list[Any], ancillary: Any, flags: int) -> int:
+        self.calls.append("sendmsg")
+        return self._sock.send(b"".join(buffers)[: self._most], flags)
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[socket.socket, socket.socket]]:
+    near, far = socket.socketpair()
+    with near, far:
+        yield near, far
+
+
+def sent(pipe: tuple[socket.socket, socket.socket], outbox: Outbox, most: int = 1 << 30) -> tuple[bytes, list[str]]:
+    """The bytes that arrive and the calls that sent them."""
+    near, far = pipe
+    arrived = bytearray()
+
+    def drain() -> None:
+        while chunk := far.recv(65536):
+            arrived.extend(chunk)
+
+    thread = threading.Thread(target=drain)
+    thread.start()
+    recorder = Recorder(near, most)
+    flush(outbox, recorder)  # type: ignore[arg-type]
+    near.shutdown(socket.SHUT_WR)
+    thread.join(20)
+    assert outbox.done == 1
+    return bytes(arrived), recorder.calls
+
+
+def test_nothing_to_send_costs_nothing(pipe: Any) -> None:
+    assert sent(pipe, Outbox()) == (b"", [])
+
+
+def test_one_piece_is_one_call(pipe: Any) -> None:
+    assert sent(pipe, Outbox(memoryview(b"x" * 5000))) == (b"x" * 5000, ["sendall"])
+
+
+def test_many_pieces_are_one_call(pipe: Any) -> None:
+    data, calls = sent(pipe, Outbox(b"one", b"", memoryview(b"two"), b"three"))
+    assert (data, calls) == (b"onetwothree", ["sendmsg"])
+
+
+@pytest.mark.parametrize("most", [1, 3, 4, 7, 100])
+def test_short_sends_are_carried_on(pipe: Any, most: int) -> None:
+    data, _ = sent(pipe, Outbox(b"abc", memoryview(b"defg"), b"hij"), most)
+    assert data == b"abcdefghij"
+
+
+def test_more_pieces_than_one_call_takes(pipe: Any) -> None:
+    pieces = [bytes((number % 251,)) for number in range(2500)]
+    data, calls = sent(pipe, Outbox(*pieces))
+    assert data == b"".join(pieces)
+    assert calls.count("sendmsg") == 3
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[int]:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(256)) * 1024)
+    fd = os.open(path, os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+def streamed(fd: int, offset: int, length: int) -> tuple[Extent, StreamedStatus]:
+    status = StreamedStatus(False)
+    status.fill(opcode=0x21, flags=0x80, initiator_task_tag=7)
+    extent = Extent(fd, offset, length)
+    extent.context = status
+    return extent, status
+
+
+def test_extents_come_from_the_file_between_the_buffers(pipe: Any, file: int) -> None:
+    extent, status = streamed(file, 100, 200_000)
+    data, calls = sent(pipe, Outbox(b"head", extent, b"pad", status, b"tail"))
+    assert data[:4] == b"head"
+    assert data[4:200_004] == (bytes(range(256)) * 1024)[100:200_100]
+    assert data[200_004:200_007] == b"pad"
+    assert data[200_007:] == status.pdu() + b"tail"
+    assert not status.short
+    assert calls == ["sendmsg", "sendmsg"]
+
+
+def test_a_short_file_is_filled_up_and_said(pipe: Any, file: int) -> None:
+    extent, status = streamed(file, 256 * 1024 - 10, 100_000)
+    data, _ = sent(pipe, Outbox(b"head", extent, status))
+    assert data[4:14] == bytes(range(246, 256))
+    assert data[14:100_004] == bytes(99_990)
+    assert status.short
+    assert data[100_004 + 3] == 2
+
+
+def test_a_file_that_cannot_be_read_is_filled_up_and_said(pipe: Any) -> None:
+    reading, writing = os.pipe()
+    try:
+        extent, status = streamed(reading, 0, 10)
+        data, _ = sent(pipe, Outbox(extent, status))
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert data[:10] == bytes(10)
+    assert status.short
+
+
+def test_a_lost_peer_is_not_taken_for_a_bad_file(pipe: Any, file: int) -> None:
+    near, far = pipe
+    far.close()
+    extent, status = streamed(file, 0, 100_000)
+    with pytest.raises(ConnectionError):
+        flush(Outbox(extent, status), near)
+    assert not status.short

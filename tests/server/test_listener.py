@@ -1,0 +1,175 @@
+"""Portals, logins without threads, limits, and the end."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ietpy.initiator.errors import LoginRefused
+from ietpy.initiator.login import LoginPlan
+from ietpy.server import listener
+from ietpy.server.listener import Server, bind
+
+
+class TestBind:
+    def test_all_interfaces_share_a_free_port(self) -> None:
+        sockets = bind(None, 0)
+        try:
+            assert len({sock.getsockname()[1] for sock in sockets}) == 1
+            assert {sock.family for sock in sockets} <= {socket.AF_INET, socket.AF_INET6}
+        finally:
+            for sock in sockets:
+                sock.close()
+
+    @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+    def test_one_address(self, address: str) -> None:
+        (sock,) = bind(address, 0)
+        with sock:
+            assert sock.getsockname()[0] == address
+
+    def test_a_port_in_use_says_which(self) -> None:
+        (first,) = bind("127.0.0.1", 0)
+        port = first.getsockname()[1]
+        with first, pytest.raises(OSError, match=f"127.0.0.1 port {port}") as caught:
+            bind("127.0.0.1", port)
+        assert caught.value.errno == errno.EADDRINUSE
+
+    def test_no_such_address(self) -> None:
+        with pytest.raises(OSError):
+            bind("192.0.2.1", 0)
+
+    def test_a_family_that_is_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        real = socket.socket
+
+        def make(family: int, *rest: int) -> socket.socket:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, "no IPv6 here")
+            return real(family, *rest)
+
+        monkeypatch.setattr(listener.socket, "socket", make)
+        sockets = bind(None, 0)
+        for sock in sockets:
+            sock.close()
+        assert [sock.family for sock in sockets] == [socket.AF_INET]
+
+
+def test_a_login_costs_no_thread(served: Any) -> None:
+    before = threading.active_count()
+    clients = [served.dial() for _ in range(10)]
+    served.connect()
+    assert threading.active_count() == before + 1
+    for client in clients:
+        client.close()
+
+
+def test_sessions_are_told(served: Any) -> None:
+    served.connect()
+    (facts,) = served.server.sessions()
+    assert facts["target"] == served.target.name
+    assert facts["address"] == facts["portal"] == "127.0.0.1"
+    assert facts["tsih"] > 0
+
+
+def test_ipv6(served: Any) -> None:
+    (sock,) = bind("::1", 0)
+    port = sock.getsockname()[1]
+    server = Server(served.node, [sock])
+    server.start()
+    try:
+        client = type(served.dial()).connect("::1", port)
+        client.login(LoginPlan())
+        assert client.discover() == [(served.target.name, [f"[::1]:{port},1"])]
+        client.logout()
+    finally:
+        assert server.stop(10)
+
+
+def test_discovery_names_the_portal_that_was_asked(served: Any) -> None:
+    client = served.dial()
+    client.login(LoginPlan())
+    assert client.discover() == [(served.target.name, [f"127.0.0.1:{served.port},1"])]
+
+
+def test_a_wildcard_portal_names_the_hosts_addresses(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "addresses_of_host", lambda ipv6: ["2001:db8::1"] if ipv6 else ["192.0.2.7"])
+    sockets = bind(None, 0)
+    server = Server(served.node, sockets)
+    port = server.portals()[0][1]
+    assert server.addresses("192.0.2.9", port) == (("192.0.2.9", port), ("192.0.2.7", port))
+    assert ("2001:db8::1", port) in server.addresses("2001:db8::9", port) or len(sockets) == 1
+    server.start()
+    assert server.stop(10)
+
+
+def test_a_refused_login_is_logged(served: Any, caplog: pytest.LogCaptureFixture) -> None:
+    client = served.dial()
+    with pytest.raises(LoginRefused):
+        client.login(LoginPlan(target="iqn.2026-11.test:missing"))
+    assert client.closed_by_target()
+    assert "login refused: " in caplog.text
+    served.connect()
+
+
+@pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\0" * 100, b"\xff" * 100, b"\x43\x87"])
+def test_garbage_drops_only_its_connection(served: Any, garbage: bytes) -> None:
+    client = served.dial()
+    client.socket.sendall(garbage)
+    client.socket.shutdown(socket.SHUT_WR)
+    assert client.closed_by_target()
+    served.connect().test_unit_ready(0)
+
+
+def test_a_peer_that_resets_during_login(served: Any, eventually: Callable[..., None]) -> None:
+    client = served.dial()
+    client.socket.sendall(b"\x43")
+    eventually(lambda: len(served.server._logins) == 1)
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    client.socket.close()
+    eventually(lambda: not served.server._logins)
+
+
+def test_slow_logins_end(served: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(listener, "LOGIN_SECONDS", 0.05)
+    client = served.dial()
+    assert client.closed_by_target(timeout=20)
+    assert "no login within" in caplog.text
+
+
+def test_the_oldest_login_makes_room(
+    served: Any, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., None]
+) -> None:
+    monkeypatch.setattr(listener, "LOGINS_AT_ONCE", 2)
+    first = served.dial()
+    eventually(lambda: len(served.server._logins) == 1)
+    served.dial()
+    eventually(lambda: len(served.server._logins) == 2)
+    served.dial()
+    assert first.closed_by_target(timeout=20)
+
+
+def test_stop_finishes_what_came(served: Any) -> None:
+    client = served.connect()
+    served.store.hold()
+    tag = client.submit(0, bytes.fromhex("28 00 00000000 00 0008 00"), read=4096)
+    assert served.store.entered.acquire(timeout=20)
+    results: list[bool] = []
+    thread = threading.Thread(target=lambda: results.append(served.server.stop(20)))
+    thread.start()
+    served.store.open_gate()
+    assert client.wait(tag).status == 0
+    thread.join(20)
+    assert results == [True]
+    assert client.closed_by_target()
+
+
+def test_stop_does_not_wait_for_ever(served: Any) -> None:
+    client = served.connect()
+    served.store.hold()
+    client.submit(0, bytes.fromhex("28 00 00000000 00 0008 00"), read=4096)
+    assert served.store.entered.acquire(timeout=20)
+    assert served.server.stop(0.1) is False

@@ -1,0 +1,61 @@
+"""Worker threads come with work, up to a limit, and end with the pool."""
+
+from __future__ import annotations
+
+import threading
+
+from ietpy.server.workers import WorkerPool
+
+
+def test_no_work_no_thread() -> None:
+    before = threading.active_count()
+    pool = WorkerPool("idle", 4)
+    assert threading.active_count() == before
+    pool.close()
+
+
+def test_waiting_jobs_get_threads_up_to_the_limit() -> None:
+    pool = WorkerPool("busy", 3)
+    before = threading.active_count()
+    gate, started = threading.Event(), threading.Semaphore(0)
+
+    def job(_: int) -> None:
+        started.release()
+        assert gate.wait(20)
+
+    for number in range(10):
+        pool.submit(job, number)
+    for _ in range(3):
+        assert started.acquire(timeout=20)
+    assert threading.active_count() == before + 3
+    gate.set()
+    pool.close()
+    assert threading.active_count() == before
+
+
+def test_every_job_runs_once_before_the_end() -> None:
+    pool = WorkerPool("many", 4)
+    done: list[int] = []
+    for number in range(500):
+        pool.submit(done.append, number)
+    pool.close()
+    assert sorted(done) == list(range(500))
+
+
+def test_idle_threads_are_used_again() -> None:
+    pool = WorkerPool("again", 8)
+    before = threading.active_count()
+    for _ in range(50):
+        over = threading.Event()
+        pool.submit(lambda event: event.set(), over)
+        assert over.wait(20)
+    assert threading.active_count() - before < 8
+    pool.close()
+
+
+def test_a_closed_pool_starts_no_thread() -> None:
+    pool = WorkerPool("closed", 4)
+    pool.close()
+    before = threading.active_count()
+    pool.submit(print, "never")
+    assert threading.active_count() == before
