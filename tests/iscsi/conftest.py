@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ietpy.errors import LoginFailure, StoreError
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.data_in import StreamedStatus, complete
 from ietpy.iscsi.keys import Parameters
