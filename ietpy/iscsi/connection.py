@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from ietpy.errors import FormatError, Reject
 from ietpy.iscsi import full_feature
-from ietpy.iscsi.data_in import StreamedStatus, complete, recycle
+from ietpy.iscsi.data_in import SLAB_SIZE, StreamedStatus, complete, recycle
 from ietpy.iscsi.discovery import TextExchange
 from ietpy.iscsi.framing import Framer
 from ietpy.iscsi.login import Login, LoginResult
@@ -30,8 +30,6 @@ from ietpy.wire.buffers import ReceiveWindow, StagingPool
 from ietpy.wire.crc32c import crc32c, digest
 from ietpy.wire.serial import MASK, before
 
-#: Outgoing headers and small payloads of one batch; what does not fit takes buffers of its own.
-SLAB_SIZE: Final = 256 * 1024
 #: Data-In up to this length lies right behind its header in the slab (2026-11: one buffer to send per batch).
 INLINE_LIMIT: Final = 32 * 1024
 #: What a Login Request may carry (section 13.12's default, which holds during login).

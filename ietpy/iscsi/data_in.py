@@ -37,6 +37,8 @@ _pack_response: Final = SCSI_RESPONSE.codec.pack_into
 # Plain integers: an enum member costs a conversion in each pack.
 _DATA_IN: Final = int(Opcode.DATA_IN)
 _RESPONSE: Final = int(Opcode.SCSI_RESPONSE)
+#: Outgoing headers and small payloads of one batch; what does not fit takes buffers of its own.
+SLAB_SIZE: Final = 256 * 1024
 _LAST: Final = FINAL | HAS_STATUS
 _LAST_SHORT: Final = FINAL | HAS_STATUS | UNDERFLOW
 _CHECK_CONDITION: Final = int(Status.CHECK_CONDITION)
@@ -53,7 +55,20 @@ def complete(connection: Connection, task: Task) -> Function | None:
     session.max_cmd_sn = (session.max_cmd_sn + task.credit) & MASK
     data = task.data_in
     if data is None:
-        _respond(connection, task, task.wanted if task.flags & COMMAND_WRITE else 0)
+        wanted = task.wanted if task.flags & COMMAND_WRITE else 0
+        if wanted != task.expected or task.sense or connection.header_size != BHS_SIZE or task.transfer is not None:
+            _respond(connection, task, wanted)
+        elif (used := connection.used) + BHS_SIZE > SLAB_SIZE:
+            _respond(connection, task, wanted)
+        else:
+            # The good path of a write: a SCSI Response of one header.
+            stat_sn = connection.stat_sn
+            connection.stat_sn = (stat_sn + 1) & MASK
+            _pack_response(
+                connection.slab, used, _RESPONSE, FINAL, 0, task.status, 0, task.tag, 0, stat_sn, session.exp_cmd_sn,
+                session.max_cmd_sn, 0, 0, 0,
+            )
+            connection.used = used + BHS_SIZE
     elif data is connection.reserved and connection.header_size == BHS_SIZE and not connection.data_digest:
         # The good path: one Data-In with status, lying in the slab as a whole.
         length = len(data)
@@ -123,19 +138,11 @@ def _send_response(connection: Connection, task: Task, flags: int, count: int) -
     stat_sn = connection.next_stat_sn()
     data_sn = task.transfer.r2t_sn if task.transfer is not None else 0
     sense = task.sense if task.status == _CHECK_CONDITION else b""
-    used = connection.used
-    if sense or connection.header_size != BHS_SIZE or used + BHS_SIZE > len(connection.slab):
-        header = SCSI_RESPONSE.pack(
-            opcode=_RESPONSE, flags=flags, status=task.status, initiator_task_tag=task.tag, stat_sn=stat_sn,
-            exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn, exp_data_sn=data_sn, residual_count=count,
-        )
-        connection.send(header, len(sense).to_bytes(2, "big") + sense if sense else b"")
-        return
-    _pack_response(
-        connection.slab, used, _RESPONSE, flags, 0, task.status, 0, task.tag, 0, stat_sn, session.exp_cmd_sn,
-        session.max_cmd_sn, data_sn, 0, count,
+    header = SCSI_RESPONSE.pack(
+        opcode=_RESPONSE, flags=flags, status=task.status, initiator_task_tag=task.tag, stat_sn=stat_sn,
+        exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn, exp_data_sn=data_sn, residual_count=count,
     )
-    connection.used = used + BHS_SIZE
+    connection.send(header, len(sense).to_bytes(2, "big") + sense if sense else b"")
 
 
 def _send_data(connection: Connection, task: Task, data: bytes | memoryview | Extent) -> None:

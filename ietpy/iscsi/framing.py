@@ -74,7 +74,8 @@ class Framer:
                 if window.need > window.move_limit and end >= first:
                     self._begin(position, first, length)
                 return
-            self._check_header(position, first, length)
+            if not plain or length > self.limit:
+                self._check_header(position, first, length)
             self._at = position
             position = after
             window.start = position
@@ -92,9 +93,10 @@ class Framer:
 
     def retain(self) -> list[Chunk]:
         """Keep the data of the request last handed out; the chunks to ``window.unpin`` when done with it."""
-        for chunk in self._chunks:
+        chunks = [*self._chunks, self.window.chunk]
+        for chunk in chunks:
             chunk.pins += 1
-        return [*self._chunks, self.window.pin()]
+        return chunks
 
     def _check_header(self, position: int, first: int, length: int) -> None:
         window = self.window

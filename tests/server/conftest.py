@@ -27,9 +27,9 @@ class GatedStore:
     """A file store in front of a gate: ``hold`` makes reads and writes wait on workers until ``open_gate``."""
 
     def __init__(self, path: Path) -> None:
-        self._store = FileStore(str(path))
+        self.inner = FileStore(str(path))
         self.capabilities = Capabilities(immediate=True, extents=True)
-        self.block_size, self.physical_block_size, self.size = 512, 512, self._store.size
+        self.block_size, self.physical_block_size, self.size = 512, 512, self.inner.size
         self._gate = threading.Event()
         self._gate.set()
         self.entered = threading.Semaphore(0)
@@ -43,30 +43,30 @@ class GatedStore:
     def read(self, offset: int, buffer: memoryview) -> None:
         self.entered.release()
         assert self._gate.wait(30)
-        self._store.read(offset, buffer)
+        self.inner.read(offset, buffer)
 
     def read_now(self, offset: int, buffer: memoryview) -> bool:
-        return self._gate.is_set() and self._store.read_now(offset, buffer)
+        return self._gate.is_set() and self.inner.read_now(offset, buffer)
 
     def extent(self, offset: int, length: int) -> Extent | None:
-        return self._store.extent(offset, length) if self._gate.is_set() else None
+        return self.inner.extent(offset, length) if self._gate.is_set() else None
 
     def write(self, offset: int, views: Sequence[memoryview], fua: bool) -> None:
         self.entered.release()
         assert self._gate.wait(30)
-        self._store.write(offset, views, fua)
+        self.inner.write(offset, views, fua)
 
     def flush(self) -> None:
-        self._store.flush()
+        self.inner.flush()
 
     def discard(self, offset: int, length: int) -> None:
-        self._store.discard(offset, length)
+        self.inner.discard(offset, length)
 
     def zero(self, offset: int, length: int) -> None:
-        self._store.zero(offset, length)
+        self.inner.zero(offset, length)
 
     def close(self) -> None:
-        self._store.close()
+        self.inner.close()
 
 
 class Served:
