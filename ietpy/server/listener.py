@@ -12,7 +12,7 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ietpy.errors import FormatError
@@ -201,11 +201,22 @@ class Server:
     def _run(self) -> None:
         while not self._stopping:
             for key, _ in self._selector.select(self._patience()):
-                if key.data is not None:
-                    key.data(key.fileobj)
+                if isinstance(key.fileobj, socket.socket) and key.data is not None:
+                    self._serve(key.data, key.fileobj)
             self._look_at_clock()
         for login in list(self._logins.values()):
             self._drop(login)
+
+    def _serve(self, handler: Callable[[socket.socket], None], sock: socket.socket) -> None:
+        """Handle one ready socket. A mistake of ours may cost the connection it happens on, never the others."""
+        try:
+            handler(sock)
+        except Exception as mistake:
+            debug = log.isEnabledFor(logging.DEBUG)
+            log.critical("internal error on %s: %r", self.name_of(sock), mistake, exc_info=debug)
+            login = self._logins.get(sock.fileno())
+            if login is not None:
+                self._drop(login)
 
     def _patience(self) -> float | None:
         """Seconds until the clock matters: a login's deadline, or a second while any target sends pings."""

@@ -59,6 +59,11 @@ class Pump:
             log.warning("%s: connection dropped: %s", self.server.name_of(self.sock), problem)
         except OSError as problem:
             log.info("%s: connection lost: %s", self.server.name_of(self.sock), problem)
+        except Exception as mistake:  # ours; it costs this connection and no other
+            log.critical(
+                "internal error on %s: %r", self.server.name_of(self.sock), mistake,
+                exc_info=log.isEnabledFor(logging.DEBUG),
+            )
         finally:
             self._end()
 

@@ -19,6 +19,8 @@ DATA_ONLY = {
     "config/model.py", "iscsi/errors.py", "scsi/asc.py", "scsi/limits.py", "scsi/nexus.py", "scsi/status.py",
     "scsi/store.py", "scsi/task.py",
 }
+#: Where threads begin: a mistake may end one connection, and is logged, but never all of them.
+THREAD_ENTRIES = {"server/listener.py", "server/pump.py"}
 PURE = ("wire", "scsi", "iscsi")
 FORBIDDEN_CALLS = {"open", "print", "input", "eval", "exec", "compile", "__import__", "breakpoint"}
 #: A longer module is several; one that is not says why in its docstring.
@@ -54,7 +56,7 @@ def test_protocol_code_calls_nothing_that_acts(module: str) -> None:
 
 @pytest.mark.parametrize("module", [str(path) for path in MODULES])
 def test_no_error_is_swallowed_whole(module: str) -> None:
-    """``except Exception`` hides mistakes; only one that raises again is allowed."""
+    """``except Exception`` hides mistakes; only one that raises again, and one in each thread's entry, is allowed."""
     tree = ast.parse((PACKAGE / module).read_text())
     broad = [
         f"line {node.lineno}"
@@ -63,7 +65,7 @@ def test_no_error_is_swallowed_whole(module: str) -> None:
         and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException")))
         and not any(isinstance(inner, ast.Raise) and inner.exc is None for inner in ast.walk(node))
     ]
-    assert broad == []
+    assert len(broad) <= (1 if module in THREAD_ENTRIES else 0), broad
 
 
 @pytest.mark.parametrize("module", [str(path) for path in MODULES])

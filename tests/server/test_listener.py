@@ -152,6 +152,18 @@ def test_the_oldest_login_makes_room(
     assert first.closed_by_target(timeout=20)
 
 
+def test_a_mistake_of_ours_costs_one_connection(
+    served: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = served.dial()
+    with monkeypatch.context() as patch:
+        patch.setattr(listener.Connection, "received", lambda self, count: 1 // 0)
+        client.socket.sendall(b"x")
+        assert client.closed_by_target()
+    assert "internal error" in caplog.text
+    served.connect()
+
+
 def test_stop_finishes_what_came(served: Any) -> None:
     client = served.connect()
     served.store.hold()

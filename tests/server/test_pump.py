@@ -175,6 +175,19 @@ def test_a_broken_pdu_drops_only_its_connection(served: Any, caplog: pytest.LogC
     assert "connection dropped: a Login Request" in caplog.text
 
 
+def test_a_mistake_of_ours_costs_one_session(
+    served: Any, caplog: pytest.LogCaptureFixture, eventually: Callable[..., None]
+) -> None:
+    client, other = served.connect(), served.connect(isid=bytes.fromhex("800000000002"))
+    (pump,) = (pump for pump in served.server._pumps if pump.connection.session.isid == bytes.fromhex("800000000001"))
+    pump.connection.handlers = ()
+    client.send_pdu(client.make(Opcode.NOP_OUT))
+    assert client.closed_by_target()
+    assert "internal error" in caplog.text
+    other.test_unit_ready(0)
+    eventually(lambda: len(served.target.sessions) == 1)
+
+
 def test_pings_by_the_clock(served: Any, eventually: Callable[..., None], caplog: pytest.LogCaptureFixture) -> None:
     served.target.nop_interval = 1
     client = served.connect()
