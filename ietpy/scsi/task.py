@@ -35,8 +35,8 @@ class Task:
       sense       sense data, empty unless CHECK CONDITION
       data_in     None, bytes, a memoryview (often the sink's) or an Extent, in the length the CDB asked for
 
-    Transport-private (RFC 7143 names in ``ietpy.iscsi``): tag, cmd_sn, flags, lun_field, expected, wanted, credit, connection,
-    transfer, chunks and aborted_by.
+    Transport-private (RFC 7143 names in ``ietpy.iscsi``): tag, cmd_sn, flags, lun_field, expected, wanted, credit,
+    connection, transfer, chunks and aborted_by.
     """
 
     __slots__ = (
