@@ -182,3 +182,69 @@ class TestPings:
         for now in (0.0, 100.0, 200.0):
             nexus.connection.tick(now)
         assert nexus.answers() == []
+
+
+# Text Requests (sections 11.10, 11.11); what they say is discovery's part ---------------------------------------------
+
+
+def text(nexus: Any, data: bytes = b"", **fields: Any) -> Any:
+    """The one answer to a Text Request."""
+    (answer,) = nexus.ask(nexus.request(Opcode.TEXT_REQUEST, data, **({"target_transfer_tag": NO_TAG} | fields)))
+    return answer
+
+
+@pytest.mark.parametrize("immediate", [True, False])
+@pytest.mark.parametrize("discovery", [False, True])
+def test_a_text_request_is_answered(connect: Any, immediate: bool, discovery: bool) -> None:
+    nexus = connect(discovery=discovery)
+    before = nexus.session.exp_cmd_sn, nexus.session.max_cmd_sn, nexus.connection.stat_sn
+    answer = text(nexus, b"SendTargets=iqn.2010-06.servername:desc\0", lun=7, initiator_task_tag=9, immediate=immediate)
+    moved = 0 if immediate else 1
+    assert answer.fields == {
+        "opcode": Opcode.TEXT_RESPONSE, "flags": 0x80, "lengths": len(answer.data), "lun": 7,
+        "initiator_task_tag": 9, "target_transfer_tag": NO_TAG, "stat_sn": before[2],
+        "exp_cmd_sn": before[0] + moved, "max_cmd_sn": before[1] + moved,
+    }
+    assert answer.data == b"TargetName=iqn.2010-06.ServerName:desc\0TargetAddress=10.0.0.1:3260,1\0"
+    assert text(nexus).stat_sn == before[2] + 1
+
+
+def test_a_normal_session_is_not_told_of_all_targets(nexus: Any) -> None:
+    assert text(nexus, b"SendTargets=All\0").data == b"SendTargets=Reject\0"
+
+
+def test_a_text_answer_over_several_pdus(connect: Any) -> None:
+    nexus = connect(discovery=True, max_xmit_data_segment_length=32)
+    answer = text(nexus, b"SendTargets=All\0", initiator_task_tag=9)
+    pieces = [answer.data]
+    while not answer.flags & 0x80:
+        assert answer.flags == 0x40
+        assert answer.target_transfer_tag != NO_TAG
+        answer = text(nexus, target_transfer_tag=answer.target_transfer_tag, initiator_task_tag=9)
+        pieces.append(answer.data)
+    assert [len(piece) for piece in pieces[:-1]] == [32] * (len(pieces) - 1)
+    assert b"".join(pieces).endswith(b"\0TargetAddress=10.0.0.1:3260,1\0")
+    assert answer.target_transfer_tag == NO_TAG
+
+
+def test_a_redeclared_length_holds_at_once(connect: Any) -> None:
+    nexus = connect(max_xmit_data_segment_length=8192)
+    assert text(nexus, b"MaxRecvDataSegmentLength=512\0").data == b""
+    assert nexus.connection.transmit_limit == 512
+    first, second, *_ = nexus.ask(nexus.read(0, 2))
+    assert (len(first.data), len(second.data)) == (512, 512)
+
+
+@pytest.mark.parametrize(("data", "fields"), [
+    pytest.param(b"no text", {}, id="no text"),
+    pytest.param(b"A=1\0", {"flags": 0xC0}, id="F and C"),
+    pytest.param(b"", {"target_transfer_tag": 5}, id="a tag that was never given"),
+    pytest.param(b"SendTargets=All\0SendTargets=All\0", {}, id="a key twice"),
+    pytest.param(b"TargetAddress=1\0", {}, id="a target's key"),
+])
+def test_a_text_request_rejected(nexus: Any, data: bytes, fields: dict[str, Any]) -> None:
+    window = nexus.session.max_cmd_sn
+    answer = text(nexus, data, **fields)
+    assert (answer.opcode, answer.reason) == (REJECT, 4)
+    assert nexus.session.max_cmd_sn == window + 1
+    assert text(nexus).opcode == Opcode.TEXT_RESPONSE
