@@ -1,608 +1,808 @@
-"""The login phase (RFC 7143 sections 6.3, 11.12, 11.13): stages, checks in IET's order, CHAP, negotiation, limits."""
+"""The login phase from outside: stages, statuses, authentication, offers (RFC 7143 sections 6.2, 6.3, 11.12, 11.13)."""
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections.abc import Callable
+import itertools
+import struct
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ietpy.errors import FormatError
-from ietpy.iscsi.errors import LoginStatus
-from ietpy.iscsi.login import ROUNDS_LIMIT, Login, LoginResult
-from ietpy.iscsi.pdu import LOGIN_REQUEST
-from ietpy.iscsi.target import Accounts, IscsiNode, TargetNode
-from ietpy.scsi.device import ScsiDevice
+from ietpy.iscsi import chap
+from ietpy.iscsi.keys import KEYS, Result, Use
+from ietpy.iscsi.login import ALIAS_LIMIT, RESPONSE_LIMIT, ROUNDS_LIMIT
+from ietpy.iscsi.target import Accounts
+from ietpy.iscsi.text import KEYS_LIMIT, TEXT_LIMIT, encode
 
 SECURITY, OPERATIONAL, RESERVED, FULL = 0, 1, 2, 3
-USER, SECRET = "joe", "twelve-bytes-long"
-CLOSED = Accounts(closed="a line without a secret")
-REQUIRED = Accounts(incoming={USER: SECRET}, outgoing=("target", "another-long-secret"))
-DISCOVERY = {"InitiatorName": "iqn.i", "SessionType": "Discovery"}
-
-#: dialogue(target=..., refuse=...) from conftest
-Make = Callable[..., Any]
+SUCCESS, INITIATOR_ERROR, AUTHENTICATION, NOT_FOUND = 0, 0x200, 0x201, 0x203
+SECRET = "a secret of joe"
 
 
-def failed(login: Any, answer: Any, status: LoginStatus) -> None:
-    assert f"{answer.status:04x}" == f"{status:04x}", login.login.problem
+@pytest.fixture
+def chap_target(target: Any) -> Any:
+    target.accounts = Accounts({"joe": SECRET}, outgoing=("target", "what the target knows"))
+    return target
+
+
+def chap_reply(challenge: dict[str, str], user: str = "joe", secret: str = SECRET) -> dict[str, str]:
+    response = chap.response(
+        int(challenge["CHAP_A"]), int(challenge["CHAP_I"]), secret, bytes.fromhex(challenge["CHAP_C"][2:])
+    )
+    return {"CHAP_N": user, "CHAP_R": "0x" + response.hex()}
+
+
+def authenticate(login: Any, to: int | None = OPERATIONAL) -> Any:
+    """The whole security stage with CHAP; the last answer."""
+    assert login.say(SECURITY, {**login.names, "AuthMethod": "CHAP"}).keys["AuthMethod"] == "CHAP"
+    return login.say(SECURITY, chap_reply(login.say(SECURITY, {"CHAP_A": "5"}).keys), to)
+
+
+# A login that succeeds ------------------------------------------------------------------------------------------------
+
+
+def test_the_shortest_login(dialogue: Any, target: Any) -> None:
+    login = dialogue()
+    answer = login.say(OPERATIONAL, login.names, FULL)
+    assert (answer.status, answer.csg, answer.nsg) == (SUCCESS, OPERATIONAL, FULL)
+    assert answer.keys == {"TargetPortalGroupTag": "1", "MaxRecvDataSegmentLength": "262144"}
+    assert login.login.done
+    (result,) = login.results
+    assert (result.target, result.initiator_name, result.cid, result.user) == (target, login.initiator, 1, "")
+    assert result.isid == login.fields["isid"]
+    assert login.login.result.tsih == answer.tsih == 0x1234
+    assert login.login.result.session_type == "Normal"
+
+
+def test_every_field_of_the_final_response(dialogue: Any, target: Any) -> None:
+    """Section 11.13, byte by byte."""
+    login = dialogue()
+    answer = login.say(OPERATIONAL, login.names, FULL, cmd_sn=0xFFFFFFFF, exp_stat_sn=0xFFFFFFFF)
+    text = b"TargetPortalGroupTag=1\0MaxRecvDataSegmentLength=262144\0"
+    assert answer.data == text
+    assert answer.fields == {
+        "opcode": 0x23, "flags": 0x80 | 1 << 2 | 3, "version_max": 0, "version_active": 0, "lengths": len(text),
+        "isid": b"\x80\0\0\0\0\1", "tsih": 0x1234, "initiator_task_tag": 0x77, "stat_sn": 0xFFFFFFFF,
+        "exp_cmd_sn": 0xFFFFFFFF, "max_cmd_sn": target.queued_commands - 2, "status": 0,
+    }
+    assert login.results[0].stat_sn == 0
+    assert login.results[0].cmd_sn == 0xFFFFFFFF
+
+
+def test_stat_sn_counts_responses_and_the_window_opens_with_the_last(dialogue: Any, chap_target: Any) -> None:
+    login = dialogue()
+    answers = [
+        login.say(SECURITY, {**login.names, "AuthMethod": "CHAP"}),
+        login.say(SECURITY, {"CHAP_A": "5"}),
+    ]
+    answers += [
+        login.say(SECURITY, chap_reply(answers[1].keys), OPERATIONAL),
+        login.say(OPERATIONAL, {"InitialR2T": "No"}, FULL),
+    ]
+    assert [answer.stat_sn for answer in answers] == [500, 501, 502, 503]
+    assert [answer.exp_cmd_sn for answer in answers] == [100] * 4
+    assert [answer.max_cmd_sn for answer in answers] == [100, 100, 100, 100 + chap_target.queued_commands - 1]
+    assert [answer.tsih for answer in answers] == [0, 0, 0, 0x1234]
+    assert login.results[0].stat_sn == 504
+    assert login.results[0].user == "joe"
+
+
+def test_the_window_of_the_last_response_is_the_session_s(nexus: Any, target: Any, dialogue: Any) -> None:
+    login = dialogue()
+    answer = login.say(OPERATIONAL, login.names, FULL)
+    # The fixture's session began at CmdSN 100 and gave back one for each of its two commands.
+    assert answer.max_cmd_sn == nexus.session.max_cmd_sn - 2
+
+
+def test_a_discovery_login(dialogue: Any, node: Any) -> None:
+    login = dialogue()
+    keys = {"InitiatorName": login.initiator, "SessionType": "Discovery", "MaxConnections": "1",
+            "iSCSIProtocolLevel": "1", "DefaultTime2Wait": "3"}
+    answer = login.say(OPERATIONAL, keys, FULL)
+    assert answer.nsg == FULL
+    assert answer.keys == {
+        "TargetPortalGroupTag": "1", "MaxConnections": "Irrelevant", "iSCSIProtocolLevel": "Irrelevant",
+        "DefaultTime2Wait": "3", "MaxRecvDataSegmentLength": "262144",
+    }
+    assert login.login.result.target is None
+    assert login.login.result.session_type == "Discovery"
+    assert answer.max_cmd_sn == 101
+
+
+def test_discovery_ignores_a_target_name(dialogue: Any) -> None:
+    login = dialogue(target="iqn.nobody")
+    assert login.say(OPERATIONAL, {**login.names, "SessionType": "Discovery"}, FULL).nsg == FULL
+    assert login.results[0].target is None
+
+
+@pytest.mark.parametrize("stage", [SECURITY, OPERATIONAL])
+def test_the_alias_may_come_in_any_stage(dialogue: Any, stage: int) -> None:
+    login = dialogue()
+    answer = login.say(stage, {**login.names, "InitiatorAlias": "ä host"}, FULL)
+    assert "InitiatorAlias" not in answer.keys
+    assert login.results[0].initiator_alias == "ä host"
+
+
+@pytest.mark.parametrize(("alias", "kept"), [("a" * 300, "a" * ALIAS_LIMIT), ("two\nlines", "")])
+def test_an_alias_is_kept_short_and_printable(dialogue: Any, alias: str, kept: str) -> None:
+    login = dialogue()
+    login.say(OPERATIONAL, {**login.names, "InitiatorAlias": alias}, FULL)
+    assert login.results[0].initiator_alias == kept
+
+
+@pytest.mark.parametrize("name", ["iqn.2010-06.ServerName:desc", "IQN.2010-06.SERVERNAME:DESC"])
+def test_target_names_are_compared_in_lower_case(dialogue: Any, target: Any, name: str) -> None:
+    login = dialogue(target=name)
+    login.say(OPERATIONAL, login.names, FULL)
+    assert login.results[0].target is target
+
+
+def test_names_may_be_said_again_but_not_changed(dialogue: Any) -> None:
+    login = dialogue()
+    assert login.say(SECURITY, {**login.names, "AuthMethod": "None"}, OPERATIONAL).nsg == OPERATIONAL
+    assert login.say(OPERATIONAL, login.names, FULL).nsg == FULL
+
+
+@pytest.mark.parametrize("keys", [
+    {"InitiatorName": "iqn.other"}, {"TargetName": "iqn.other"}, {"SessionType": "Discovery"},
+], ids=lambda keys: next(iter(keys)))
+def test_names_changed_later(dialogue: Any, keys: dict[str, str]) -> None:
+    login = dialogue()
+    login.say(SECURITY, {**login.names, "AuthMethod": "None"}, OPERATIONAL)
+    assert login.say(OPERATIONAL, keys, FULL).status == INITIATOR_ERROR
+
+
+# Who and what: the statuses -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("keys", "fields", "status"), [
+    pytest.param({}, {}, 0x207, id="no keys"),
+    pytest.param({"TargetName": "t"}, {}, 0x207, id="no InitiatorName"),
+    pytest.param({"InitiatorName": "i"}, {}, 0x207, id="no TargetName in a normal session"),
+    pytest.param({"InitiatorName": "i", "TargetName": "t"}, {}, NOT_FOUND, id="a target that is not there"),
+    pytest.param({"InitiatorName": "i", "SessionType": "Other"}, {}, 0x209, id="SessionType"),
+    pytest.param({"InitiatorName": "i", "SessionType": "discovery"}, {}, 0x209, id="SessionType in other case"),
+    pytest.param({"SessionType": "Other", "TargetName": "t"}, {}, 0x207, id="InitiatorName goes before SessionType"),
+    pytest.param({"InitiatorName": ""}, {}, INITIATOR_ERROR, id="an empty name"),
+    pytest.param({"InitiatorName": "i" * 224}, {}, INITIATOR_ERROR, id="a name over 223 bytes"),
+    pytest.param({"InitiatorName": "é" * 112}, {}, INITIATOR_ERROR, id="a name of 224 bytes in 112 characters"),
+    pytest.param({"InitiatorName": "i\nJan 1 daemon: all is well"}, {}, INITIATOR_ERROR, id="a forged log line"),
+    pytest.param({"InitiatorName": "\udcff"}, {}, INITIATOR_ERROR, id="a name that is not UTF-8"),
+    pytest.param(b"InitiatorName", {}, INITIATOR_ERROR, id="no text"),
+    pytest.param(b"InitiatorName=i\0InitiatorName=i\0", {}, INITIATOR_ERROR, id="a name twice"),
+    pytest.param({}, {"version_min": 1, "version_max": 1}, 0x205, id="Version-min 1"),
+    pytest.param({}, {"isid": bytes(6)}, 0x207, id="ISID and TSIH 0"),
+])
+def test_the_first_request_is_refused(dialogue: Any, keys: Any, fields: dict[str, Any], status: int) -> None:
+    login = dialogue()
+    answer = login.say(OPERATIONAL, keys, FULL, **fields)
+    assert (answer.status, answer.csg, answer.nsg, answer.tsih) == (status, OPERATIONAL, None, 0)
     assert login.login.failed
     assert not login.login.done
-    assert login.login.problem
+    assert not login.results
     assert login.login.problem.isprintable()
-    assert SECRET not in login.login.problem
-    assert answer.nsg is None
-    assert not answer.more
-    assert login.results == []
+    assert (answer.stat_sn, answer.exp_cmd_sn, answer.version_active) == (500, 100, 0)
 
 
-def respond(answer: Any, secret: str = SECRET, user: str = USER) -> dict[str, str]:
-    """CHAP_N and CHAP_R for a challenge (MD5)."""
-    challenge = bytes.fromhex(answer.keys["CHAP_C"][2:])
-    data = bytes([int(answer.keys["CHAP_I"])]) + secret.encode() + challenge
-    return {"CHAP_N": user, "CHAP_R": "0x" + hashlib.md5(data).hexdigest()}
-
-
-# Whole logins ----------------------------------------------------------------------------------------------------
-
-
-def test_straight_to_the_operational_stage(dialogue: Make, target: TargetNode) -> None:
+def test_a_version_range_from_0_is_fine(dialogue: Any) -> None:
     login = dialogue()
-    answer = login.say(OPERATIONAL, login.names | {"MaxRecvDataSegmentLength": "65536", "InitialR2T": "No",
-                                                   "InitiatorAlias": "me"}, FULL)
-    assert answer.pairs == [
-        ("TargetPortalGroupTag", "1"), ("InitialR2T", "Yes"), ("MaxRecvDataSegmentLength", "262144"),
+    answer = login.say(OPERATIONAL, login.names, FULL, version_max=7)
+    assert (answer.status, answer.version_max, answer.version_active) == (0, 0, 0)
+
+
+def test_a_hidden_target_and_a_missing_one_answer_alike(dialogue: Any, target: Any) -> None:
+    asked = []
+
+    def admits(asker: Any) -> bool:
+        asked.append(asker)
+        return False
+
+    target.admits = admits
+    hidden, missing = dialogue(), dialogue(target="iqn.nobody")
+    first, second = (login.say(OPERATIONAL, login.names, FULL) for login in (hidden, missing))
+    assert first.fields == second.fields
+    assert first.data == second.data
+    assert first.status == NOT_FOUND
+    assert [(asker.initiator, asker.peer, asker.local) for asker in asked] == [
+        (hidden.initiator, hidden.peer, hidden.local)
     ]
-    assert (answer.csg, answer.nsg, answer.tsih, answer.status) == (OPERATIONAL, FULL, 0x1234, 0)
-    assert (answer.isid, answer.initiator_task_tag) == (b"\x80\0\0\0\0\1", 0x77)
-    assert (answer.version_max, answer.version_active) == (0, 0)
-    assert (answer.stat_sn, answer.exp_cmd_sn, answer.max_cmd_sn) == (500, 100, 100 + target.queued_commands - 1)
-    assert login.login.done
-    result = login.login.result
-    assert (result.target, result.session_type, result.initiator_name) == (target, "Normal", "iqn.2026-11.test:i")
-    assert (result.tsih, result.tsih_requested, result.cid, result.isid) == (0x1234, 0, 1, b"\x80\0\0\0\0\1")
-    assert (result.cmd_sn, result.stat_sn, result.user, result.initiator_alias) == (100, 501, "", "me")
-    assert result.parameters.max_xmit_data_segment_length == 65536
-    assert result.parameters.max_recv_data_segment_length == 262144
-    assert login.results[0].tsih == 0
 
 
-def test_through_both_stages(dialogue: Make) -> None:
+def test_the_access_rule_goes_before_the_challenge(dialogue: Any, chap_target: Any) -> None:
+    chap_target.admits = lambda asker: False
     login = dialogue()
-    first = login.say(SECURITY, login.names | {"AuthMethod": "CHAP,None"}, OPERATIONAL)
-    assert first.pairs == [("TargetPortalGroupTag", "1"), ("AuthMethod", "None")]
-    assert (first.csg, first.nsg, first.tsih, first.stat_sn) == (SECURITY, OPERATIONAL, 0, 500)
-    assert (first.exp_cmd_sn, first.max_cmd_sn) == (100, 100)
-    second = login.say(OPERATIONAL, {"HeaderDigest": "CRC32C,None"})
-    assert (second.nsg, second.stat_sn, login.login.done) == (None, 501, False)
-    last = login.say(OPERATIONAL, {}, FULL)
-    assert (last.pairs, last.nsg, last.stat_sn) == ([], FULL, 502)
-    assert login.login.result.stat_sn == 503
-    assert login.login.result.parameters.header_digest is True
+    assert login.say(SECURITY, {**login.names, "AuthMethod": "CHAP"}).status == NOT_FOUND
 
 
-def test_straight_from_security_to_full_feature(dialogue: Make) -> None:
+@pytest.mark.parametrize("redirect", ["10.0.0.9:3260", "10.0.0.9", "[fe80::9]:3260", "[fe80::9]", "host.example:3260"])
+def test_a_redirected_target(dialogue: Any, chap_target: Any, redirect: str) -> None:
+    chap_target.redirect = redirect
     login = dialogue()
-    assert login.say(SECURITY, login.names | {"AuthMethod": "None"}, FULL).nsg == FULL
-    assert login.login.result.parameters.max_recv_data_segment_length == 8192
+    answer = login.say(SECURITY, {**login.names, "AuthMethod": "CHAP"})
+    assert (answer.status, answer.keys) == (0x101, {"TargetAddress": redirect})
+    assert redirect in login.login.problem
 
 
-def test_discovery(dialogue: Make, node: IscsiNode) -> None:
+@pytest.mark.parametrize(("local", "redirect"), [
+    ("10.0.0.1", "10.0.0.1:3261"), ("10.0.0.1", "10.0.0.1"), ("fe80::1", "[fe80::1]:3260"), ("fe80::1", "[fe80::1]"),
+    ("10.0.0.1", "10.0.0.1:3260,1"),
+])
+def test_a_target_redirected_to_where_it_was_asked(dialogue: Any, target: Any, local: str, redirect: str) -> None:
+    target.redirect = redirect
     login = dialogue()
-    answer = login.say(OPERATIONAL, DISCOVERY | {"MaxBurstLength": "65536", "HeaderDigest": "None"}, FULL)
-    assert answer.pairs == [
-        ("TargetPortalGroupTag", "1"), ("MaxBurstLength", "Irrelevant"), ("HeaderDigest", "None"),
-        ("MaxRecvDataSegmentLength", "262144"),
-    ]
-    assert (answer.exp_cmd_sn, answer.max_cmd_sn) == (100, 101)
-    assert (login.login.result.session_type, login.login.result.target) == ("Discovery", None)
+    login.login._local = local
+    assert login.say(OPERATIONAL, login.names, FULL).nsg == FULL
 
 
-def test_stat_sn_wraps(dialogue: Make) -> None:
+def test_a_redirection_does_not_show_to_who_may_not_see_the_target(dialogue: Any, target: Any) -> None:
+    target.redirect, target.admits = "10.0.0.9:3260", lambda asker: False
     login = dialogue()
-    assert login.say(OPERATIONAL, login.names, exp_stat_sn=0xFFFFFFFF).stat_sn == 0xFFFFFFFF
-    assert login.say(OPERATIONAL, {}, FULL).stat_sn == 0
-    assert login.login.result.stat_sn == 1
+    assert login.say(OPERATIONAL, login.names, FULL).status == NOT_FOUND
 
 
-def test_an_existing_session_is_asked_for_by_its_handle(dialogue: Make) -> None:
+@pytest.mark.parametrize("discovery", [False, True])
+def test_a_closed_scope(dialogue: Any, node: Any, target: Any, discovery: bool) -> None:
+    closed = Accounts(closed="the IncomingUser line has no secret")
+    if discovery:
+        node.discovery = closed
+    else:
+        target.accounts = closed
     login = dialogue()
-    answer = login.say(OPERATIONAL, login.names, tsih=7, isid=bytes(6))
-    assert answer.tsih == 7
-    login.say(OPERATIONAL, {}, FULL, tsih=7, isid=bytes(6))
-    assert login.results[0].tsih_requested == 7
+    names = {"InitiatorName": "i", "SessionType": "Discovery"} if discovery else login.names
+    assert login.say(SECURITY, {**names, "AuthMethod": "None,CHAP"}).status == AUTHENTICATION
+    assert login.login.problem == "the IncomingUser line has no secret"
 
 
-# Stages -------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("status", [0x206, 0x20A])
+def test_the_session_may_still_be_refused(dialogue: Any, status: int) -> None:
+    login = dialogue(refuse=status)
+    answer = login.say(OPERATIONAL, login.names, FULL, tsih=9)
+    assert (answer.status, answer.nsg, answer.tsih, answer.max_cmd_sn) == (status, None, 9, 100)
+    assert login.login.failed
+    assert not login.login.done
 
-STEPS = {(SECURITY, OPERATIONAL), (SECURITY, FULL), (OPERATIONAL, FULL)}
+
+def test_a_tsih_is_handed_on(dialogue: Any) -> None:
+    login = dialogue()
+    login.say(OPERATIONAL, login.names, FULL, tsih=9, isid=bytes(6))
+    assert login.results[0].tsih_requested == 9
+
+
+# Stages (section 11.12.3) ---------------------------------------------------------------------------------------------
+
+#: Every first request: CSG, NSG with the T bit (None: without), accounts -> status, NSG agreed to.
+_LEGAL_OPENINGS = {
+    (SECURITY, None): None, (OPERATIONAL, None): None,
+    (SECURITY, OPERATIONAL): OPERATIONAL, (SECURITY, FULL): FULL, (OPERATIONAL, FULL): FULL,
+}
 
 
 @pytest.mark.parametrize("csg", range(4))
-@pytest.mark.parametrize("nsg", range(4))
-def test_every_step_of_the_first_request(dialogue: Make, csg: int, nsg: int) -> None:
+@pytest.mark.parametrize("to", [None, 0, 1, 2, 3])
+def test_opening_in_every_stage_with_every_step(dialogue: Any, csg: int, to: int | None) -> None:
     login = dialogue()
-    answer = login.say(csg, login.names | ({"AuthMethod": "None"} if csg == SECURITY else {}), nsg)
-    if (csg, nsg) in STEPS:
-        assert (answer.csg, answer.nsg, answer.status) == (csg, nsg, 0)
+    answer = login.say(csg, login.names, to)
+    if (csg, to) in _LEGAL_OPENINGS:
+        assert (answer.status, answer.csg, answer.nsg) == (SUCCESS, csg, _LEGAL_OPENINGS[csg, to])
     else:
-        failed(login, answer, LoginStatus.INITIATOR_ERROR)
+        assert (answer.status, answer.nsg) == (INITIATOR_ERROR, None)
+    assert login.login.done == (answer.nsg == FULL)
+    assert len(login.results) == (answer.nsg == FULL)
 
 
-@pytest.mark.parametrize("current", [SECURITY, OPERATIONAL])
+@pytest.mark.parametrize("reached", [SECURITY, OPERATIONAL])
 @pytest.mark.parametrize("csg", range(4))
-@pytest.mark.parametrize("nsg", [None, 0, 1, 2, 3])
-def test_every_step_of_a_later_request(dialogue: Make, current: int, csg: int, nsg: int | None) -> None:
+@pytest.mark.parametrize("to", [None, 0, 1, 2, 3])
+def test_every_second_request_in_every_stage(dialogue: Any, reached: int, csg: int, to: int | None) -> None:
+    """The stage stays what the last answer said; no way leads back."""
     login = dialogue()
-    login.say(current, login.names | ({"AuthMethod": "None"} if current == SECURITY else {}))
-    answer = login.say(csg, {}, nsg)
-    if csg == current and (nsg is None or (csg, nsg) in STEPS):
-        assert (answer.csg, answer.nsg, answer.status) == (csg, nsg, 0)
+    login.say(SECURITY, login.names, None if reached == SECURITY else OPERATIONAL)
+    answer = login.say(csg, {}, to)
+    if csg == reached and (csg, to) in _LEGAL_OPENINGS:
+        assert (answer.status, answer.csg, answer.nsg) == (SUCCESS, csg, _LEGAL_OPENINGS[csg, to])
     else:
-        failed(login, answer, LoginStatus.INITIATOR_ERROR)
+        assert answer.status == INITIATOR_ERROR
 
 
-@pytest.mark.parametrize("nsg", range(4))
-def test_next_stage_is_reserved_without_t(dialogue: Make, nsg: int) -> None:
+def test_without_the_t_bit_nsg_is_reserved(dialogue: Any) -> None:
     login = dialogue()
-    answer = login.say(OPERATIONAL, login.names, flags=OPERATIONAL << 2 | nsg)
-    assert (answer.status, answer.nsg) == (0, None)
+    assert login.say(SECURITY, login.names, flags=SECURITY << 2 | RESERVED).status == SUCCESS
 
 
-def test_t_and_c_exclude_each_other(dialogue: Make) -> None:
+def test_t_and_c_together(dialogue: Any) -> None:
     login = dialogue()
-    failed(login, login.say(OPERATIONAL, login.names, FULL, more=True), LoginStatus.INITIATOR_ERROR)
+    assert login.say(OPERATIONAL, login.names, FULL, more=True).status == INITIATOR_ERROR
+
+
+_STEPS = st.tuples(st.integers(0, 3), st.sampled_from([None, 0, 1, 2, 3]), st.sampled_from([
+    {}, {"AuthMethod": "None"}, {"AuthMethod": "CHAP"}, {"CHAP_A": "5"}, {"InitialR2T": "No"},
+]))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(_STEPS, max_size=6), st.booleans())
+def test_no_walk_gets_past_authentication(
+    dialogue: Any, target: Any, steps: list[tuple[int, int | None, dict[str, str]]], required: bool
+) -> None:
+    target.accounts = Accounts({"joe": SECRET}) if required else Accounts()
+    login = dialogue()
+    keys: dict[str, str] = login.names
+    for csg, to, more in steps:
+        answer = login.say(csg, {**keys, **more}, to)
+        keys = {}
+        assert answer.nsg is None or answer.nsg == to
+        if login.login.done or login.login.failed:
+            break
+    assert not (required and login.login.done)
 
 
 @pytest.mark.parametrize(("field", "value"), [
     ("isid", b"\x80\0\0\0\0\2"), ("tsih", 1), ("cid", 2), ("initiator_task_tag", 0x78),
 ])
-def test_what_stays_the_same_throughout(dialogue: Make, field: str, value: Any) -> None:
+def test_what_may_not_change_during_a_login(dialogue: Any, field: str, value: Any) -> None:
     login = dialogue()
     login.say(OPERATIONAL, login.names)
-    failed(login, login.say(OPERATIONAL, {}, FULL, **{field: value}), LoginStatus.INITIATOR_ERROR)
+    assert login.say(OPERATIONAL, {}, FULL, **{field: value}).status == INITIATOR_ERROR
+    assert field.upper() in login.login.problem
 
 
-# The first request: who may, in which order -------------------------------------------------------------------------
+def test_rounds_are_limited(dialogue: Any) -> None:
+    login = dialogue()
+    statuses = [login.say(OPERATIONAL, login.names if not n else {}).status for n in range(ROUNDS_LIMIT + 1)]
+    assert statuses == [SUCCESS] * ROUNDS_LIMIT + [INITIATOR_ERROR]
 
 
-@pytest.mark.parametrize(("version_max", "version_min", "accepted"), [
-    pytest.param(0, 0, True, id="0 only"), pytest.param(9, 0, True, id="newer ones too"),
-    pytest.param(1, 1, False, id="newer ones only"),
+def test_additional_headers(dialogue: Any) -> None:
+    login = dialogue()
+    with pytest.raises(FormatError, match="additional header"):
+        login.say(OPERATIONAL, login.names, FULL, lengths=1 << 24 | len(encode(login.names.items())))
+
+
+# The security stage ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("offered", "required", "answer"), [
+    pytest.param("None", False, "None", id="None"),
+    pytest.param("CHAP,None", False, "None", id="None is all that is left without accounts"),
+    pytest.param("CHAP", False, AUTHENTICATION, id="CHAP only, no accounts"),
+    pytest.param("CHAP", True, "CHAP", id="CHAP"),
+    pytest.param("None,CHAP", True, "CHAP", id="None offered first, accounts"),
+    pytest.param("KRB5,X-com.example,CHAP", True, "CHAP", id="words nobody here knows"),
+    pytest.param("None", True, AUTHENTICATION, id="None only, accounts"),
+    pytest.param("chap", True, AUTHENTICATION, id="in other case"),
+    pytest.param("", True, AUTHENTICATION, id="an empty list"),
 ])
-def test_versions(dialogue: Make, version_max: int, version_min: int, accepted: bool) -> None:
+def test_auth_method(dialogue: Any, target: Any, offered: str, required: bool, answer: Any) -> None:
+    if required:
+        target.accounts = Accounts({"joe": SECRET})
     login = dialogue()
-    answer = login.say(OPERATIONAL, login.names, FULL, version_max=version_max, version_min=version_min)
-    assert answer.version_active == 0
-    if accepted:
-        assert answer.status == 0
+    said = login.say(SECURITY, {**login.names, "AuthMethod": offered})
+    if isinstance(answer, str):
+        assert said.keys == {"TargetPortalGroupTag": "1", "AuthMethod": answer}
     else:
-        failed(login, answer, LoginStatus.UNSUPPORTED_VERSION)
+        assert said.status == answer
 
 
-NAMES = {"InitiatorName": "iqn.i", "TargetName": "iqn.2010-06.SERVERNAME:desc"}
+@pytest.mark.parametrize("method", ["None", "CHAP"])
+def test_auth_method_repeated(dialogue: Any, target: Any, method: str) -> None:
+    if method == "CHAP":
+        target.accounts = Accounts({"joe": SECRET})
+    login = dialogue()
+    login.say(SECURITY, {**login.names, "AuthMethod": method})
+    assert login.say(SECURITY, {"AuthMethod": method}).status == INITIATOR_ERROR
 
 
-@pytest.mark.parametrize(("keys", "status"), [
-    pytest.param(NAMES, LoginStatus.SUCCESS, id="a target's name in another case"),
-    pytest.param(NAMES | {"SessionType": "Normal"}, LoginStatus.SUCCESS, id="SessionType=Normal"),
-    pytest.param(DISCOVERY | {"TargetName": "iqn.x"}, LoginStatus.SUCCESS, id="discovery with a target's name"),
-    pytest.param({}, LoginStatus.MISSING_PARAMETER, id="nothing"),
-    pytest.param({"TargetName": "iqn.x"}, LoginStatus.MISSING_PARAMETER, id="no InitiatorName"),
-    pytest.param({"InitiatorName": "iqn.i"}, LoginStatus.MISSING_PARAMETER, id="no TargetName"),
-    pytest.param({"SessionType": "Odd"}, LoginStatus.MISSING_PARAMETER, id="no InitiatorName before an odd type"),
-    pytest.param(NAMES | {"SessionType": "Odd"}, LoginStatus.SESSION_TYPE_NOT_SUPPORTED, id="an odd SessionType"),
-    pytest.param(NAMES | {"SessionType": "discovery"}, LoginStatus.SESSION_TYPE_NOT_SUPPORTED, id="its case counts"),
-    pytest.param({"InitiatorName": "iqn.i", "SessionType": "Odd"}, LoginStatus.SESSION_TYPE_NOT_SUPPORTED,
-                 id="an odd SessionType before no TargetName"),
-    pytest.param(NAMES | {"TargetName": "iqn.other"}, LoginStatus.NOT_FOUND, id="a missing target"),
-    pytest.param(NAMES | {"InitiatorName": ""}, LoginStatus.INITIATOR_ERROR, id="an empty name"),
-    pytest.param(NAMES | {"InitiatorName": "i" * 223}, LoginStatus.SUCCESS, id="the longest name"),
-    pytest.param(NAMES | {"InitiatorName": "i" * 224}, LoginStatus.INITIATOR_ERROR, id="a name one too long"),
-    pytest.param(NAMES | {"InitiatorName": "iqn.\x1b[2J"}, LoginStatus.INITIATOR_ERROR, id="control characters"),
-    pytest.param(NAMES | {"TargetName": "iqn.\n"}, LoginStatus.INITIATOR_ERROR, id="a line end in a name"),
-    pytest.param(NAMES | {"InitiatorName": "iqn.\udcff"}, LoginStatus.INITIATOR_ERROR, id="no UTF-8"),
+def test_auth_method_missing_where_accounts_are(dialogue: Any, chap_target: Any) -> None:
+    login = dialogue()
+    assert login.say(SECURITY, login.names, OPERATIONAL).status == AUTHENTICATION
+
+
+def test_the_security_stage_skipped_where_accounts_are(dialogue: Any, chap_target: Any) -> None:
+    login = dialogue()
+    assert login.say(OPERATIONAL, login.names, FULL).status == AUTHENTICATION
+
+
+def test_the_t_bit_is_withheld_until_chap_is_over(dialogue: Any, chap_target: Any) -> None:
+    login = dialogue()
+    assert login.say(SECURITY, {**login.names, "AuthMethod": "CHAP"}, OPERATIONAL).nsg is None
+    challenge = login.say(SECURITY, {"CHAP_A": "5"}, FULL)
+    assert (challenge.nsg, challenge.status) == (None, SUCCESS)
+    assert login.say(SECURITY, chap_reply(challenge.keys), OPERATIONAL).nsg == OPERATIONAL
+    assert login.say(OPERATIONAL, {}, FULL).nsg == FULL
+
+
+def test_auth_method_and_chap_a_in_one_request(dialogue: Any, chap_target: Any) -> None:
+    login = dialogue()
+    answer = login.say(SECURITY, {**login.names, "AuthMethod": "CHAP", "CHAP_A": "5"})
+    assert set(answer.keys) == {"TargetPortalGroupTag", "AuthMethod", "CHAP_A", "CHAP_I", "CHAP_C"}
+    assert login.say(SECURITY, chap_reply(answer.keys), FULL).nsg == FULL
+
+
+@pytest.mark.parametrize("keys", [{"CHAP_N": "joe"}, {"CHAP_A": "5"}], ids=lambda keys: next(iter(keys)))
+@pytest.mark.parametrize("stage", [SECURITY, OPERATIONAL])
+def test_chap_keys_nobody_asked_for(dialogue: Any, keys: dict[str, str], stage: int) -> None:
+    login = dialogue()
+    assert login.say(stage, {**login.names, **keys}, FULL).status == INITIATOR_ERROR
+
+
+def test_a_chap_key_twice(dialogue: Any, chap_target: Any) -> None:
+    login = dialogue()
+    login.say(SECURITY, {**login.names, "AuthMethod": "CHAP"})
+    assert login.say(SECURITY, [("CHAP_A", "5"), ("CHAP_A", "5")]).status == INITIATOR_ERROR
+
+
+def test_wrong_users_and_wrong_secrets_answer_alike(dialogue: Any, chap_target: Any) -> None:
+    answers, problems = [], []
+    for user, secret in (("jim", SECRET), ("joe", "wrong"), ("", SECRET), ("joe" * 100, SECRET)):
+        login = dialogue()
+        login.say(SECURITY, {**login.names, "AuthMethod": "CHAP"})
+        challenge = login.say(SECURITY, {"CHAP_A": "5"}).keys
+        answers.append(login.say(SECURITY, chap_reply(challenge, user, secret), OPERATIONAL))
+        problems.append(login.login.problem)
+    assert [answer.status for answer in answers] == [AUTHENTICATION] * 4
+    assert len({(answer.data, str(answer.fields)) for answer in answers}) == 1
+    assert len(set(problems)) == 1
+
+
+def test_a_normal_session_never_takes_a_discovery_user(dialogue: Any, node: Any, chap_target: Any) -> None:
+    node.discovery = Accounts({"browser": SECRET})
+    login = dialogue()
+    login.say(SECURITY, {**login.names, "AuthMethod": "CHAP"})
+    challenge = login.say(SECURITY, {"CHAP_A": "5"}).keys
+    assert login.say(SECURITY, chap_reply(challenge, "browser"), OPERATIONAL).status == AUTHENTICATION
+
+
+@pytest.mark.parametrize(("user", "status"), [("browser", SUCCESS), ("joe", AUTHENTICATION)])
+def test_discovery_takes_discovery_users_only(
+    dialogue: Any, node: Any, chap_target: Any, user: str, status: int
+) -> None:
+    node.discovery = Accounts({"browser": SECRET})
+    login = dialogue()
+    login.say(SECURITY, {"InitiatorName": "i", "SessionType": "Discovery", "AuthMethod": "CHAP"})
+    challenge = login.say(SECURITY, {"CHAP_A": "5"}).keys
+    assert login.say(SECURITY, chap_reply(challenge, user), FULL).status == status
+
+
+def test_mutual_authentication(dialogue: Any, chap_target: Any) -> None:
+    login = dialogue()
+    login.say(SECURITY, {**login.names, "AuthMethod": "CHAP"})
+    challenge = login.say(SECURITY, {"CHAP_A": "5"}).keys
+    theirs = {"CHAP_I": "7", "CHAP_C": "0x" + "5a" * 16}
+    answer = login.say(SECURITY, {**chap_reply(challenge), **theirs}, OPERATIONAL)
+    assert answer.nsg == OPERATIONAL
+    expected = chap.response(5, 7, "what the target knows", b"\x5a" * 16)
+    assert answer.keys == {"CHAP_N": "target", "CHAP_R": "0x" + expected.hex()}
+
+
+@pytest.mark.parametrize("same_connection", [True, False])
+def test_a_reflected_challenge(dialogue: Any, chap_target: Any, same_connection: bool) -> None:
+    first, second = dialogue(), dialogue()
+    challenges = []
+    for login in (first, second):
+        login.say(SECURITY, {**login.names, "AuthMethod": "CHAP"})
+        challenges.append(login.say(SECURITY, {"CHAP_A": "5"}).keys)
+    ours = challenges[0 if same_connection else 1]
+    theirs = {"CHAP_I": ours["CHAP_I"], "CHAP_C": ours["CHAP_C"]}
+    answer = first.say(SECURITY, {**chap_reply(challenges[0]), **theirs}, OPERATIONAL)
+    assert (answer.status, answer.data) == (AUTHENTICATION, b"")
+
+
+@pytest.mark.parametrize("end", ["authenticated", "failed", "abandoned"])
+def test_a_challenge_is_open_no_longer_than_its_login(dialogue: Any, node: Any, chap_target: Any, end: str) -> None:
+    login = dialogue()
+    login.say(SECURITY, {**login.names, "AuthMethod": "CHAP"})
+    challenge = login.say(SECURITY, {"CHAP_A": "5"}).keys
+    assert len(node.open_challenges) == 1
+    if end == "abandoned":
+        login.login.abandoned()
+    else:
+        login.say(SECURITY, chap_reply(challenge, secret=SECRET if end == "authenticated" else "wrong"), OPERATIONAL)
+    assert not node.open_challenges
+
+
+def test_abandoning_a_login_without_chap(dialogue: Any, node: Any) -> None:
+    login = dialogue()
+    login.login.abandoned()
+    assert not node.open_challenges
+
+
+def test_operational_keys_in_the_security_stage(dialogue: Any) -> None:
+    """They have their own stage, and may be negotiated there (iet-compat 8.1)."""
+    login = dialogue()
+    keys = {**login.names, "AuthMethod": "None", "MaxBurstLength": "8192", "X-com.example": "1", "X-b": "Reject"}
+    assert login.say(SECURITY, keys, OPERATIONAL).keys == {
+        "TargetPortalGroupTag": "1", "AuthMethod": "None", "MaxBurstLength": "NotUnderstood",
+        "X-com.example": "NotUnderstood",
+    }
+    assert login.say(OPERATIONAL, {"MaxBurstLength": "8192"}, FULL).keys["MaxBurstLength"] == "8192"
+
+
+@pytest.mark.parametrize("stage", [SECURITY, OPERATIONAL])
+@pytest.mark.parametrize("name", [row.name for row in KEYS if row.use is Use.TARGET])
+def test_keys_of_targets(dialogue: Any, stage: int, name: str) -> None:
+    login = dialogue()
+    assert login.say(stage, {**login.names, name: "1"}, FULL).status == INITIATOR_ERROR
+
+
+# The operational stage ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["MaxBurstLength", "X-com.example", "HeaderDigest", "MaxRecvDataSegmentLength"])
+def test_a_key_is_negotiated_once(dialogue: Any, name: str) -> None:
+    login = dialogue()
+    assert login.say(OPERATIONAL, {**login.names, name: "8192"}).status == SUCCESS
+    assert login.say(OPERATIONAL, {name: "8192"}, FULL).status == INITIATOR_ERROR
+
+
+def test_auth_method_in_the_operational_stage(dialogue: Any) -> None:
+    login = dialogue()
+    assert login.say(OPERATIONAL, {**login.names, "AuthMethod": "None"}).keys["AuthMethod"] == "Reject"
+
+
+def test_send_targets_during_login(dialogue: Any) -> None:
+    login = dialogue()
+    assert login.say(OPERATIONAL, {**login.names, "SendTargets": "All"}).keys["SendTargets"] == "Reject"
+
+
+OFFERS = [
+    ("MaxBurstLength", 65536, "max_burst_length"),
+    ("HeaderDigest", ("CRC32C",), "header_digest"),
+    ("DefaultTime2Wait", 9, "default_time2wait"),
+]
+_RENDERED = {"MaxBurstLength": "65536", "HeaderDigest": "CRC32C", "DefaultTime2Wait": "9"}
+
+
+@pytest.mark.parametrize(("name", "value", "attribute"), OFFERS, ids=lambda value: str(value))
+@pytest.mark.parametrize("opening", [SECURITY, OPERATIONAL])
+def test_what_is_configured_is_offered_and_must_be_answered(
+    dialogue: Any, target: Any, name: str, value: Any, attribute: str, opening: int
+) -> None:
+    """A login that would skip the operational stage is sent there first (iet-compat 8.1)."""
+    target.key_values = {name: value}
+    login = dialogue()
+    if opening == SECURITY:
+        assert login.say(SECURITY, login.names, FULL).nsg == OPERATIONAL
+    answer = login.say(OPERATIONAL, login.names, FULL)
+    assert answer.nsg is None
+    assert answer.keys[name] == _RENDERED[name]
+    answer = login.say(OPERATIONAL, {name: _RENDERED[name]}, FULL)
+    assert (answer.nsg, answer.data) == (FULL, b"")
+    assert getattr(login.results[0].parameters, attribute) == (True if name == "HeaderDigest" else value)
+
+
+def test_an_offer_that_settles_itself_waits_one_round_only(dialogue: Any, target: Any) -> None:
+    """ImmediateData=No needs no answer (section 6.2.2), but the initiator must have read it."""
+    target.key_values = {"ImmediateData": False}
+    login = dialogue()
+    answer = login.say(OPERATIONAL, login.names, FULL)
+    assert (answer.nsg, answer.keys["ImmediateData"]) == (None, "No")
+    assert login.say(OPERATIONAL, {}, FULL).nsg == FULL
+    assert login.results[0].parameters.immediate_data is False
+
+
+@pytest.mark.parametrize(("reply", "status", "immediate"), [
+    ("No", SUCCESS, False), ("Reject", SUCCESS, False), ("Yes", INITIATOR_ERROR, None), ("no", INITIATOR_ERROR, None),
 ])
-def test_who_is_it(dialogue: Make, target: TargetNode, keys: dict[str, str], status: LoginStatus) -> None:
-    login = dialogue()
-    answer = login.say(OPERATIONAL, keys, FULL)
-    if status is LoginStatus.SUCCESS:
-        assert (answer.status, answer.nsg) == (0, FULL)
-    else:
-        failed(login, answer, status)
-
-
-def test_isid_and_tsih_both_zero_come_first(dialogue: Make) -> None:
-    login = dialogue()
-    failed(login, login.say(OPERATIONAL, {}, FULL, isid=bytes(6)), LoginStatus.MISSING_PARAMETER)
-    assert "ISID" in login.login.problem
-
-
-def test_hidden_and_missing_targets_answer_alike(dialogue: Make, target: TargetNode) -> None:
-    target.admits = lambda asker: False
-    target.redirect = "10.1.1.1:3260"
-    target.accounts = CLOSED
-    hidden, missing = dialogue(), dialogue(target="iqn.missing")
-    answers = [login.login.receive(raw[:48], raw[48:]) for login in (hidden, missing)
-               for raw in [login.request(OPERATIONAL, NAMES | {"TargetName": login.names["TargetName"]}, FULL,
-                                         lengths=0x60)]]
-    assert answers[0] == answers[1]
-    assert answers[0][36:38].hex() == "0203"
-
-
-def test_admission_is_asked_with_what_is_known(dialogue: Make, target: TargetNode) -> None:
-    asked: list[Any] = []
-    target.admits = lambda asker: not asked.append(asker)
+def test_answers_to_immediate_data(
+    dialogue: Any, target: Any, reply: str, status: int, immediate: bool | None
+) -> None:
+    target.key_values = {"ImmediateData": False}
     login = dialogue()
     login.say(OPERATIONAL, login.names, FULL)
-    assert (asked[0].initiator, asked[0].peer, asked[0].local) == ("iqn.2026-11.test:i", "10.0.0.2", "10.0.0.1")
+    assert login.say(OPERATIONAL, {"ImmediateData": reply}, FULL).status == status
+    assert [result.parameters.immediate_data for result in login.results] == ([] if immediate is None else [False])
 
 
-@pytest.mark.parametrize(("redirect", "followed"), [
-    pytest.param("10.1.1.1:3260", True, id="another host"),
-    pytest.param("10.1.1.1", True, id="another host without a port"),
-    pytest.param("[fe80::1]:3260,1", True, id="IPv6"),
-    pytest.param("10.0.0.1:9999", False, id="our own address: ports are not compared"),
-    pytest.param("10.0.0.1", False, id="our own address without a port"),
-    pytest.param("10.0.0.1:3260,1", False, id="our own address with a tag"),
-])
-def test_redirection(dialogue: Make, target: TargetNode, redirect: str, followed: bool) -> None:
-    target.redirect = redirect
-    target.accounts = REQUIRED
-    login = dialogue()
-    answer = login.say(SECURITY, login.names | {"AuthMethod": "CHAP"})
-    if followed:
-        failed(login, answer, LoginStatus.MOVED_TEMPORARILY)
-        assert answer.pairs == [("TargetAddress", redirect)]
-    else:
-        assert answer.keys["AuthMethod"] == "CHAP"
-    assert dialogue().say(OPERATIONAL, DISCOVERY, FULL).status == 0
-
-
-@pytest.mark.parametrize("local", ["fe80::1", "fe80::2"])
-def test_redirection_to_our_own_ipv6_address(dialogue: Make, target: TargetNode, local: str) -> None:
-    target.redirect = "[fe80::1]:3260"
-    login = dialogue()
-    login.login._local = local
-    assert (login.say(OPERATIONAL, login.names, FULL).status == 0) is (local == "fe80::1")
-
-
-def test_names_may_be_repeated_not_changed(dialogue: Make) -> None:
-    login = dialogue()
-    login.say(SECURITY, login.names | {"AuthMethod": "None"}, OPERATIONAL)
-    assert login.say(OPERATIONAL, {"InitiatorName": login.initiator}).status == 0
-    failed(login, login.say(OPERATIONAL, {"InitiatorName": "iqn.j"}), LoginStatus.INITIATOR_ERROR)
-
-
-def test_names_may_not_come_late(dialogue: Make) -> None:
-    login = dialogue()
-    login.say(OPERATIONAL, login.names)
-    failed(login, login.say(OPERATIONAL, {"SessionType": "Discovery"}), LoginStatus.INITIATOR_ERROR)
-
-
-@pytest.mark.parametrize("status", [
-    LoginStatus.TOO_MANY_CONNECTIONS, LoginStatus.SESSION_DOES_NOT_EXIST, LoginStatus.OUT_OF_RESOURCES,
-])
-def test_a_session_may_be_refused_at_the_end(dialogue: Make, status: LoginStatus) -> None:
-    login = dialogue(refuse=status)
-    failed(login, login.say(OPERATIONAL, login.names, FULL), status)
-
-
-# Authentication -----------------------------------------------------------------------------------------------------
-
-
-def test_chap(dialogue: Make, target: TargetNode, node: IscsiNode) -> None:
-    target.accounts = REQUIRED
-    login = dialogue()
-    answer = login.say(SECURITY, login.names | {"AuthMethod": "None,CHAP"}, OPERATIONAL)
-    assert (answer.keys["AuthMethod"], answer.nsg) == ("CHAP", None)
-    challenge = login.say(SECURITY, {"CHAP_A": "7,5"}, OPERATIONAL)
-    assert (challenge.keys["CHAP_A"], challenge.nsg) == ("7", None)
-    assert len(node.open_challenges) == 1
-    other = dialogue()
-    other.say(SECURITY, other.names | {"AuthMethod": "CHAP"})
-    answer = other.say(SECURITY, respond(other.say(SECURITY, {"CHAP_A": "5"})) | {
-        "CHAP_I": "9", "CHAP_C": "0x" + "ab" * 16,
-    }, OPERATIONAL)
-    assert answer.pairs == [("CHAP_N", "target"), ("CHAP_R", "0x" + hashlib.md5(
-        b"\x09another-long-secret" + b"\xab" * 16).hexdigest())]
-    assert answer.nsg == OPERATIONAL
-    assert other.say(OPERATIONAL, {}, FULL).nsg == FULL
-    assert other.login.result.user == USER
-    login.login.abandoned()
-    assert node.open_challenges == set()
-
-
-def test_leaving_when_authenticated_may_wait(dialogue: Make, target: TargetNode) -> None:
-    target.accounts = REQUIRED
-    login = dialogue()
-    login.say(SECURITY, login.names | {"AuthMethod": "CHAP"})
-    assert login.say(SECURITY, respond(login.say(SECURITY, {"CHAP_A": "5"}))).nsg is None
-    assert login.say(SECURITY, {}, FULL).nsg == FULL
-
-
-@pytest.mark.parametrize("steps", [
-    pytest.param([(OPERATIONAL, {}, FULL)], id="the security stage is skipped (CVE-2005-3327)"),
-    pytest.param([(OPERATIONAL, {"AuthMethod": "None"}, None)], id="nor may it be named later"),
-    pytest.param([(SECURITY, {}, None)], id="AuthMethod is missing"),
-    pytest.param([(SECURITY, {}, OPERATIONAL)], id="AuthMethod is missing, with T"),
-    pytest.param([(SECURITY, {"AuthMethod": "None"}, FULL)], id="None is offered"),
-    pytest.param([(SECURITY, {"AuthMethod": "KRB5,SRP"}, None)], id="nothing we have is offered"),
-    pytest.param([(SECURITY, {"AuthMethod": "chap"}, None)], id="its case counts"),
-    pytest.param([(SECURITY, {"AuthMethod": "CHAP"}, None), (SECURITY, {"CHAP_A": "9"}, None)], id="no algorithm"),
-    pytest.param([(SECURITY, {"AuthMethod": "CHAP"}, None), (SECURITY, {"CHAP_A": "5"}, None),
-                  (SECURITY, {"CHAP_N": USER, "CHAP_R": "0x" + "00" * 16}, FULL)], id="a wrong answer"),
-])
-@pytest.mark.parametrize("discovery", [False, True], ids=["normal", "discovery"])
-def test_no_way_around_chap(
-    dialogue: Make, node: IscsiNode, target: TargetNode, steps: list[Any], discovery: bool
-) -> None:
-    target.accounts, node.discovery = (Accounts(), REQUIRED) if discovery else (REQUIRED, Accounts())
-    login = dialogue()
-    first: dict[str, str] = DISCOVERY if discovery else login.names
-    for csg, keys, nsg in steps:
-        assert not login.login.failed
-        answer = login.say(csg, first | keys, nsg)
-        first = {}
-    failed(login, answer, LoginStatus.AUTHENTICATION_FAILURE)
-    assert node.open_challenges == set()
-
-
-@pytest.mark.parametrize("nsg", [OPERATIONAL, FULL])
-@pytest.mark.parametrize("rounds", [1, 2])
-def test_the_stage_is_not_left_before_the_proof(dialogue: Make, target: TargetNode, nsg: int, rounds: int) -> None:
-    target.accounts = REQUIRED
-    login = dialogue()
-    answer = login.say(SECURITY, login.names | {"AuthMethod": "CHAP"}, nsg)
-    assert answer.nsg is None
-    if rounds == 2:
-        assert login.say(SECURITY, {"CHAP_A": "5"}, nsg).nsg is None
-    assert login.say(SECURITY, {}, nsg).nsg is None
-    failed(login, login.say(OPERATIONAL, {}, FULL), LoginStatus.INITIATOR_ERROR)
-
-
-def test_discovery_accounts_and_target_accounts_are_apart(
-    dialogue: Make, node: IscsiNode, target: TargetNode
-) -> None:
-    target.accounts = REQUIRED
-    assert dialogue().say(OPERATIONAL, DISCOVERY, FULL).status == 0
-    target.accounts, node.discovery = Accounts(), REQUIRED
-    login = dialogue()
-    assert login.say(OPERATIONAL, login.names, FULL).status == 0
-
-
-def test_closed_scopes(dialogue: Make, node: IscsiNode, target: TargetNode) -> None:
-    target.accounts = CLOSED
-    login = dialogue()
-    failed(login, login.say(SECURITY, login.names | {"AuthMethod": "CHAP"}), LoginStatus.AUTHENTICATION_FAILURE)
-    node.discovery = CLOSED
-    login = dialogue()
-    failed(login, login.say(SECURITY, DISCOVERY | {"AuthMethod": "CHAP"}), LoginStatus.AUTHENTICATION_FAILURE)
-
-
-@pytest.mark.parametrize(("keys", "status"), [
-    pytest.param({"CHAP_A": "5"}, LoginStatus.INITIATOR_ERROR, id="CHAP without AuthMethod"),
-    pytest.param({"AuthMethod": "None", "CHAP_A": "5"}, LoginStatus.INITIATOR_ERROR, id="CHAP after None"),
-    pytest.param({"AuthMethod": "CHAP"}, LoginStatus.AUTHENTICATION_FAILURE, id="only CHAP where nobody has a secret"),
-    pytest.param({"TargetAlias": "t"}, LoginStatus.INITIATOR_ERROR, id="a key of targets"),
-])
-def test_security_keys_without_accounts(dialogue: Make, keys: dict[str, str], status: LoginStatus) -> None:
-    login = dialogue()
-    failed(login, login.say(SECURITY, login.names | keys), status)
-
-
-@pytest.mark.parametrize("method", ["CHAP", "None"])
-def test_auth_method_is_negotiated_once(dialogue: Make, target: TargetNode, method: str) -> None:
-    target.accounts = REQUIRED if method == "CHAP" else Accounts()
-    login = dialogue()
-    assert login.say(SECURITY, login.names | {"AuthMethod": method}).keys["AuthMethod"] == method
-    failed(login, login.say(SECURITY, {"AuthMethod": method}), LoginStatus.INITIATOR_ERROR)
-
-
-def test_chap_keys_outside_the_security_stage(dialogue: Make) -> None:
-    login = dialogue()
-    failed(login, login.say(OPERATIONAL, login.names | {"CHAP_A": "5"}), LoginStatus.INITIATOR_ERROR)
-
-
-def test_operational_keys_in_the_security_stage_are_not_understood(dialogue: Make) -> None:
-    """As IET (iet-compat 8.1); they may come again where they belong."""
-    login = dialogue()
-    answer = login.say(SECURITY, login.names | {
-        "AuthMethod": "None", "HeaderDigest": "CRC32C", "X-a": "1", "X-b": "NotUnderstood",
-    }, OPERATIONAL)
-    assert answer.pairs[1:] == [
-        ("AuthMethod", "None"), ("HeaderDigest", "NotUnderstood"), ("X-a", "NotUnderstood"),
-    ]
-    assert login.say(OPERATIONAL, {"HeaderDigest": "CRC32C"}).keys["HeaderDigest"] == "CRC32C"
-
-
-# Operational keys -----------------------------------------------------------------------------------------------------
-
-
-def test_what_the_configuration_names_is_offered_and_waited_for(dialogue: Make, target: TargetNode) -> None:
-    target.key_values = {"MaxBurstLength": 65536, "FirstBurstLength": 65536, "ImmediateData": False}
-    login = dialogue()
-    answer = login.say(OPERATIONAL, login.names | {"FirstBurstLength": "4096"}, FULL)
-    assert answer.pairs[-2:] == [("ImmediateData", "No"), ("MaxBurstLength", "65536")]
-    assert answer.nsg is None
-    assert login.say(OPERATIONAL, {}, FULL).nsg is None
-    assert login.say(OPERATIONAL, {"MaxBurstLength": "32768"}, FULL).nsg == FULL
-    parameters = login.login.result.parameters
-    assert (parameters.max_burst_length, parameters.first_burst_length) == (32768, 4096)
-    assert parameters.immediate_data is False
-
-
-def test_our_offers_do_not_cross_what_the_initiator_has_still_to_say(dialogue: Make, target: TargetNode) -> None:
-    target.key_values = {"MaxBurstLength": 65536, "FirstBurstLength": 4096}
-    login = dialogue()
-    assert "MaxBurstLength" not in login.say(OPERATIONAL, login.names).keys
-    assert login.say(OPERATIONAL, {"MaxBurstLength": "1048576"}).keys == {"MaxBurstLength": "65536"}
-    assert login.say(OPERATIONAL, {"FirstBurstLength": "65536"}, FULL).nsg == FULL
-
-
-def test_an_impossible_reply_ends_the_login(dialogue: Make, target: TargetNode) -> None:
+def test_an_initiator_that_never_answers_an_offer(dialogue: Any, target: Any) -> None:
     target.key_values = {"MaxBurstLength": 65536}
     login = dialogue()
-    login.say(OPERATIONAL, login.names, FULL)
-    failed(login, login.say(OPERATIONAL, {"MaxBurstLength": "131072"}, FULL), LoginStatus.INITIATOR_ERROR)
+    keys = login.names
+    for _ in range(ROUNDS_LIMIT):
+        answer = login.say(OPERATIONAL, keys, FULL)
+        assert (answer.status, answer.nsg) == (SUCCESS, None)
+        keys = {}
+    assert login.say(OPERATIONAL, {}, FULL).status == INITIATOR_ERROR
 
 
-def test_whoever_would_skip_the_operational_stage_is_sent_there(dialogue: Make, target: TargetNode) -> None:
-    target.key_values = {"HeaderDigest": ("CRC32C",)}
+def test_offers_wait_until_the_initiator_has_made_its_own(dialogue: Any, target: Any) -> None:
+    """Else its offer in the second request would look like an impossible answer to ours."""
+    target.key_values = {"MaxBurstLength": 65536}
     login = dialogue()
-    assert login.say(SECURITY, login.names | {"AuthMethod": "None"}, FULL).nsg == OPERATIONAL
-    assert login.say(OPERATIONAL, {}, FULL).keys["HeaderDigest"] == "CRC32C"
-    assert login.say(OPERATIONAL, {"HeaderDigest": "CRC32C"}, FULL).nsg == FULL
-    assert login.login.result.parameters.header_digest is True
+    assert "MaxBurstLength" not in login.say(OPERATIONAL, login.names).keys
+    answer = login.say(OPERATIONAL, {"MaxBurstLength": "1048576"}, FULL)
+    assert (answer.nsg, answer.keys) == (FULL, {"MaxBurstLength": "65536"})
 
 
-@pytest.mark.parametrize("keys", [
-    pytest.param({"TargetPortalGroupTag": "1"}, id="a key of targets"),
-    pytest.param([("X-a", "1"), ("X-a", "2")], id="a key twice in one text"),
-    pytest.param([("InitiatorName", "iqn.i"), ("InitiatorName", "iqn.i")], id="a name twice in one text"),
-    pytest.param(b"nonsense\0", id="no key=value pair"),
-    pytest.param(b"=1\0", id="an empty key"),
-    pytest.param(b"K" * 64 + b"=1\0", id="a key name one too long"),
-])
-def test_text_that_breaks_the_rules(dialogue: Make, keys: Any) -> None:
+def test_nothing_is_offered_that_was_settled_or_is_the_default(dialogue: Any, target: Any) -> None:
+    target.key_values = {"MaxBurstLength": 262144, "InitialR2T": False, "ImmediateData": False, "OFMarker": False}
     login = dialogue()
-    login.say(OPERATIONAL, login.names)
-    failed(login, login.say(OPERATIONAL, keys, FULL), LoginStatus.INITIATOR_ERROR)
-
-
-def test_a_key_twice_in_one_login(dialogue: Make) -> None:
-    login = dialogue()
-    login.say(OPERATIONAL, login.names | {"HeaderDigest": "None"})
-    failed(login, login.say(OPERATIONAL, {"HeaderDigest": "None"}), LoginStatus.INITIATOR_ERROR)
-
-
-@pytest.mark.parametrize(("alias", "kept"), [
-    ("me", "me"), ("m" * 300, "m" * 255), ("line\nend", ""),
-])
-def test_the_alias_is_for_people(dialogue: Make, alias: str, kept: str) -> None:
-    login = dialogue()
-    login.say(SECURITY, login.names | {"AuthMethod": "None", "InitiatorAlias": alias}, FULL)
-    assert login.login.result.initiator_alias == kept
-
-
-# Long texts, limits ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("cut", range(80))
-def test_a_request_may_be_cut_at_any_byte(dialogue: Make, cut: int) -> None:
-    login = dialogue()
-    raw = login.request(OPERATIONAL, login.names)
-    text = raw[48 : 48 + int.from_bytes(raw[5:8], "big")]
-    empty = login.say(OPERATIONAL, text[:cut], more=True)
-    assert (empty.data, empty.nsg, empty.more, empty.status) == (b"", None, False, 0)
-    answer = login.say(OPERATIONAL, text[cut:], FULL)
+    answer = login.say(OPERATIONAL, {**login.names, "ImmediateData": "Yes"}, FULL)
     assert answer.nsg == FULL
-    assert answer.pairs[0] == ("TargetPortalGroupTag", "1")
+    assert answer.keys == {
+        "TargetPortalGroupTag": "1", "ImmediateData": "No", "MaxRecvDataSegmentLength": "262144",
+    }
 
 
-def long_keys(count: int) -> list[tuple[str, str]]:
-    return [(f"X-{number:061}", "") for number in range(count)]
+@pytest.mark.parametrize(("configured", "keys", "said", "first", "burst"), [
+    pytest.param({"MaxBurstLength": 65536}, {"FirstBurstLength": "262144", "MaxBurstLength": "1048576"},
+                 {"FirstBurstLength": "65536", "MaxBurstLength": "65536"}, 65536, 65536, id="ours is lower"),
+    pytest.param({}, {"FirstBurstLength": "262144", "MaxBurstLength": "4096"},
+                 {"FirstBurstLength": "4096", "MaxBurstLength": "4096"}, 4096, 4096, id="theirs break it themselves"),
+    pytest.param({}, {"FirstBurstLength": "262144"}, {"FirstBurstLength": "262144"}, 262144, 262144,
+                 id="at the default of MaxBurstLength"),
+    pytest.param({"FirstBurstLength": 1 << 20}, {"FirstBurstLength": "1048576"}, {"FirstBurstLength": "262144"},
+                 262144, 262144, id="above the default of MaxBurstLength"),
+])
+def test_first_burst_never_exceeds_max_burst(
+    dialogue: Any, target: Any, configured: dict[str, int], keys: dict[str, str], said: dict[str, str], first: int,
+    burst: int,
+) -> None:
+    """Section 13.14, in what is said as in what holds; the order of the keys does not matter."""
+    target.key_values = configured
+    for order in itertools.permutations(keys.items()):
+        login = dialogue()
+        answer = login.say(OPERATIONAL, [*login.names.items(), *order], FULL)
+        assert answer.nsg == FULL
+        assert {name: answer.keys[name] for name in said} == said
+        parameters = login.results[-1].parameters
+        assert (parameters.first_burst_length, parameters.max_burst_length) == (first, burst)
 
 
-def test_a_long_answer_takes_several_responses(dialogue: Make) -> None:
-    """T is answered with the last one only, and only to a request that has it."""
+def test_a_low_bound_is_offered_with_what_it_bounds(dialogue: Any, target: Any) -> None:
+    target.key_values = {"MaxBurstLength": 8192}
     login = dialogue()
-    first = login.say(OPERATIONAL, [*login.names.items(), *long_keys(120)], FULL)
-    assert (first.more, first.nsg, len(first.data)) == (True, None, 8192)
-    second = login.say(OPERATIONAL)
-    assert (second.more, second.nsg) == (False, None)
-    pairs = first.data + second.data
-    assert pairs.count(b"=NotUnderstood\0") == 120
+    answer = login.say(OPERATIONAL, login.names, FULL)
+    assert answer.nsg is None
+    assert (answer.keys["MaxBurstLength"], answer.keys["FirstBurstLength"]) == ("8192", "8192")
+    answer = login.say(OPERATIONAL, {"FirstBurstLength": "4096", "MaxBurstLength": "8192"}, FULL)
+    assert answer.nsg == FULL
+    assert login.results[0].parameters.first_burst_length == 4096
+
+
+def test_a_bound_that_sinks_after_what_it_bounds(dialogue: Any) -> None:
+    login = dialogue()
+    login.say(OPERATIONAL, {**login.names, "FirstBurstLength": "65536"})
+    login.say(OPERATIONAL, {"MaxBurstLength": "512"}, FULL)
+    assert login.results[0].parameters.first_burst_length == 512
+
+
+@pytest.mark.parametrize(("declared", "cap", "held"), [
+    ({}, None, 8192), ({}, 4096, 4096), ({"MaxRecvDataSegmentLength": "65536"}, None, 65536),
+    ({"MaxRecvDataSegmentLength": "65536"}, 4096, 4096), ({"MaxRecvDataSegmentLength": "512"}, 4096, 512),
+    ({"MaxRecvDataSegmentLength": "511"}, None, 8192),
+])
+def test_what_we_may_send(
+    dialogue: Any, target: Any, declared: dict[str, str], cap: int | None, held: int
+) -> None:
+    target.key_values = {} if cap is None else {"MaxXmitDataSegmentLength": cap}
+    login = dialogue()
+    login.say(OPERATIONAL, {**login.names, **declared}, FULL)
+    assert login.results[0].parameters.max_xmit_data_segment_length == held
+
+
+@pytest.mark.parametrize(("ours", "theirs", "answer", "digest"), [
+    (None, "None", "None", False), (None, "CRC32C", "CRC32C", True), (None, "CRC32C,None", "CRC32C", True),
+    (None, "None,CRC32C", "None", False), (None, "X-md5,CRC32C", "CRC32C", True), (None, "X-md5", "Reject", False),
+    (("CRC32C",), "None", "Reject", False), (("None",), "CRC32C", "Reject", False),
+    (("CRC32C",), "None,CRC32C", "CRC32C", True), (("None",), "CRC32C,None", "None", False),
+])
+def test_digests(dialogue: Any, target: Any, ours: Any, theirs: str, answer: str, digest: bool) -> None:
+    target.key_values = {} if ours is None else {"HeaderDigest": ours, "DataDigest": ours}
+    login = dialogue()
+    keys = login.say(OPERATIONAL, {**login.names, "HeaderDigest": theirs, "DataDigest": theirs}, FULL).keys
+    assert (keys["HeaderDigest"], keys["DataDigest"]) == (answer, answer)
+    parameters = login.results[0].parameters
+    assert (parameters.header_digest, parameters.data_digest) == (digest, digest)
+
+
+def test_markers_are_gone(dialogue: Any) -> None:
+    login = dialogue()
+    keys = {"OFMarker": "Yes", "IFMarker": "No", "OFMarkInt": "1~2", "IFMarkInt": "2048"}
+    answer = login.say(OPERATIONAL, {**login.names, **keys}, FULL).keys
+    assert [answer[name] for name in keys] == ["No", "No", "Reject", "Reject"]
+
+
+# Long texts (sections 6.1, 6.2, 11.12.2) ------------------------------------------------------------------------------
+
+
+def test_text_cut_at_every_byte(dialogue: Any) -> None:
+    text = encode([*dialogue().names.items(), ("MaxBurstLength", "4096"), ("X-é", "Reject")][:-1])
+    whole = dialogue()
+    expected = whole.say(OPERATIONAL, text, FULL)
+    for cut in range(len(text) + 1):
+        login = dialogue()
+        empty = login.say(OPERATIONAL, text[:cut], more=True)
+        assert (empty.status, empty.data, empty.nsg, empty.more, empty.tsih) == (SUCCESS, b"", None, False, 0)
+        answer = login.say(OPERATIONAL, text[cut:], FULL)
+        assert answer.data == expected.data
+        assert answer.nsg == FULL
+
+
+def test_an_answer_longer_than_8192_bytes(dialogue: Any) -> None:
+    login = dialogue()
+    keys = {f"X-{n:0>61}": "1" for n in range(KEYS_LIMIT - 2)}
+    text = encode([*login.names.items(), *keys.items()])
+    assert login.say(OPERATIONAL, text[:5000], more=True).data == b""
+    answer = login.say(OPERATIONAL, text[5000:], FULL)
+    assert (answer.more, answer.nsg, len(answer.data)) == (True, None, RESPONSE_LIMIT)
+    rest = login.say(OPERATIONAL, {}, FULL)
+    assert (rest.more, rest.nsg) == (False, FULL)
+    said = answer.data + rest.data
+    assert said.startswith(b"TargetPortalGroupTag=1\0X-")
+    assert said.count(b"=NotUnderstood\0") == len(keys)
+    assert said.endswith(b"MaxRecvDataSegmentLength=262144\0")
+
+
+def test_the_t_bit_answers_only_a_request_that_has_it(dialogue: Any) -> None:
+    """Nobody who asks for the rest of an answer without T is moved on."""
+    login = dialogue()
+    keys = {f"X-{n:0>61}": "1" for n in range(KEYS_LIMIT - 2)}
+    assert login.say(OPERATIONAL, {**login.names, **keys}, FULL).more
+    assert login.say(OPERATIONAL, {}).nsg is None
     assert login.say(OPERATIONAL, {}, FULL).nsg == FULL
 
 
-def test_a_long_answer_may_end_the_login(dialogue: Make) -> None:
+@pytest.mark.parametrize(("keys", "more"), [({"InitialR2T": "No"}, False), ({}, True)])
+def test_text_while_an_answer_is_still_being_sent(dialogue: Any, keys: dict[str, str], more: bool) -> None:
     login = dialogue()
-    assert login.say(OPERATIONAL, [*login.names.items(), *long_keys(120)], FULL).more
-    assert login.say(OPERATIONAL, {}, FULL).nsg == FULL
+    unknown = {f"X-{n:0>61}": "1" for n in range(KEYS_LIMIT - 2)}
+    login.say(OPERATIONAL, {**login.names, **unknown})
+    assert login.say(OPERATIONAL, keys, more=more).status == INITIATOR_ERROR
 
 
-def test_an_answer_of_three_responses(dialogue: Make, monkeypatch: Any) -> None:
-    monkeypatch.setattr("ietpy.iscsi.login.RESPONSE_LIMIT", 20)
-    login = dialogue()
-    answers = [login.say(OPERATIONAL, login.names, FULL)]
-    while answers[-1].more:
-        assert answers[-1].nsg is None
-        answers.append(login.say(OPERATIONAL, {}, FULL))
-    assert b"".join(answer.data for answer in answers) == b"TargetPortalGroupTag=1\0MaxRecvDataSegmentLength=262144\0"
-    assert [answer.stat_sn for answer in answers] == [500, 501, 502]
-    assert len(answers) == 3
-    assert login.login.done
-
-
-@pytest.mark.parametrize(("keys", "more"), [({"X-a": "1"}, False), ({}, True), ({"X-a": "1"}, True)])
-def test_no_text_while_an_answer_is_being_sent(dialogue: Make, keys: dict[str, str], more: bool) -> None:
-    login = dialogue()
-    login.say(OPERATIONAL, [*login.names.items(), *long_keys(120)])
-    failed(login, login.say(OPERATIONAL, keys, more=more), LoginStatus.INITIATOR_ERROR)
-
-
-def test_limits_count_over_the_whole_login(dialogue: Make) -> None:
+def test_keys_are_counted_over_the_whole_login(dialogue: Any) -> None:
     login = dialogue()
     login.say(OPERATIONAL, login.names)
-    login.say(OPERATIONAL, [(f"X-{number}", "") for number in range(100)])
-    failed(login, login.say(OPERATIONAL, [(f"Y-{number}", "") for number in range(28)]), LoginStatus.INITIATOR_ERROR)
+    assert login.say(OPERATIONAL, {f"X-{n}": "1" for n in range(KEYS_LIMIT - 2)}).status == SUCCESS
+    assert login.say(OPERATIONAL, {"X-one.more": "1"}).status == INITIATOR_ERROR
 
 
-def test_bytes_count_over_the_whole_login(dialogue: Make) -> None:
+def test_bytes_are_counted_over_the_whole_login(dialogue: Any) -> None:
     login = dialogue()
-    for _ in range(8):
-        assert login.say(OPERATIONAL, bytes(8192), more=True).status == 0
-    failed(login, login.say(OPERATIONAL, b"\0", more=True), LoginStatus.INITIATOR_ERROR)
+    sent = 0
+    while sent + 8192 <= TEXT_LIMIT:
+        assert login.say(OPERATIONAL, b"x" * 8192, more=True).status == SUCCESS
+        sent += 8192
+    assert login.say(OPERATIONAL, b"x", more=True).status == INITIATOR_ERROR
 
 
-def test_rounds_are_limited(dialogue: Make) -> None:
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=400), flags=st.integers(0, 255), header=st.binary(min_size=46, max_size=46))
+def test_any_bytes_give_an_answer_or_drop(dialogue: Any, data: bytes, flags: int, header: bytes) -> None:
     login = dialogue()
-    login.say(OPERATIONAL, login.names)
-    for _ in range(ROUNDS_LIMIT - 1):
-        assert login.say(OPERATIONAL).status == 0
-    failed(login, login.say(OPERATIONAL), LoginStatus.INITIATOR_ERROR)
+    raw = bytes((0x43, flags)) + header
+    raw = raw[:4] + struct.pack(">I", len(data)) + raw[8:]
+    answer = login.login.receive(raw, data)
+    assert answer[0] == 0x23
+    assert login.login.failed == (answer[36] != 0)
 
 
-def test_additional_headers_drop_the_connection(dialogue: Make) -> None:
-    """CVE-2011-0001's class: there are none in a login."""
+# The rows, each at, below and above its range -------------------------------------------------------------------------
+
+_NUMBERS = [row for row in KEYS if hasattr(row.value, "low") and row.use in (Use.LOGIN, Use.ALL)]
+
+
+@pytest.mark.parametrize("row", _NUMBERS, ids=lambda row: row.name)
+@pytest.mark.parametrize("write", [str, hex], ids=["decimal", "hex"])
+def test_numbers_at_below_and_above_their_range(dialogue: Any, row: Any, write: Any) -> None:
+    low, high = row.value.low, row.value.high
+    for value, legal in ((low - 1, False), (low, True), (high, True), (high + 1, False)):
+        login = dialogue()
+        said = login.say(OPERATIONAL, {**login.names, row.name: write(value)}, FULL).keys.get(row.name)
+        if row.result is Result.DECLARE:
+            assert (said == "Reject") == (not legal)
+        else:
+            assert (said == "Reject") == (not legal)
+            assert said is not None
+
+
+@pytest.mark.parametrize("row", [row for row in KEYS if row.value.accepts == "Yes or No"], ids=lambda row: row.name)
+@pytest.mark.parametrize("word", ["yes", "NO", "1", "", "Yes "])
+def test_booleans_are_yes_or_no(dialogue: Any, row: Any, word: str) -> None:
     login = dialogue()
-    raw = login.request(OPERATIONAL, login.names, FULL)
-    with pytest.raises(FormatError, match="additional header"):
-        login.login.receive(raw[:4] + b"\1" + raw[5:48], raw[48:])
-
-
-@given(requests=st.lists(st.tuples(
-    st.integers(0, 255), st.sampled_from([
-        b"", b"InitiatorName=iqn.i\0", b"TargetName=iqn.2010-06.servername:desc\0", b"SessionType=Discovery\0",
-        b"AuthMethod=None\0", b"AuthMethod=CHAP\0", b"CHAP_A=5\0", b"CHAP_N=joe\0CHAP_R=0x00\0",
-        b"InitiatorName=iqn.i\0TargetName=iqn.2010-06.servername:desc\0", b"HeaderDigest=CRC32C\0", b"X=1\0",
-    ]) | st.binary(max_size=40)), max_size=8), flags=st.booleans())
-def test_nobody_gets_in_without_the_secret(requests: list[tuple[int, bytes]], flags: bool) -> None:
-    """Any sequence of requests at all: with accounts, no session is made."""
-    node, made = _node(REQUIRED), []
-
-    def establish(result: LoginResult) -> int:
-        made.append(result)
-        return 1
-
-    login = Login(node, "10.0.0.2", "10.0.0.1", 3260, lambda size: b"\x5a" * size, establish)
-    for bits, text in requests:
-        if login.done or login.failed:
-            break
-        header = LOGIN_REQUEST.pack(opcode=0x43, flags=bits & 0xCF if flags else bits, isid=b"\x80\0\0\0\0\1",
-                                    lengths=len(text))
-        assert len(login.receive(header, text)) % 4 == 0
-    assert made == []
-    assert not login.done
-
-
-def _node(accounts: Accounts) -> IscsiNode:
-    node = IscsiNode(threading.RLock(), discovery=accounts)
-    name = "iqn.2010-06.servername:desc"
-    node.add(TargetNode(name, ScsiDevice(name, threading.RLock()), accounts=accounts))
-    return node
+    answer = login.say(OPERATIONAL, {**login.names, row.name: word}, FULL)
+    assert answer.keys[row.name] == ("No" if row.result is Result.OBSOLETE_NO else "Reject")
+    assert answer.nsg == FULL
