@@ -56,9 +56,9 @@ def complete(connection: Connection, task: Task) -> Function | None:
     data = task.data_in
     if data is None:
         wanted = task.wanted if task.flags & COMMAND_WRITE else 0
-        if wanted != task.expected or task.sense or connection.header_size != BHS_SIZE or task.transfer is not None:
-            _respond(connection, task, wanted)
-        elif (used := connection.used) + BHS_SIZE > SLAB_SIZE:
+        used = connection.used
+        plain = connection.header_size == BHS_SIZE and used + BHS_SIZE <= SLAB_SIZE
+        if wanted != task.expected or task.sense or task.transfer is not None or not plain:
             _respond(connection, task, wanted)
         else:
             # The good path of a write: a SCSI Response of one header.

@@ -11,7 +11,7 @@ from ietpy.initiator.settlement import Settlement
 @pytest.mark.parametrize(
     ("offer", "answer", "attribute", "value"),
     [
-        pytest.param({"MaxBurstLength": "65536"}, {"MaxBurstLength": "4096"}, "max_burst_length", 4096, id="minimum"),
+        pytest.param({"MaxBurstLength": "262144"}, {"MaxBurstLength": "65536"}, "max_burst_length", 65536, id="minimum"),
         pytest.param({"DefaultTime2Wait": "2"}, {"DefaultTime2Wait": "5"}, "default_time2wait", 5, id="maximum"),
         pytest.param({"ImmediateData": "Yes"}, {"ImmediateData": "No"}, "immediate_data", False, id="and"),
         pytest.param({"InitialR2T": "No"}, {"InitialR2T": "Yes"}, "initial_r2t", True, id="or"),
@@ -54,10 +54,10 @@ def test_faults(offer: dict[str, str], answer: dict[str, str]) -> None:
 
 def test_the_targets_own_offers_are_answered_and_must_not_stay_open() -> None:
     settlement = Settlement({})
-    assert settlement.hear({"MaxBurstLength": "4096", "X-theirs": "1"}) == {
-        "MaxBurstLength": "4096", "X-theirs": "NotUnderstood"
+    assert settlement.hear({"MaxBurstLength": "65536", "X-theirs": "1"}) == {
+        "MaxBurstLength": "65536", "X-theirs": "NotUnderstood"
     }
     with pytest.raises(TargetFault, match="MaxBurstLength"):
         settlement.close()
     settlement.hear({})
-    assert settlement.close().max_burst_length == 4096
+    assert settlement.close().max_burst_length == 65536
