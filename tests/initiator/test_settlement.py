@@ -11,7 +11,7 @@ from ietpy.initiator.settlement import Settlement
 @pytest.mark.parametrize(
     ("offer", "answer", "attribute", "value"),
     [
-        pytest.param({"MaxBurstLength": "262144"}, {"MaxBurstLength": "65536"}, "max_burst_length", 65536, id="minimum"),
+        pytest.param({"MaxBurstLength": "262144"}, {"MaxBurstLength": "65537"}, "max_burst_length", 65537, id="least"),
         pytest.param({"DefaultTime2Wait": "2"}, {"DefaultTime2Wait": "5"}, "default_time2wait", 5, id="maximum"),
         pytest.param({"ImmediateData": "Yes"}, {"ImmediateData": "No"}, "immediate_data", False, id="and"),
         pytest.param({"InitialR2T": "No"}, {"InitialR2T": "Yes"}, "initial_r2t", True, id="or"),
@@ -46,10 +46,13 @@ def test_what_holds(offer: dict[str, str], answer: dict[str, str], attribute: st
     ],
 )
 def test_faults(offer: dict[str, str], answer: dict[str, str]) -> None:
-    settlement = Settlement(offer)
     with pytest.raises(TargetFault):
-        settlement.hear(answer)
-        settlement.close()
+        judge(Settlement(offer), answer)
+
+
+def judge(settlement: Settlement, answer: dict[str, str]) -> None:
+    settlement.hear(answer)
+    settlement.close()
 
 
 def test_the_targets_own_offers_are_answered_and_must_not_stay_open() -> None:
