@@ -123,7 +123,6 @@ class Connection:
             try:
                 if data is None:
                     full_feature.data_digest_error(self, opcode, tag)
-                    continue
                 if opcode & IMMEDIATE or opcode in _UNNUMBERED:
                     pass
                 elif cmd_sn == session.exp_cmd_sn:

@@ -6,7 +6,7 @@ A handler takes the fields of a request that is in order; it queues an answer, r
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ietpy.errors import FormatError, Reject
 from ietpy.iscsi import data_out, task_management
@@ -210,7 +210,7 @@ def login_again(
     raise FormatError("a Login Request in the full feature phase")
 
 
-def data_digest_error(connection: Connection, opcode: int, tag: int) -> None:
+def data_digest_error(connection: Connection, opcode: int, tag: int) -> NoReturn:
     """A data segment whose digest does not fit: the PDU is rejected and forgotten, its CmdSN not used up (7.8).
 
     Data-Out belongs to a task that is there already: that one ends.

@@ -306,3 +306,9 @@ def test_every_way_of_sending_writes_the_same(
     assert not any(store.data[512 + size :])
     assert all(chunk.pins == 0 for chunk in [nexus.connection.window.chunk])
     nexus.session.end()
+
+
+def test_a_write_of_no_blocks_is_ready_at_once(nexus: Any, store: Any) -> None:
+    (answer,) = nexus.ask(nexus.write(0, 0))
+    assert (answer.opcode, answer.status, answer.residual_count) == (Opcode.SCSI_RESPONSE, 0, 0)
+    assert not any(store.data)

@@ -248,3 +248,12 @@ def test_a_text_request_rejected(nexus: Any, data: bytes, fields: dict[str, Any]
     assert (answer.opcode, answer.reason) == (REJECT, 4)
     assert nexus.session.max_cmd_sn == window + 1
     assert text(nexus).opcode == Opcode.TEXT_RESPONSE
+
+
+def test_two_reads_of_one_tag_each_get_an_answer(nexus: Any, store: Any) -> None:
+    """The initiator breaks section 11.2.1.8; nothing of ours may be left behind."""
+    store.waits = True
+    nexus.feed(nexus.read(0, 1, initiator_task_tag=9) + nexus.read(1, 1, initiator_task_tag=9))
+    assert nexus.work() == []
+    assert [answer.initiator_task_tag for answer in nexus.answers()] == [9, 9]
+    assert not nexus.session.tasks

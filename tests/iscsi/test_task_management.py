@@ -84,6 +84,20 @@ def test_a_task_on_a_worker_is_waited_for_and_not_answered(nexus: Any, store: An
     assert nexus.session.max_cmd_sn == nexus.session.exp_cmd_sn + 7
 
 
+def test_what_an_aborted_task_has_read_goes_back_to_the_pool(nexus: Any, store: Any) -> None:
+    """The abort came after the worker had read and before it could answer."""
+    store.waits = True
+    tag = nexus.tag
+    nexus.feed(nexus.read(0, 1))
+    (task,) = nexus.deferred
+    assert task.nexus.lu.execute(task)
+    memory = task.data_in.obj
+    assert nexus.ask(manage(nexus, ABORT_TASK, referenced_task_tag=tag)) == []
+    task_management.answer(nexus.connection.finish(task))
+    assert response(nexus.answers()) == COMPLETE
+    assert nexus.connection.pool.take(512).obj is memory
+
+
 def test_a_task_of_the_same_batch_is_aborted_before_it_runs(nexus: Any, store: Any) -> None:
     tag = nexus.tag
     batch = nexus.write(0, 1, b"x" * 512) + nexus.write(1, 1, b"y" * 512)
