@@ -153,6 +153,19 @@ def test_wrong_answers_all_look_alike(change: Callable[[Exchange], dict[str, str
     assert work == [1]
 
 
+@pytest.mark.parametrize(("name", "accepted"), [
+    pytest.param("", False, id="empty, though an account has it"), pytest.param("j" * 255, True, id="the longest"),
+    pytest.param("j" * 256, False, id="one too long, though an account has it"),
+])
+def test_user_names(name: str, accepted: bool) -> None:
+    exchange = Exchange(Accounts(incoming={name: SECRET}))
+    if accepted:
+        exchange.target.step(exchange.keys(CHAP_N=name))
+        assert exchange.target.user == name
+    else:
+        refused(exchange, exchange.keys(CHAP_N=name))
+
+
 @pytest.mark.parametrize("word", [
     "", "0x", "0b", "1234", "0x123", "0x12 34", "0xgg", "0x\u0661\u0661", "0b@@@", "0b\u00e9", "0bAAA",
     "0x" + "00" * (BINARY_LIMIT + 1),

@@ -174,7 +174,7 @@ def test_names_changed_later(dialogue: Any, keys: dict[str, str]) -> None:
     pytest.param(b"InitiatorName", {}, INITIATOR_ERROR, id="no text"),
     pytest.param(b"InitiatorName=i\0InitiatorName=i\0", {}, INITIATOR_ERROR, id="a name twice"),
     pytest.param({}, {"version_min": 1, "version_max": 1}, 0x205, id="Version-min 1"),
-    pytest.param({}, {"isid": bytes(6)}, 0x207, id="ISID and TSIH 0"),
+    pytest.param({"InitiatorName": "i", "TargetName": "t"}, {"isid": bytes(6)}, 0x207, id="ISID and TSIH 0"),
 ])
 def test_the_first_request_is_refused(dialogue: Any, keys: Any, fields: dict[str, Any], status: int) -> None:
     login = dialogue()
