@@ -91,6 +91,14 @@ def complete(connection: Connection, task: Task) -> Function | None:
     return None
 
 
+def fail(connection: Connection, task: Task, failure: ServiceFailure) -> None:
+    """End a task the transport itself cannot carry out."""
+    task.status = _CHECK_CONDITION
+    task.sense = failure.sense()
+    task.data_in = None
+    complete(connection, task)
+
+
 def recycle(connection: Connection, task: Task) -> None:
     """Let go of everything a task held, for its next use."""
     if task.chunks:

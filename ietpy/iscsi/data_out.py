@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ietpy.errors import Reject
-from ietpy.iscsi import full_feature
-from ietpy.iscsi.data_in import complete
+from ietpy.iscsi.data_in import complete, fail
 from ietpy.iscsi.errors import RejectReason, ServiceFailure
 from ietpy.iscsi.pdu import BHS_SIZE, FINAL, NO_TAG, READY_TO_TRANSFER, Opcode
 from ietpy.scsi.task import Task
@@ -53,7 +52,7 @@ def begin(connection: Connection, task: Task, data: Sequence[memoryview], length
     needed = wanted if wanted < expected else expected
     final = task.flags & FINAL
     if length > expected or (length and (length > parameters.first_burst_length or not parameters.immediate_data)):
-        full_feature.fail(connection, task, ServiceFailure.UNEXPECTED_UNSOLICITED_DATA)
+        fail(connection, task, ServiceFailure.UNEXPECTED_UNSOLICITED_DATA)
     elif length >= needed and final:
         if length:
             task.chunks = connection.framer.retain()
@@ -61,7 +60,7 @@ def begin(connection: Connection, task: Task, data: Sequence[memoryview], length
             task.data_length = needed
         connection.ready.append(task)
     elif not final and parameters.initial_r2t:
-        full_feature.fail(connection, task, ServiceFailure.UNEXPECTED_UNSOLICITED_DATA)
+        fail(connection, task, ServiceFailure.UNEXPECTED_UNSOLICITED_DATA)
     elif task.tag in session.tasks:
         connection.free.append(task)
         raise Reject(RejectReason.TASK_IN_PROGRESS, f"Initiator Task Tag {task.tag:#x} is in use")
@@ -170,4 +169,4 @@ def _solicit(connection: Connection, task: Task, transfer: Transfer) -> None:
 def _end(connection: Connection, task: Task, failure: ServiceFailure) -> None:
     session: Any = connection.session
     del session.tasks[task.tag]
-    full_feature.fail(connection, task, failure)
+    fail(connection, task, failure)

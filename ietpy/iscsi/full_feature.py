@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ietpy.errors import FormatError, Reject
 from ietpy.iscsi import data_out, task_management
-from ietpy.iscsi.data_in import complete
+from ietpy.iscsi.data_in import fail
 from ietpy.iscsi.discovery import TextExchange
 from ietpy.iscsi.errors import RejectReason, ServiceFailure
 from ietpy.iscsi.pdu import (
@@ -25,7 +25,6 @@ from ietpy.iscsi.pdu import (
     TEXT_RESPONSE,
     Opcode,
 )
-from ietpy.scsi.status import Status
 from ietpy.scsi.task import Task
 from ietpy.wire.serial import MASK
 
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 Handler = Callable[["Connection", int, int, int, int, int, int, bytes, Sequence[memoryview], int], None]
 
 _BOTH_WAYS: Final = COMMAND_READ | COMMAND_WRITE
-_CHECK_CONDITION: Final = int(Status.CHECK_CONDITION)
 _ATTRIBUTE: Final = 0x07
 
 
@@ -75,14 +73,6 @@ def scsi_command(
         fail(connection, task, ServiceFailure.BIDIRECTIONAL)
     else:
         data_out.begin(connection, task, data, length)
-
-
-def fail(connection: Connection, task: Task, failure: ServiceFailure) -> None:
-    """End a task the transport itself cannot carry out."""
-    task.status = _CHECK_CONDITION
-    task.sense = failure.sense()
-    task.data_in = None
-    complete(connection, task)
 
 
 def _credit(session: Session, opcode: int) -> None:
