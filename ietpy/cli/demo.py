@@ -15,12 +15,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from typing import Final
 
 import click
 
 from ietpy import images
+from ietpy.cli.stopping import Stopped, stoppable
 from ietpy.config.load import loads
 from ietpy.daemon.assemble import assemble
 from ietpy.errors import IetpyError, UsageError
@@ -36,8 +36,6 @@ _PORTS_TRIED: Final = 100
 _STOP_SECONDS: Final = 5.0
 _SAMPLE: Final = 1 << 20  #: bytes written and read back at each place
 
-#: Ctrl-C, kill, and a terminal that went away: each ends the demo in order.
-_STOPS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 #: One row for each kind of initiator: its heading and what to type there.
 GUIDES: Final = (
@@ -98,10 +96,6 @@ class Demo:
         return Url(self.host, self.port, self.name, self.lun)
 
 
-class _Stopped(BaseException):
-    """A signal asked to stop; not an Exception, so that nothing on its way takes it for a failure."""
-
-
 @click.command()
 @click.option("--check", is_flag=True, help="Connect, write, read back, compare, print PASS or FAIL, and stop.")
 @click.option(
@@ -118,13 +112,13 @@ def demo(ctx: click.Context, check: bool, port: int | None, address: str, size: 
     """
     bytes_wanted = images.parse_size(size)
     try:
-        with _stoppable(), serving(address, port, bytes_wanted) as served:
+        with stoppable(), serving(address, port, bytes_wanted) as served:
             if check:
                 ctx.exit(_report_check(served))
             click.echo(instructions(served))
             while True:
                 signal.pause()
-    except _Stopped:
+    except Stopped:
         click.echo("\nThe demo is over; its image is removed.")
 
 
@@ -235,23 +229,3 @@ def _compare(client: Client, served: Demo) -> int:
         if client.read(served.lun, lba, blocks, block_size=block) != sample:
             raise CheckFailed(f"what was written at block {lba} is not what was read back")
     return len(places) * blocks * block
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let the first stopping signal end the demo, and none interrupt the clearing up."""
-    previous = {}
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        for each in _STOPS:
-            signal.signal(each, signal.SIG_IGN)
-        raise _Stopped
-
-    try:
-        for each in _STOPS:
-            if signal.getsignal(each) is not signal.SIG_IGN:  # as under nohup
-                previous[each] = signal.signal(each, stop)
-        yield
-    finally:
-        for each, handler in previous.items():
-            signal.signal(each, handler)

@@ -7,26 +7,15 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Final
 
 import click
 
 from ietpy import images
+from ietpy.cli.stopping import Stopped, stoppable
 from ietpy.errors import StoreError, UsageError
 
 _STOPPED: Final = "stopped; no partial image is left"
-
-#: Ctrl-C, kill, and a terminal that went away: each ends with 128 + its number, as a shell reports it.
-_STOPS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class _Stopped(BaseException):
-    """A signal asked to stop. Not an Exception: nothing on its way may take it for a failure it can handle."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 @click.command()
@@ -43,7 +32,7 @@ def mkimage(ctx: click.Context, size: str, preallocate: bool, force: bool, path:
     """
     try:
         count = images.parse_size(size)
-        with _stoppable(), _progress(count, preallocate) as progress:
+        with stoppable(), _progress(count, preallocate) as progress:
             images.make_image(path, count, preallocate=preallocate, force=force, progress=progress)
         _report(path, count, preallocate)
     except UsageError as error:
@@ -55,33 +44,13 @@ def mkimage(ctx: click.Context, size: str, preallocate: bool, force: bool, path:
     except KeyboardInterrupt:
         _say(_STOPPED)
         ctx.exit(128 + signal.SIGINT)
-    except _Stopped as stop:
+    except Stopped as stop:
         _say(_STOPPED)
         ctx.exit(128 + stop.number)
 
 
 def _say(sentence: str) -> None:
     click.echo(f"ietpy mkimage: {sentence}", err=True)
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let the first of the stopping signals unwind what is under way, and none interrupt the unwinding."""
-    previous = {}
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        for each in _STOPS:
-            signal.signal(each, signal.SIG_IGN)
-        raise _Stopped(number)
-
-    try:
-        for each in _STOPS:
-            if signal.getsignal(each) is not signal.SIG_IGN:  # as under nohup
-                previous[each] = signal.signal(each, stop)
-        yield
-    finally:
-        for each, handler in previous.items():
-            signal.signal(each, handler)
 
 
 @contextmanager
