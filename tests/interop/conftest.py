@@ -21,7 +21,7 @@ import pytest
 
 ADDRESS = "127.0.0.1"
 PATIENCE = 60  #: seconds; bounds a failure, never waited for otherwise
-READY = re.compile(rf"ietpy-daemon: serving \d+ targets? on {re.escape(ADDRESS)}:(\d+) \(pid \d+\)")
+READY = re.compile(rf"ietpy-daemon: serving \d+ targets? on {re.escape(ADDRESS)}:(\d+) \(pid (\d+)\)")
 
 #: The Debian package of each tool used here.
 PACKAGES = {
@@ -80,6 +80,7 @@ class Daemon:
         for line in process.stdout:
             if ready := READY.match(line):
                 self.port = int(ready[1])
+                assert int(ready[2]) == process.pid  # else nobody here would end it
                 return process
         process.stdout.close()
         pytest.fail(f"{arguments} ended with status {process.wait(PATIENCE)}:\n{self.log}", pytrace=False)
@@ -93,8 +94,9 @@ class Daemon:
         """``ietpy-daemon restart``: it ends the running daemon and becomes the next one, on the same port."""
         before, self.process = self.process, None
         assert before is not None
-        self.process = self._launch(self._command("restart", "-p", str(self.port)))
+        self.process = self._launch(self._command("restart", "-f", "-p", str(self.port)))
         self._ended(before)
+        assert before.pid != self.pid
 
     def stop(self) -> None:
         """SIGTERM; the daemon ends with status 0, and nothing it logged is a surprise."""
