@@ -166,6 +166,11 @@ def test_user_names(name: str, accepted: bool) -> None:
         refused(exchange, exchange.keys(CHAP_N=name))
 
 
+def test_an_empty_user_is_nobody_even_if_an_account_says_so() -> None:
+    exchange = Exchange(Accounts(incoming={"": SECRET}))
+    assert refused(exchange, exchange.keys(CHAP_N="")).status == LoginStatus.AUTHENTICATION_FAILURE
+
+
 @pytest.mark.parametrize("word", [
     "", "0x", "0b", "1234", "0x123", "0x12 34", "0xgg", "0x\u0661\u0661", "0b@@@", "0b\u00e9", "0bAAA",
     "0x" + "00" * (BINARY_LIMIT + 1),

@@ -745,6 +745,17 @@ def test_the_t_bit_answers_only_a_request_that_has_it(dialogue: Any) -> None:
     assert login.say(OPERATIONAL, {}, FULL).nsg == FULL
 
 
+def test_asking_to_leave_only_with_the_rest_of_an_answer_still_hears_our_offers(dialogue: Any, target: Any) -> None:
+    target.key_values = {"MaxBurstLength": 65536}
+    login = dialogue()
+    keys = {f"X-{n:0>61}": "1" for n in range(KEYS_LIMIT - 3)}
+    assert login.say(OPERATIONAL, {**login.names, **keys}).more
+    assert login.say(OPERATIONAL, {}, FULL).nsg is None
+    answer = login.say(OPERATIONAL, {}, FULL)
+    assert (answer.nsg, answer.keys) == (None, {"MaxBurstLength": "65536"})
+    assert login.say(OPERATIONAL, answer.keys, FULL).nsg == FULL
+
+
 @pytest.mark.parametrize(("keys", "more"), [({"InitialR2T": "No"}, False), ({}, True)])
 def test_text_while_an_answer_is_still_being_sent(dialogue: Any, keys: dict[str, str], more: bool) -> None:
     login = dialogue()
