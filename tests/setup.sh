@@ -8,6 +8,7 @@ for pair in "${needed[@]}"; do
     PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 for pair in "${files[@]}"; do [ -e "${pair%%:*}" ] || missing+=("${pair##*:}"); done
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
     if [ "$(id -u)" != 0 ]; then
         echo "tests/run: run once as root, or install: ${missing[*]}" >&2

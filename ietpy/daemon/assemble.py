@@ -81,8 +81,9 @@ def assemble(
     assembly = Assembly(IscsiNode(lock_factory(), discovery=discovery))
     media = Media(configuration, assembly, base, opener)
     for target in configuration.targets:
-        if target.closed:
-            problem = f"target {target.name} is not served: {target.closed}"
+        closed = target.closed or _closed_by_isns(configuration)
+        if closed:
+            problem = f"target {target.name} is not served: {closed}"
             assembly.problems.append(Diagnostic(target.span, "error", "target-not-served", problem))
             continue
         device = ScsiDevice(target.name, lock_factory())
@@ -92,6 +93,16 @@ def assemble(
                 served.append(lun)
         assembly.node.add(target_node(target, device, access.rule(target)))
     return assembly
+
+
+def _closed_by_isns(configuration: Configuration) -> str:
+    """Why iSNS keeps a target closed, or nothing: whom IET asked a server about must not get in unasked."""
+    if not (configuration.isns_server and configuration.isns_access_control):
+        return ""
+    return (
+        f"iSNSAccessControl leaves to the server {configuration.isns_server} who may use it, and this version has no"
+        " iSNS client; remove that line and name the initiators in initiators.allow"
+    )
 
 
 def accounts(incoming: Iterable[Account], outgoing: Account | None, closed: str) -> Accounts:

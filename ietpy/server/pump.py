@@ -88,9 +88,10 @@ class Pump:
                     if connection.problem:
                         log.warning("%s: connection closed: %s", self.server.name_of(sock), connection.problem)
                     return
+                room = space()  # workers give chunks back under the lock, so chunks are chosen under it
             if connection.functions:
                 self._finish_functions()
-            count = receive(space())
+            count = receive(room)
             if not count:
                 return
 

@@ -253,3 +253,13 @@ def test_who_may_use_a_target(
     assembly = build(target(**restriction), opener=Opener(), access=AccessFiles(str(tmp_path)))
     assert (assembly.node.find(NAME, ASKER) is not None) is admitted
     assert bool(assembly.node.visible(ASKER)) is admitted
+
+
+@pytest.mark.parametrize(("server", "control", "open_"), [("h", True, False), ("h", False, True), ("", True, True)])
+def test_a_target_that_isns_guarded_is_not_open(server: str, control: bool, open_: bool) -> None:
+    configuration = Configuration(
+        "ietd.conf", targets=(target(lun(0, type="nullio")),), isns_server=server, isns_access_control=control
+    )
+    assembly = assemble(configuration, opener=Opener(nullio=FakeStore()))
+    assert bool(assembly.node.targets) is open_
+    assert open_ or "initiators.allow" in problems(assembly)[0]
