@@ -150,7 +150,7 @@ ADMITTED = {
     "one way, by URL": (ONE_WAY, JOE, {}),
     "one way, by environment": (
         ONE_WAY, "", {"LIBISCSI_CHAP_USERNAME": "joe", "LIBISCSI_CHAP_PASSWORD": "secretsecret12"},
-    ),  # fmt: skip
+    ),
     "mutual": (MUTUAL, JOE, ITSELF),
     "mutual offered, one way asked for": (MUTUAL, JOE, {}),
 }
@@ -161,7 +161,7 @@ REFUSED = {
     "discovery's account": (ONE_WAY, FINDER, {}),
     "the target's secret is another": (
         MUTUAL, JOE, {**ITSELF, "LIBISCSI_CHAP_TARGET_PASSWORD": "mutualmutual13"},
-    ),  # fmt: skip
+    ),
 }
 
 

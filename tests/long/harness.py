@@ -1,0 +1,132 @@
+"""What the scripts here share: a daemon of its own on a free port, loop devices, a clean end, and one way to speak."""
+
+from __future__ import annotations
+
+import contextlib
+import filecmp
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT.parent / "shared"  #: things this project's machines share; may be absent elsewhere
+SKIPPED = 77  #: exit status, as automake's
+MIB = 1 << 20
+_READY = re.compile(r"ietpy-daemon: serving \d+ targets? on 127\.0\.0\.1:(\d+) ")
+
+
+def need(*tools: str) -> None:
+    """End with a sentence unless all these programs are installed."""
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    if missing:
+        sys.exit(f"{Path(sys.argv[0]).name}: needs {', '.join(missing)}; see the head of the script")
+
+
+def need_shared(name: str) -> Path:
+    """A thing of ../shared; ends the script as skipped where there is none."""
+    path = SHARED / name
+    if not path.exists():
+        print(f"skipped: ../shared/{name} is not here")
+        sys.exit(SKIPPED)
+    return path
+
+
+@contextlib.contextmanager
+def folder() -> Iterator[Path]:
+    """A folder for images, gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="ietpy-long.") as name:
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def loop_device(file: Path, sector_size: int) -> Iterator[str]:
+    """A block device over a file. Needs root."""
+    attach = ["losetup", "--find", "--show", "--sector-size", str(sector_size), str(file)]
+    device = subprocess.run(attach, check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        yield device
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+
+
+class Daemon:
+    """``ietpy-daemon start -f`` below ``directory``; as a context it is stopped, and its end and log are judged."""
+
+    def __init__(self, directory: Path, configuration: str) -> None:
+        self.config, self.log_file = directory / "ietd.conf", directory / "ietd.log"
+        self.config.write_text(configuration)
+        program = str(Path(sys.executable).parent / "ietpy-daemon")
+        self._places = ["--pid-file", str(directory / "ietd.pid"), "--control", str(directory / "control")]
+        self._program = program
+        self.port = 0
+        listening = ["-c", str(self.config), "-a", "127.0.0.1", "-p", "0"]
+        self.process = self._launch("start", *listening)
+
+    def _launch(self, action: str, *arguments: str) -> subprocess.Popen[str]:
+        command = [self._program, action, "-f", *self._places, *arguments]
+        with self.log_file.open("a") as log:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert process.stdout is not None
+        for line in process.stdout:
+            if ready := _READY.match(line):
+                self.port = int(ready[1])
+                return process
+        raise SystemExit(f"the daemon did not start:\n{self.log_file.read_text()}")
+
+    def restart(self) -> None:
+        before = self.process
+        self.process = self._launch("restart", "-p", str(self.port))
+        assert before.wait(30) == 0
+
+    def __enter__(self) -> Daemon:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(30)
+        log = self.log_file.read_text()
+        if status or "Traceback" in log or "unexpected" in log:
+            raise SystemExit(f"the daemon ended with status {status}:\n{log}")
+
+    def portal(self) -> str:
+        return f"iscsi://127.0.0.1:{self.port}"
+
+    def url(self, target: str, lun: int = 0) -> str:
+        return f"{self.portal()}/{target}/{lun}"
+
+
+def sparse(path: Path, size: int) -> Path:
+    with path.open("wb") as file:
+        file.truncate(size)
+    return path
+
+
+def noise(path: Path, size: int, seed: int = 7143) -> Path:
+    """A file of repeatable random bytes."""
+    source = random.Random(seed)
+    with path.open("wb") as file:
+        for start in range(0, size, MIB):
+            file.write(source.randbytes(min(MIB, size - start)))
+    return path
+
+
+def same(one: Path, other: Path) -> None:
+    if not filecmp.cmp(one, other, shallow=False):
+        raise SystemExit(f"FAIL: {one.name} and {other.name} differ")
+
+
+class Stopwatch:
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    def __str__(self) -> str:
+        return f"{time.monotonic() - self._start:.1f} s"
