@@ -16,11 +16,11 @@ from typing import Any, Final
 
 from ietpy.errors import FormatError, Reject
 from ietpy.iscsi import full_feature
-from ietpy.iscsi.data_in import SLAB_SIZE, StreamedStatus, complete, recycle
+from ietpy.iscsi.data_in import SLAB_SIZE, StreamedStatus, abandon, complete, recycle
 from ietpy.iscsi.discovery import TextExchange
 from ietpy.iscsi.framing import Framer
 from ietpy.iscsi.login import Login, LoginResult
-from ietpy.iscsi.pdu import BHS_SIZE, FINAL, IMMEDIATE, NO_TAG, OPCODE_MASK, REJECT, Opcode
+from ietpy.iscsi.pdu import BHS_SIZE, FINAL, IMMEDIATE, NO_TAG, OPCODE_MASK, REJECT, UNNUMBERED, Opcode
 from ietpy.iscsi.session import Session, establish
 from ietpy.iscsi.target import Asker, IscsiNode
 from ietpy.iscsi.task_management import Function
@@ -34,8 +34,7 @@ from ietpy.wire.serial import MASK, before
 INLINE_LIMIT: Final = 32 * 1024
 #: What a Login Request may carry (section 13.12's default, which holds during login).
 LOGIN_DATA_LIMIT: Final = 8192
-#: Requests without a place in the command numbering: their CmdSN field is reserved.
-_UNNUMBERED: Final = frozenset((Opcode.DATA_OUT, Opcode.SNACK_REQUEST))
+_BEHIND: Final = 0x80000000  #: set in the difference of two serial numbers if the first comes before the second
 _PADDING: Final = (b"", b"\0\0\0", b"\0\0", b"\0")  # by length modulo 4
 
 Piece = bytes | memoryview | Extent | StreamedStatus
@@ -90,6 +89,7 @@ class Connection:
         self.functions: list[Function] = []
         self.outbox: list[Piece] = []
         self.staged: list[memoryview] = []
+        self.staged_size = 0
         #: Whoever moves this connection's bytes; opaque here.
         self.owner: Any = None
         #: The keep-alive ping (section 11.19): its tag while unanswered, and times as ``tick`` gives them.
@@ -122,10 +122,11 @@ class Connection:
         for opcode, flags, lun, tag, word20, cmd_sn, tail, data, length in self.framer.requests():
             try:
                 if data is None:
-                    full_feature.data_digest_error(self, opcode, tag)
-                if opcode & IMMEDIATE or opcode in _UNNUMBERED:
+                    full_feature.refuse_unfit(self, self.framer.fault, opcode, tag, cmd_sn)
+                    continue
+                if opcode & IMMEDIATE or opcode & OPCODE_MASK in UNNUMBERED:
                     pass
-                elif cmd_sn == session.exp_cmd_sn:
+                elif cmd_sn == session.exp_cmd_sn and not (session.max_cmd_sn - cmd_sn) & _BEHIND:
                     session.exp_cmd_sn = (cmd_sn + 1) & MASK
                 else:
                     self._hold(session, (opcode, flags, lun, tag, word20, cmd_sn, tail), data, length)
@@ -229,15 +230,17 @@ class Connection:
         assert session is not None
         task.may_block = True
         task.sink = self.stage
-        session.tasks[task.tag] = task
+        session.running.add(task)
 
-    def finish(self, task: Task) -> Function | None:
-        """``complete`` for a task that was deferred."""
+    def finish(self, task: Task) -> list[Function]:
+        """Answer a task that was deferred, or end it if it was aborted; the functions that waited for just that."""
         session = self.session
         assert session is not None
-        if session.tasks.get(task.tag) is task:
-            del session.tasks[task.tag]
-        return complete(self, task)
+        session.running.discard(task)
+        if task.aborted_by is not None:
+            return abandon(self, task)
+        complete(self, task)
+        return []
 
     def discard(self, task: Task) -> None:
         """End a task that waits for data or for its turn in the batch, without an answer."""
@@ -311,6 +314,7 @@ class Connection:
         """What to send now, in order. Call ``sent`` when the last byte has left."""
         if self.mark != self.used:
             self.outbox.append(self.slab_view[self.mark : self.used])
+            self.mark = self.used
         outbox, self.outbox = self.outbox, []
         return outbox
 
@@ -322,6 +326,7 @@ class Connection:
             for view in self.staged:
                 self.pool.give(view)
             self.staged.clear()
+            self.staged_size = 0
 
     # Time and loss ------------------------------------------------------------------------------------------------
 

@@ -44,13 +44,8 @@ _LAST_SHORT: Final = FINAL | HAS_STATUS | UNDERFLOW
 _CHECK_CONDITION: Final = int(Status.CHECK_CONDITION)
 
 
-def complete(connection: Connection, task: Task) -> Function | None:
-    """Put the answer to an executed task into the outbox and recycle the task.
-
-    Returns a task management function that waited for just this task, for the caller to answer, else None.
-    """
-    if task.aborted_by is not None:
-        return _abandon(connection, task)
+def complete(connection: Connection, task: Task) -> None:
+    """Put the answer to an executed task into the outbox and recycle the task."""
     session: Any = connection.session
     session.max_cmd_sn = (session.max_cmd_sn + task.credit) & MASK
     data = task.data_in
@@ -88,7 +83,6 @@ def complete(connection: Connection, task: Task) -> Function | None:
     else:
         _send_data(connection, task, data)
     recycle(connection, task)
-    return None
 
 
 def fail(connection: Connection, task: Task, failure: ServiceFailure) -> None:
@@ -111,25 +105,26 @@ def recycle(connection: Connection, task: Task) -> None:
     connection.free.append(task)
 
 
-def _abandon(connection: Connection, task: Task) -> Function | None:
-    """An aborted task ends without an answer (section 11.5.1); its aborter may now be told."""
+def abandon(connection: Connection, task: Task) -> list[Function]:
+    """End an aborted task without an answer (section 11.5.1); the functions that waited for nothing else."""
     session: Any = connection.session
     session.max_cmd_sn = (session.max_cmd_sn + task.credit) & MASK
-    function: Function = task.aborted_by
-    task.aborted_by = None
     if isinstance(task.data_in, memoryview):
-        connection.staged.append(task.data_in)
+        connection.pool.give(task.data_in)
+    functions: list[Function] = task.aborted_by
+    task.aborted_by = None
     with session.device.lock:
-        function.tasks.discard(task)
-        finished = function.finished()
+        for function in functions:
+            function.tasks.discard(task)
+        finished = [function for function in functions if function.finished()]
     recycle(connection, task)
-    return function if finished else None
+    return finished
 
 
 def residual(expected: int, wanted: int) -> tuple[int, int]:
     """(O or U flag, Residual Count) when ``wanted`` bytes met an expected data transfer length (section 11.4.5)."""
     if wanted > expected:
-        return OVERFLOW, wanted - expected
+        return OVERFLOW, min(wanted - expected, MASK)
     if wanted < expected:
         return UNDERFLOW, expected - wanted
     return 0, 0
@@ -171,6 +166,7 @@ def _send_data(connection: Connection, task: Task, data: bytes | memoryview | Ex
         connection.skip_reserved()
     elif isinstance(data, memoryview):
         connection.staged.append(data)
+        connection.staged_size += len(data)
     if not length:
         _send_response(connection, task, FINAL | flag, count)
         return

@@ -10,9 +10,8 @@ import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from ietpy.errors import Reject
 from ietpy.iscsi.data_in import complete, fail
-from ietpy.iscsi.errors import RejectReason, ServiceFailure
+from ietpy.iscsi.errors import ServiceFailure
 from ietpy.iscsi.pdu import BHS_SIZE, FINAL, NO_TAG, READY_TO_TRANSFER, Opcode
 from ietpy.scsi.task import Task
 
@@ -61,9 +60,6 @@ def begin(connection: Connection, task: Task, data: Sequence[memoryview], length
         connection.ready.append(task)
     elif not final and parameters.initial_r2t:
         fail(connection, task, ServiceFailure.UNEXPECTED_UNSOLICITED_DATA)
-    elif task.tag in session.tasks:
-        connection.free.append(task)
-        raise Reject(RejectReason.TASK_IN_PROGRESS, f"Initiator Task Tag {task.tag:#x} is in use")
     else:
         limit = min(expected, parameters.first_burst_length)
         transfer = task.transfer = Transfer(needed, length if final else limit)
@@ -82,7 +78,7 @@ def data_out(
     """SCSI Data-Out (section 11.7). Data for a task that ended meanwhile is dropped: it was under way already."""
     session: Any = connection.session
     task = session.tasks.get(tag)
-    if task is None or task.transfer is None or task.may_block:
+    if task is None:
         return
     transfer: Transfer = task.transfer
     data_sn, offset = _sequence_fields(tail)
@@ -108,7 +104,7 @@ def lost(connection: Connection, tag: int) -> None:
     """A Data-Out whose digest did not fit ends its task (section 7.8)."""
     session: Any = connection.session
     task = session.tasks.get(tag)
-    if task is not None and task.transfer is not None and not task.may_block:
+    if task is not None:
         _end(connection, task, ServiceFailure.CRC_ERROR)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ietpy.errors import FormatError
+from ietpy.iscsi.errors import RejectReason
 from ietpy.iscsi.pdu import BHS_SIZE
 from ietpy.wire.buffers import Chunk, ReceiveWindow
 from ietpy.wire.crc32c import crc32c, digest
@@ -22,14 +23,16 @@ _digest_at: Final = struct.Struct("<I").unpack_from
 NOTHING: Final[tuple[memoryview, ...]] = ()
 
 #: Opcode byte, flags, LUN, Initiator Task Tag, word 20, CmdSN, bytes 32 to 47, data, DataSegmentLength. The data is
-#: None when its digest did not fit.
+#: None when the request must be rejected; ``Framer.fault`` says why.
 Request = tuple[int, int, int, int, int, int, bytes, Sequence[memoryview] | None, int]
 
 
 class Framer:
     """Requests of the full feature phase out of a receive window."""
 
-    __slots__ = ("_at", "_chunks", "_data", "_header", "_missing", "data_digest", "header_digest", "limit", "window")
+    __slots__ = (
+        "_at", "_chunks", "_data", "_header", "_missing", "data_digest", "fault", "header_digest", "limit", "window",
+    )
 
     def __init__(self, window: ReceiveWindow, header_digest: bool, data_digest: bool, limit: int) -> None:
         self.window = window
@@ -37,6 +40,8 @@ class Framer:
         self.data_digest = data_digest
         #: Longest data segment taken: the MaxRecvDataSegmentLength this side declared.
         self.limit = limit
+        #: Why the request last handed out has no data, if its data is None.
+        self.fault = RejectReason.DATA_DIGEST_ERROR
         self._at = 0
         #: A request whose data comes in pieces: its header, the pieces, their pinned chunks, and what is missing.
         self._header = b""
@@ -79,10 +84,14 @@ class Framer:
             self._at = position
             position = after
             window.start = position
-            if not length:
-                yield opcode, flags, lun, tag, word20, cmd_sn, tail, NOTHING, 0
-            elif data_digest and crc32c(view[first : after - 4]) != _digest_at(buffer, after - 4)[0]:
+            if data_digest and length and crc32c(view[first : after - 4]) != _digest_at(buffer, after - 4)[0]:
+                self.fault = RejectReason.DATA_DIGEST_ERROR
                 yield opcode, flags, lun, tag, word20, cmd_sn, tail, None, length
+            elif lengths >> 24:
+                self.fault = RejectReason.INVALID_PDU_FIELD
+                yield opcode, flags, lun, tag, word20, cmd_sn, tail, None, length
+            elif not length:
+                yield opcode, flags, lun, tag, word20, cmd_sn, tail, NOTHING, 0
             else:
                 yield opcode, flags, lun, tag, word20, cmd_sn, tail, (view[first:last],), length
         window.need = BHS_SIZE
@@ -132,12 +141,15 @@ class Framer:
         if self._missing:
             self._data.append(window.chunk.view[window.start : last])
         window.start = last + trailer
-        data: Sequence[memoryview] | None = self._data
         if self.data_digest:
             padding = window.chunk.view[last : window.start - 4]
             if digest((*self._data, padding)) != _digest_at(window.chunk.buffer, window.start - 4)[0]:
-                data = None
-        return opcode, flags, lun, tag, word20, cmd_sn, tail, data, length
+                self.fault = RejectReason.DATA_DIGEST_ERROR
+                return opcode, flags, lun, tag, word20, cmd_sn, tail, None, length
+        if lengths >> 24:
+            self.fault = RejectReason.INVALID_PDU_FIELD
+            return opcode, flags, lun, tag, word20, cmd_sn, tail, None, length
+        return opcode, flags, lun, tag, word20, cmd_sn, tail, self._data, length
 
     def _take_piece(self, size: int) -> None:
         """Set ``size`` received bytes aside as a piece of the data; the rest goes to a fresh chunk if this is full."""

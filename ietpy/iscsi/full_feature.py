@@ -6,7 +6,7 @@ A handler takes the fields of a request that is in order; it queues an answer, r
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 from ietpy.errors import FormatError, Reject
 from ietpy.iscsi import data_out, task_management
@@ -23,6 +23,7 @@ from ietpy.iscsi.pdu import (
     NOP_IN,
     OPCODE_MASK,
     TEXT_RESPONSE,
+    UNNUMBERED,
     Opcode,
 )
 from ietpy.scsi.task import Task
@@ -38,6 +39,8 @@ Handler = Callable[["Connection", int, int, int, int, int, int, bytes, Sequence[
 
 _BOTH_WAYS: Final = COMMAND_READ | COMMAND_WRITE
 _ATTRIBUTE: Final = 0x07
+#: Immediate commands taken at once; initiators use them for task management, seldom for commands.
+IMMEDIATE_LIMIT: Final = 32
 
 
 def scsi_command(
@@ -46,6 +49,11 @@ def scsi_command(
 ) -> None:
     """SCSI Command (section 11.3): ready at once, or once its data has come."""
     session: Any = connection.session
+    if tag in session.tasks:
+        _credit(session, opcode)
+        raise Reject(RejectReason.TASK_IN_PROGRESS, f"Initiator Task Tag {tag:#x} is in use")
+    if opcode & IMMEDIATE:
+        _bound_immediate(connection, session)
     nexus = session.nexuses.get(lun) or session.nexus(lun)
     task = connection.free.pop() if connection.free else Task()
     task.nexus = nexus
@@ -73,6 +81,13 @@ def scsi_command(
         fail(connection, task, ServiceFailure.BIDIRECTIONAL)
     else:
         data_out.begin(connection, task, data, length)
+
+
+def _bound_immediate(connection: Connection, session: Session) -> None:
+    """Immediate commands are outside the window, so they are counted instead (section 4.2.2.1)."""
+    live = sum(not task.credit for task in (*session.tasks.values(), *session.running, *connection.ready))
+    if live >= IMMEDIATE_LIMIT:
+        raise Reject(RejectReason.IMMEDIATE_COMMAND_REJECT, f"{IMMEDIATE_LIMIT} immediate commands are under way")
 
 
 def _credit(session: Session, opcode: int) -> None:
@@ -187,7 +202,7 @@ def refuse(
 ) -> None:
     """Anything this phase has no place for (sections 4.3, 11.17.1)."""
     session: Any = connection.session
-    if opcode & OPCODE_MASK != Opcode.DATA_OUT:
+    if opcode & OPCODE_MASK not in UNNUMBERED:
         _credit(session, opcode)
     raise Reject(RejectReason.COMMAND_NOT_SUPPORTED, f"opcode {opcode & OPCODE_MASK:#04x} in this phase")
 
@@ -200,14 +215,21 @@ def login_again(
     raise FormatError("a Login Request in the full feature phase")
 
 
-def data_digest_error(connection: Connection, opcode: int, tag: int) -> NoReturn:
-    """A data segment whose digest does not fit: the PDU is rejected and forgotten, its CmdSN not used up (7.8).
+def refuse_unfit(connection: Connection, reason: RejectReason, opcode: int, tag: int, cmd_sn: int) -> None:
+    """Reject a request that cannot be taken as it came, and end the task its data belonged to.
 
-    Data-Out belongs to a task that is there already: that one ends.
+    One whose data digest does not fit is forgotten: its CmdSN is not used up (section 7.8). One with additional
+    headers is understood and refused: no command here has a longer CDB or a second data length (section 11.2.2).
     """
-    if opcode & OPCODE_MASK == Opcode.DATA_OUT:
+    session: Any = connection.session
+    kind = opcode & OPCODE_MASK
+    numbered = not opcode & IMMEDIATE and kind not in UNNUMBERED
+    if reason != RejectReason.DATA_DIGEST_ERROR and numbered and cmd_sn == session.exp_cmd_sn:
+        session.exp_cmd_sn = (cmd_sn + 1) & MASK
+        _credit(session, opcode)
+    connection.reject(reason, connection.framer.header())
+    if kind == Opcode.DATA_OUT:
         data_out.lost(connection, tag)
-    raise Reject(RejectReason.DATA_DIGEST_ERROR, "a data digest does not fit its data")
 
 
 def _table(rows: dict[Opcode, Handler]) -> tuple[Handler, ...]:

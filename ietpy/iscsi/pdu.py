@@ -41,6 +41,10 @@ class Opcode(IntEnum):
     REJECT = 0x3F
 
 
+#: Requests without a place in the command numbering: their CmdSN field is reserved (section 4.2.2.1).
+UNNUMBERED: Final = frozenset((Opcode.DATA_OUT, Opcode.SNACK_REQUEST))
+
+
 _HEAD = (("opcode", "B"), ("flags", "B"))
 _LENGTHS = ("lengths", "I")  # TotalAHSLength:8 (in four-byte words), DataSegmentLength:24
 _COUNTERS = (("stat_sn", "I"), ("exp_cmd_sn", "I"), ("max_cmd_sn", "I"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ietpy.errors import LoginFailure
 from ietpy.iscsi.errors import LoginStatus
 from ietpy.iscsi.target import Asker, IscsiNode, TargetNode, command_window
-from ietpy.scsi.lun import decode
+from ietpy.scsi.lun import decode, encode
 from ietpy.scsi.nexus import Nexus
 from ietpy.scsi.task import Task
 from ietpy.wire.serial import MASK
@@ -30,7 +30,7 @@ class Session:
 
     __slots__ = (
         "asker", "cid", "connection", "device", "exp_cmd_sn", "held", "initiator", "isid", "max_cmd_sn", "nexuses",
-        "node", "parameters", "port", "target", "tasks", "tsih", "user",
+        "node", "parameters", "port", "running", "target", "tasks", "tsih", "user",
     )
 
     def __init__(self, node: IscsiNode, result: LoginResult, connection: Connection, asker: Asker) -> None:
@@ -53,8 +53,9 @@ class Session:
         self.held: dict[int, Any] = {}
         #: Nexuses by the 8-byte LUN field as it stands in requests.
         self.nexuses: dict[int, Nexus] = {}
-        #: Tasks waiting for data or running on a worker, by Initiator Task Tag.
+        #: Tasks waiting for data, by Initiator Task Tag, and tasks on workers.
         self.tasks: dict[int, Task] = {}
+        self.running: set[Task] = set()
 
     def nexus(self, lun_field: int) -> Nexus:
         """The nexus for a LUN field: of the logical unit, or of the device's answer for absent ones."""
@@ -63,9 +64,12 @@ class Session:
             raise ValueError("a discovery session has no logical units")
         with device.lock:
             number = decode(lun_field)
-            nexus = device.nexus(number, self.port)
-            if number in device.logical_units:
-                self.nexuses[lun_field] = nexus
+            if number is None or number not in device.logical_units:
+                return device.nexus(None, self.port)
+            # One nexus, whichever way its LUN is written: peripheral or flat addressing.
+            known = self.nexuses.get(encode(number))
+            nexus = device.nexus(number, self.port) if known is None else known
+            self.nexuses[encode(number)] = self.nexuses[lun_field] = nexus
             return nexus
 
     def end(self) -> None:
@@ -76,6 +80,7 @@ class Session:
             for nexus in {id(nexus): nexus for nexus in self.nexuses.values()}.values():
                 nexus.lu.detach(nexus)
             self.nexuses.clear()
+            self.target.ending.discard(self)
             key = (self.initiator.lower(), self.isid)
             if self.target.sessions.get(key) is self:
                 del self.target.sessions[key]
@@ -109,4 +114,6 @@ def establish(
                     LoginStatus.TOO_MANY_CONNECTIONS, f"{target.name} has its MaxSessions {target.max_sessions}"
                 )
             target.sessions[key] = session
+            if old is not None:
+                target.ending.add(old)
     return session, old

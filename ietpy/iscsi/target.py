@@ -76,6 +76,8 @@ class TargetNode:
         self.redirect = ""
         #: Live sessions by (initiator name in lower case, ISID); changed under the device's lock.
         self.sessions: dict[tuple[str, bytes], Session] = {}
+        #: Sessions that were replaced and whose last tasks still run.
+        self.ending: set[Session] = set()
 
 
 #: Command window of a discovery session, which has one request in flight.

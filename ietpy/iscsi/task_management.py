@@ -109,17 +109,14 @@ def answer(function: Function) -> None:
 def abort_task(connection: Connection, function: Function, asked: Request) -> int:
     """ABORT TASK; one not yet arrived counts as aborted when it comes (section 11.6.1 a, b)."""
     session: Any = connection.session
-    task = session.tasks.get(asked.referenced_tag)
-    if task is None:
-        task = next((each for each in connection.ready if each.tag == asked.referenced_tag), None)
+    task = next((each for each in _tasks(connection) if each.tag == asked.referenced_tag), None)
     if task is not None:
         _end(function, connection, [task])
         return COMPLETE
-    in_window = not before(asked.ref_cmd_sn, session.exp_cmd_sn) and not before(session.max_cmd_sn, asked.ref_cmd_sn)
-    if in_window and asked.ref_cmd_sn in session.held:
-        session.held[asked.ref_cmd_sn] = None
-        return COMPLETE
-    return NO_SUCH_TASK
+    if before(asked.ref_cmd_sn, session.exp_cmd_sn) or before(session.max_cmd_sn, asked.ref_cmd_sn):
+        return NO_SUCH_TASK
+    session.held[asked.ref_cmd_sn] = None
+    return COMPLETE
 
 
 def abort_task_set(connection: Connection, function: Function, asked: Request) -> int:
@@ -198,7 +195,7 @@ def _logical_unit(session: Session, lun: int) -> LogicalUnit | None:
 
 def _sessions(session: Session) -> Iterable[Session]:
     assert session.target is not None
-    return tuple(session.target.sessions.values())
+    return (*session.target.sessions.values(), *session.target.ending)
 
 
 def _abort_everywhere(function: Function, units: Sequence[LogicalUnit]) -> None:
@@ -215,17 +212,28 @@ def _reset(function: Function, units: Sequence[LogicalUnit]) -> None:
         lu.reset()
 
 
-def abort(function: Function, connection: Connection) -> None:
-    """Abort what ``function`` asks for among a connection's tasks. The caller holds the connection's lock."""
+def abort(function: Function, connection: Connection) -> bool:
+    """Abort what ``function`` asks for among a connection's tasks; whether the function may be answered now.
+
+    The caller holds the connection's lock.
+    """
     session: Any = connection.session
     with session.device.lock:
-        tasks = [task for task in (*session.tasks.values(), *connection.ready) if task.nexus.lu in function.units]
+        tasks = [task for task in _tasks(connection) if task.nexus.lu in function.units]
         if function.clears and connection is not function.connection:
             for nexus in {task.nexus for task in tasks}:
                 attention.establish(nexus, attention.COMMANDS_CLEARED)
         _end(function, connection, tasks)
         if connection in function.others:
             function.others.remove(connection)
+            return function.finished()
+        return False
+
+
+def _tasks(connection: Connection) -> Iterable[Task]:
+    """All tasks of a connection: waiting for data, on workers, and of the batch at hand."""
+    session: Any = connection.session
+    return (*session.tasks.values(), *session.running, *connection.ready)
 
 
 def _end(function: Function, connection: Connection, tasks: Iterable[Task]) -> None:
@@ -233,6 +241,6 @@ def _end(function: Function, connection: Connection, tasks: Iterable[Task]) -> N
     for task in tasks:
         if not task.may_block:
             connection.discard(task)
-        elif task.aborted_by is None:
-            task.aborted_by = function
+        else:
+            task.aborted_by = [*(task.aborted_by or ()), function]
             function.tasks.add(task)

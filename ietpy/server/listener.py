@@ -6,10 +6,12 @@ thread; then it gets a pump of its own.
 
 from __future__ import annotations
 
+import errno
 import logging
 import secrets
 import selectors
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +21,6 @@ from ietpy.errors import FormatError
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.session import Session
 from ietpy.iscsi.target import Asker, IscsiNode, TargetNode
-from ietpy.server.egress import flush
 from ietpy.server.interfaces import addresses_of_host
 from ietpy.server.pump import Pump
 from ietpy.server.workers import WorkerPool
@@ -29,10 +30,16 @@ log = logging.getLogger(__name__)
 BACKLOG: Final = 128
 #: A login must be over within this many seconds (peers: LIO 15).
 LOGIN_SECONDS: Final = 15.0
-#: Connections in login phase at once; further ones wait in the backlog (IET: 32, without a time limit).
+#: Connections in login phase at once; one more costs the oldest its place (IET: 32, without a time limit).
 LOGINS_AT_ONCE: Final = 256
 #: After accept fails for want of descriptors, the listener rests this long.
 EXHAUSTED_SECONDS: Final = 1.0
+
+_EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+#: What a closed connection may take to notice, once ``stop``'s time is over (seconds).
+CLOSING_SECONDS: Final = 1.0
+#: A peer that takes no answer for this long is given up (seconds).
+SEND_SECONDS: Final = 30
 
 _WILDCARDS: Final = frozenset(("0.0.0.0", "::"))
 
@@ -101,6 +108,7 @@ class Server:
         self._logins: dict[int, _Login] = {}
         self._wake_receive, self._wake_send = socket.socketpair()
         self._stopping = False
+        self._rest_until = 0.0
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
 
     # What others ask ----------------------------------------------------------------------------------------------
@@ -180,7 +188,7 @@ class Server:
         if not self._stopping:
             self._stopping = True
             self._wake_send.send(b"x")
-            self._thread.join()
+            self._thread.join(timeout)
             for sock in (*self._sockets, self._wake_receive, self._wake_send):
                 sock.close()
             self._selector.close()
@@ -188,10 +196,13 @@ class Server:
             pumps = dict(self._pumps)
         for pump in pumps:
             pump.stop_receiving()
-        for pump, thread in pumps.items():
+        for thread in pumps.values():
             thread.join(max(0.0, deadline - time.monotonic()))
+        for pump, thread in pumps.items():
             if thread.is_alive():
                 pump.close()
+        for thread in pumps.values():
+            thread.join(max(0.0, deadline + CLOSING_SECONDS - time.monotonic()))
         clean = not any(thread.is_alive() for thread in pumps.values())
         if clean:
             for pool in self._workers.values():
@@ -222,12 +233,18 @@ class Server:
         """Seconds until the clock matters: a login's deadline, or a second while any target sends pings."""
         now = time.monotonic()
         waits = [login.deadline - now for login in self._logins.values()]
+        if self._rest_until:
+            waits.append(self._rest_until - now)
         if self._pumps and any(target.nop_interval for target in self.node.targets.values()):
             waits.append(1.0)
         return max(0.0, min(waits)) if waits else None
 
     def _look_at_clock(self) -> None:
         now = time.monotonic()
+        if 0.0 < self._rest_until <= now:
+            self._rest_until = 0.0
+            for sock in self._sockets:
+                self._selector.register(sock, selectors.EVENT_READ, self._accept)
         for login in [login for login in self._logins.values() if login.deadline <= now]:
             log.warning("%s: no login within %d s", self.name_of(login.sock), LOGIN_SECONDS)
             self._drop(login)
@@ -249,7 +266,11 @@ class Server:
         except BlockingIOError:
             return
         except OSError as problem:
-            log.warning("cannot accept a connection: %s", problem)
+            if problem.errno in _EXHAUSTED:
+                log.warning("cannot accept connections for %.0f s: %s", EXHAUSTED_SECONDS, problem.strerror)
+                self._rest_until = time.monotonic() + EXHAUSTED_SECONDS
+                for each in self._sockets:
+                    self._selector.unregister(each)
             return
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -269,7 +290,9 @@ class Server:
         self._selector.register(sock, selectors.EVENT_READ, self._login_bytes)
 
     def _login_bytes(self, sock: socket.socket) -> None:
-        login = self._logins[sock.fileno()]
+        login = self._logins.get(sock.fileno())
+        if login is None:
+            return  # dropped while its bytes were waiting to be looked at
         connection = login.connection
         try:
             count = sock.recv_into(connection.space())
@@ -281,11 +304,11 @@ class Server:
             if not count:
                 raise ConnectionResetError("the peer closed the connection")
             connection.received(count)
-            if connection.login is not None or connection.closing:
-                flush(connection, sock)
+            if (connection.login is not None or connection.closing) and not login.pump.egress.flush_now():
+                raise ConnectionAbortedError("the peer does not take its answers")
         except FormatError as problem:
             log.warning("%s: connection dropped: %s", self.name_of(sock), problem)
-        except OSError as problem:  # also a peer that does not take the few bytes of an answer
+        except OSError as problem:
             log.info("%s: connection lost during login: %s", self.name_of(sock), problem)
         else:
             if connection.closing:
@@ -302,10 +325,16 @@ class Server:
         self._selector.unregister(login.sock)
         del self._logins[login.sock.fileno()]
         login.sock.setblocking(True)
+        login.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_SECONDS, 0))
+        login.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SEND_SECONDS * 1000)
         thread = threading.Thread(target=login.pump.run, name=f"session-{login.sock.fileno()}", daemon=True)
         with self._lock:
             self._pumps[login.pump] = thread
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as problem:  # the system has no thread left
+            log.warning("%s: connection dropped: %s", self.name_of(login.sock), problem)
+            login.pump.abandon()
 
     def _drop(self, login: _Login) -> None:
         if login.connection.login is not None:

@@ -1,7 +1,9 @@
 """One connection's thread: receive, let the core parse, execute what cannot wait, flush once per batch.
 
-The connection's lock is held while its core is used and its outbox sent, never while waiting for bytes. Workers take
-it to complete the tasks that went to them.
+The connection's lock is held while its core is used and its outbox sent, never while waiting for bytes. Everybody
+else (workers, the clock, other connections' task management) leaves word in ``inbox`` and reads it himself if the
+lock is free; nobody but the connection's own threads ever waits for its peer, so a client that does not read its
+answers keeps nobody else waiting.
 """
 
 from __future__ import annotations
@@ -10,16 +12,17 @@ import contextlib
 import logging
 import socket
 import threading
+from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ietpy.errors import FormatError
 from ietpy.iscsi import task_management
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.data_in import complete
-from ietpy.iscsi.session import Session
 from ietpy.iscsi.task_management import Function
 from ietpy.scsi.task import Task
-from ietpy.server.egress import flush
+from ietpy.server.egress import Egress
 from ietpy.server.workers import WorkerPool
 
 if TYPE_CHECKING:
@@ -27,49 +30,60 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: How long a reinstated session's successor waits for work of the old one that a device still holds (seconds).
+#: How long a new session waits for work of the one it replaces that a device still holds (seconds).
 REINSTATEMENT_WAIT: Final = 30.0
+#: A batch is sent in parts when its answers take more memory than this (bytes).
+STAGED_LIMIT: Final = 4 * 1024 * 1024
+#: While a connection ends, how often it looks for word of workers (seconds).
+_ENDING_PAUSE: Final = 0.05
 
 
 class Pump:
-    """Moves one connection's bytes. ``run`` is the body of its thread and the thread entry point of the server."""
+    """Moves one connection's bytes. ``run`` is the body of its thread."""
 
     def __init__(self, server: Server, sock: socket.socket, connection: Connection) -> None:
         self.server = server
         self.sock = sock
         self.connection = connection
         connection.owner = self
+        self.egress = Egress(connection, sock)
         self.lock = threading.Lock()
+        #: What to do under the lock, in order; see the module's text.
+        self.inbox: deque[Callable[[], None]] = deque()
         self.workers: WorkerPool | None = None
-        #: Tasks on workers; ``quiet`` is notified when there are none.
-        self.running = 0
-        self.quiet = threading.Condition(self.lock)
+        self.running = 0  #: tasks on workers
         self.finished = threading.Event()
         #: The pump of the session this one replaces, to be waited for before the first command.
         self.predecessor: Pump | None = None
+        self._sender: threading.Thread | None = None
+
+    # The connection's own thread ----------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Serve until logout, loss, or ``close``; then end the session."""
         try:
-            if self.predecessor is not None:
-                self.predecessor.finished.wait(REINSTATEMENT_WAIT)
-                self.predecessor = None
+            if self.predecessor is not None and not self.predecessor.finished.wait(REINSTATEMENT_WAIT):
+                raise FormatError(f"work of the session it replaces has not ended within {REINSTATEMENT_WAIT:.0f} s")
+            self.predecessor = None
             self._serve()
         except FormatError as problem:
-            log.warning("%s: connection dropped: %s", self.server.name_of(self.sock), problem)
+            self._give_up(logging.WARNING, "connection dropped", problem)
+        except BlockingIOError:
+            self._give_up(logging.WARNING, "connection dropped", "the initiator does not take its answers")
         except OSError as problem:
-            log.info("%s: connection lost: %s", self.server.name_of(self.sock), problem)
+            self._give_up(logging.INFO, "connection lost", problem)
         except Exception as mistake:  # ours; it costs this connection and no other
-            log.critical(
-                "internal error on %s: %r", self.server.name_of(self.sock), mistake,
-                exc_info=log.isEnabledFor(logging.DEBUG),
-            )
+            self._confess(mistake)
         finally:
             self._end()
 
+    def _give_up(self, level: int, what: str, why: object) -> None:
+        log.log(level, "%s: %s: %s", self.server.name_of(self.sock), what, why)
+        self.close()
+
     def _serve(self) -> None:
-        connection, sock, lock = self.connection, self.sock, self.lock
-        receive, space, received = sock.recv_into, connection.space, connection.received
+        connection, lock, egress, inbox = self.connection, self.lock, self.egress, self.inbox
+        receive, space, received = self.sock.recv_into, connection.space, connection.received
         assert connection.session is not None
         if connection.session.target is not None:
             self.workers = self.server.workers(connection.session.target)
@@ -80,17 +94,23 @@ class Pump:
                 for task in tasks:
                     if task.nexus.lu.execute(task):
                         complete(connection, task)
+                        if connection.staged_size > STAGED_LIMIT:
+                            egress.flush()
                     else:
                         self._hand_over(task)
                 tasks.clear()
-                flush(connection, sock)
-                if connection.closing:
-                    if connection.problem:
-                        log.warning("%s: connection closed: %s", self.server.name_of(sock), connection.problem)
-                    return
+                if inbox:
+                    self._read_inbox()
+                egress.flush()
                 room = space()  # workers give chunks back under the lock, so chunks are chosen under it
             if connection.functions:
-                self._finish_functions()
+                self._spread_functions()
+            if inbox:
+                self.attend()
+            if connection.closing:
+                if connection.problem:
+                    log.warning("%s: connection closed: %s", self.server.name_of(self.sock), connection.problem)
+                return
             count = receive(room)
             if not count:
                 return
@@ -101,64 +121,127 @@ class Pump:
         assert self.workers is not None
         self.workers.submit(self._work, task)
 
-    def _work(self, task: Task) -> None:
-        """Execute one task on a worker, unless it was aborted while it waited, and answer it."""
-        if task.aborted_by is None:
-            task.nexus.lu.execute(task)
-        connection = self.connection
-        with self.lock:
-            function = connection.finish(task)
-            self.running -= 1
-            if not self.running:
-                self.quiet.notify_all()
-            if not self.finished.is_set():
-                self._flush_or_close()
-        if function is not None:
-            function.connection.owner.answer(function)
-
-    def _flush_or_close(self) -> None:
-        try:
-            flush(self.connection, self.sock)
-        except OSError:
-            self.close()  # the pump's own thread sees the end and says so
-
-    def _finish_functions(self) -> None:
-        """Wait for other connections' work that a task management function aborted (``task_management``)."""
+    def _spread_functions(self) -> None:
+        """Ask the other connections to abort their part of task management functions (``task_management``)."""
         functions, self.connection.functions = self.connection.functions, []
         for function in functions:
             for other in list(function.others):
                 owner: Pump = other.owner
-                with owner.lock:
-                    task_management.abort(function, other)
-            assert self.connection.session is not None
-            assert self.connection.session.device is not None
-            with self.connection.session.device.lock:
-                finished = function.finished()
-            if finished:
-                self.answer(function)
+                owner.post(lambda function=function, owner=owner: owner._abort(function))  # type: ignore[misc]
 
-    def answer(self, function: Function) -> None:
-        """Send the answer to a function of this connection."""
+    def abandon(self) -> None:
+        """End a session whose thread could not be had."""
+        self.close()
+        self._end()
+
+    def _end(self) -> None:
+        """Wait for what workers still run and for its answers to leave, leave the target, close the socket."""
+        session = self.connection.session
+        while not self.finished.is_set():
+            with self.lock:
+                self._read_inbox()
+                self._flush_now()
+                if not self.running and self._sender is None:
+                    self.finished.set()
+                    if session is not None:
+                        session.end()
+            self.finished.wait(_ENDING_PAUSE)
+        self.sock.close()
+        self.server.forget(self)
+        self.attend()
+
+    # Word from others -----------------------------------------------------------------------------------------------
+
+    def post(self, word: Callable[[], None]) -> None:
+        """Have ``word`` called under the lock, here and now if it is free. Never waits."""
+        self.inbox.append(word)
+        self.attend()
+
+    def attend(self) -> None:
+        """Read the inbox, unless someone holds the lock: then he will before he is through."""
+        while self.inbox and self.lock.acquire(blocking=False):
+            try:
+                self._read_inbox()
+                self._flush_now()
+            finally:
+                self.lock.release()
+
+    def _read_inbox(self) -> None:
+        while self.inbox:
+            self._guarded(self.inbox.popleft())
+
+    def _flush_now(self) -> None:
+        """Send what the peer takes at once; the rest gets a thread that may wait."""
+        if self.connection.closing or self.finished.is_set():
+            return  # nothing follows the answer that closes (RFC 7143 section 11.14)
+        try:
+            if not self.egress.flush_now() and self._sender is None:
+                self._sender = threading.Thread(target=self._send_rest, name="sender", daemon=True)
+                self._sender.start()
+        except (OSError, RuntimeError):  # gone, or no thread to be had
+            self.close()
+
+    def _send_rest(self) -> None:
         with self.lock:
-            if self.finished.is_set():
-                return
+            self._sender = None
+            try:
+                self.egress.flush()
+            except OSError:
+                self.close()
+        self.attend()
+
+    def _work(self, task: Task) -> None:
+        """Execute one task on a worker, unless it was aborted while it waited; the body of a worker's job."""
+        if task.aborted_by is None:
+            self._guarded(lambda: task.nexus.lu.execute(task))
+        self.post(lambda: self._worked(task))
+
+    def _worked(self, task: Task) -> None:
+        self.running -= 1
+        for function in self.connection.finish(task):
+            self._answer(function)
+
+    def _abort(self, function: Function) -> None:
+        """Abort this connection's part of another one's function."""
+        if task_management.abort(function, self.connection):
+            self._answer(function)
+
+    def _answer(self, function: Function) -> None:
+        """Have a function that is finished answered by its own connection."""
+        owner: Pump = function.connection.owner
+        owner.post(lambda: owner._say(function))
+
+    def _say(self, function: Function) -> None:
+        if not self.finished.is_set():
             task_management.answer(function)
-            self._flush_or_close()
-        for other in function.closing:
-            other.owner.close()
+            self.egress.flush_now()
+        for closed in function.closing:
+            closed.owner.close()
 
     def tick(self, now: float) -> None:
-        """Let the core look at the clock, unless the connection is busy: then it is alive."""
-        if not self.lock.acquire(blocking=False):
-            return
+        """Let the core look at the clock, unless the connection is busy: then it is alive, or its sends time out."""
+        self.post(lambda: self._tick(now))
+
+    def _tick(self, now: float) -> None:
+        if not self.finished.is_set():
+            self.connection.tick(now)
+            if self.connection.closing:
+                log.warning("%s: connection closed: %s", self.server.name_of(self.sock), self.connection.problem)
+                self.close()
+
+    def _guarded(self, action: Callable[[], object]) -> None:
+        """Do what another thread asks for; a mistake of ours costs this connection, not that thread."""
         try:
-            if not self.finished.is_set():
-                self.connection.tick(now)
-                self._flush_or_close()
-                if self.connection.closing:
-                    self.close()
-        finally:
-            self.lock.release()
+            action()
+        except Exception as mistake:
+            self._confess(mistake)
+
+    def _confess(self, mistake: Exception) -> None:
+        self.close()
+        debug = log.isEnabledFor(logging.DEBUG)
+        log.critical("internal error on %s: %r", self.server.name_of(self.sock), mistake, exc_info=debug)
+
+    # The socket -----------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Make the pump's thread end; any thread may ask."""
@@ -169,15 +252,3 @@ class Pump:
         """Take no more requests but finish and answer those that came."""
         with contextlib.suppress(OSError):  # gone already
             self.sock.shutdown(socket.SHUT_RD)
-
-    def _end(self) -> None:
-        """Wait for what workers still run, leave the target, close the socket."""
-        session: Session | None = self.connection.session
-        with self.lock:
-            while self.running:
-                self.quiet.wait()
-            if session is not None:
-                session.end()
-            self.finished.set()
-        self.sock.close()
-        self.server.forget(self)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import mmap
 from typing import Final
 
+from ietpy.errors import StoreError
+
 #: Room for one receive call. 512 KiB takes 32 outstanding 8 KiB writes, or two 256 KiB segments (2026-11).
 CHUNK_SIZE: Final = 512 * 1024
 #: With less room than this left behind pinned data a receive call would be too short to be worth it.
@@ -105,12 +107,18 @@ class StagingPool:
         self._free: dict[int, list[mmap.mmap]] = {}
 
     def take(self, length: int) -> memoryview:
-        """A writable view of exactly ``length`` bytes, with whatever an earlier user of this pool left in it."""
+        """A writable view of exactly ``length`` bytes, with whatever an earlier user of this pool left in it.
+
+        Raises StoreError when the system has no memory left.
+        """
         size = max(mmap.PAGESIZE, 1 << (length - 1).bit_length()) if length else mmap.PAGESIZE
         try:
             buffer = self._free[size].pop()
         except (KeyError, IndexError):
-            buffer = mmap.mmap(-1, size)
+            try:
+                buffer = mmap.mmap(-1, size)
+            except OSError as error:
+                raise StoreError(error.errno or 0, f"no memory for {size} bytes of data") from None
         return memoryview(buffer)[:length]
 
     def give(self, view: memoryview) -> None:

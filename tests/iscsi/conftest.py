@@ -146,9 +146,9 @@ class Nexus:
         for task in self.deferred:
             if task.aborted_by is None:
                 task.nexus.lu.execute(task)
-            functions.append(self.connection.finish(task))
+            functions += self.connection.finish(task)
         self.deferred = []
-        return [function for function in functions if function is not None]
+        return functions
 
     def answers(self) -> list[Pdu]:
         """What the target sent since, parsed; digests are checked and taken off."""

@@ -249,7 +249,7 @@ def test_a_lost_data_out_ends_its_task(connect: Any) -> None:
     (r2t,) = nexus.ask(nexus.write(0, 2))
     broken = bytearray(nexus.data_out(tag, r2t.target_transfer_tag, DATA[:1024], 0))
     broken[60] ^= 1
-    response, reject = nexus.ask(bytes(broken))
+    reject, response = nexus.ask(bytes(broken))
     assert sense(response) == (0xB, 0x4705)
     assert (reject.opcode, reject.reason, reject.data) == (REJECT, 0x02, bytes(broken[:48]))
     lost = bytearray(nexus.data_out(tag, r2t.target_transfer_tag, DATA[:1024], 0))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ietpy.errors import FormatError
+from ietpy.iscsi.full_feature import IMMEDIATE_LIMIT
 from ietpy.iscsi.pdu import Opcode
 
 NO_TAG = 0xFFFFFFFF
@@ -104,11 +105,35 @@ def test_both_directions_at_once_are_refused(nexus: Any) -> None:
     assert (answer.status, answer.data[4], answer.data[14:16]) == (2, 5, b"\x0e\x03")
 
 
-def test_additional_headers_are_skipped(nexus: Any) -> None:
-    request = bytearray(nexus.read(0, 1))
+@pytest.mark.parametrize("immediate", [False, True])
+def test_additional_headers_are_refused(nexus: Any, store: Any, immediate: bool) -> None:
+    request = bytearray(nexus.write(0, 1, b"x" * 512, immediate=immediate))
     request[4] = 2
-    (answer,) = nexus.ask(bytes(request) + bytes(8))
+    (answer,) = nexus.ask(bytes(request[:48]) + bytes(8) + bytes(request[48:]))
+    assert (answer.opcode, answer.reason) == (REJECT, 0x09)
+    assert not any(store.data)
+    assert nexus.session.max_cmd_sn == nexus.session.exp_cmd_sn + 7
+    (answer,) = nexus.ask(nexus.command("00"))
     assert answer.status == 0
+
+
+def test_a_tag_in_use_is_rejected_and_the_window_kept(nexus: Any) -> None:
+    tag = nexus.tag
+    nexus.ask(nexus.write(0, 2))
+    (answer,) = nexus.ask(nexus.read(0, 1, initiator_task_tag=tag))
+    assert (answer.opcode, answer.reason) == (REJECT, 0x07)
+    assert list(nexus.session.tasks) == [tag]
+    assert nexus.session.max_cmd_sn == nexus.session.exp_cmd_sn + 6
+
+
+def test_immediate_commands_are_counted(nexus: Any, store: Any) -> None:
+    store.waits = True
+    for _ in range(IMMEDIATE_LIMIT):
+        nexus.feed(nexus.read(0, 1, immediate=True))
+    (answer,) = nexus.ask(nexus.read(0, 1, immediate=True))
+    assert (answer.opcode, answer.reason) == (REJECT, 0x06)
+    nexus.work()
+    assert len(nexus.answers()) == IMMEDIATE_LIMIT
 
 
 def test_a_lun_that_does_not_exist(nexus: Any) -> None:

@@ -31,9 +31,8 @@ def finish_functions(nexus: Any) -> None:
     functions, nexus.connection.functions = nexus.connection.functions, []
     for function in functions:
         for other in list(function.others):
-            task_management.abort(function, other)
-        if function.finished():
-            task_management.answer(function)
+            if task_management.abort(function, other):
+                task_management.answer(function)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +92,8 @@ def test_what_an_aborted_task_has_read_goes_back_to_the_pool(nexus: Any, store: 
     assert task.nexus.lu.execute(task)
     memory = task.data_in.obj
     assert nexus.ask(manage(nexus, ABORT_TASK, referenced_task_tag=tag)) == []
-    task_management.answer(nexus.connection.finish(task))
+    (done,) = nexus.connection.finish(task)
+    task_management.answer(done)
     assert response(nexus.answers()) == COMPLETE
     assert nexus.connection.pool.take(512).obj is memory
 
@@ -117,11 +117,44 @@ def test_abort_task_set_spares_other_units(nexus: Any) -> None:
 
 
 def test_two_functions_wait_for_one_task(nexus: Any, store: Any) -> None:
+    """The escalation every initiator knows: an abort that is not answered, then a reset."""
     store.waits = True
+    tag = nexus.tag
     nexus.feed(nexus.read(0, 1))
+    assert nexus.ask(manage(nexus, ABORT_TASK, referenced_task_tag=tag)) == []
     assert nexus.ask(manage(nexus, LU_RESET)) == []
-    assert response(nexus.ask(manage(nexus, ABORT_TASK_SET))) == COMPLETE
-    assert len(nexus.work()) == 1
+    for done in nexus.work():
+        task_management.answer(done)
+    assert [answer.response for answer in nexus.answers()] == [COMPLETE, COMPLETE]
+
+
+def test_abort_of_a_command_that_has_not_come_fills_its_place(nexus: Any, store: Any) -> None:
+    """Section 11.6.1 b: it counts as received; should it come later, it is ignored."""
+    missing = nexus.cmd_sn
+    late = nexus.write(0, 1, b"x" * 512)
+    behind = nexus.command("00")
+    assert nexus.ask(behind) == []
+    answers = nexus.ask(manage(nexus, ABORT_TASK, referenced_task_tag=nexus.tag - 2, ref_cmd_sn=missing))
+    assert [answer.opcode for answer in answers] == [Opcode.TASK_MANAGEMENT_RESPONSE, Opcode.SCSI_RESPONSE]
+    assert nexus.ask(late) == []
+    assert not any(store.data)
+    assert nexus.session.max_cmd_sn == nexus.session.exp_cmd_sn + 7
+
+
+def test_a_replaced_session_is_reset_too(connect: Any, store: Any) -> None:
+    old = connect()
+    store.waits = True
+    old.feed(old.read(0, 1))
+    mine, third = connect(attention=True), connect(isid=b"ISID02", attention=True)
+    assert third.ask(manage(third, LU_RESET)) == []
+    finish_functions(third)
+    assert third.answers() == []
+    (done,) = old.work()
+    task_management.answer(done)
+    assert response(third.answers()) == COMPLETE
+    old.session.end()
+    assert list(mine.session.target.sessions.values()) == [mine.session, third.session]
+    assert not mine.session.target.ending
 
 
 def test_abort_of_a_command_held_for_its_turn_fills_the_hole(nexus: Any, store: Any) -> None:

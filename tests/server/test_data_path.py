@@ -17,7 +17,7 @@ from ietpy.iscsi.data_in import complete
 from ietpy.iscsi.keys import Parameters
 from ietpy.iscsi.pdu import SCSI_COMMAND
 from ietpy.iscsi.target import Asker
-from ietpy.server.egress import flush
+from ietpy.server.egress import Egress
 
 #: Python and C calls for one command from received bytes to the outbox, store and system calls included
 #: (2026-11-23, CPython 3.11).
@@ -66,6 +66,7 @@ class DataPath:
         # The bare store: what a test may hold back must not count.
         served.lu.store = served.store.inner
         self.socket = CountingSocket()
+        self.egress = Egress(connection, self.socket)  # type: ignore[arg-type]
         self.cmd_sn = 1
         self.run(self.batch(bytes(16), 1))
 
@@ -87,7 +88,7 @@ class DataPath:
             assert task.nexus.lu.execute(task)
             complete(connection, task)
         tasks.clear()
-        flush(connection, self.socket)  # type: ignore[arg-type]
+        self.egress.flush()
 
 
 READ = {"cdb": bytes.fromhex("28 00 00000000 00 0008 00"), "flags": 0xC0, "expected": 4096}

@@ -13,7 +13,7 @@ import pytest
 
 from ietpy.iscsi.data_in import StreamedStatus
 from ietpy.scsi.store import Extent
-from ietpy.server.egress import flush
+from ietpy.server.egress import Egress
 
 
 class Outbox:
@@ -69,7 +69,7 @@ def sent(pipe: tuple[socket.socket, socket.socket], outbox: Outbox, most: int = 
     thread = threading.Thread(target=drain)
     thread.start()
     recorder = Recorder(near, most)
-    flush(outbox, recorder)  # type: ignore[arg-type]
+    Egress(outbox, recorder).flush()  # type: ignore[arg-type]
     near.shutdown(socket.SHUT_WR)
     thread.join(20)
     assert outbox.done == 1
@@ -156,5 +156,64 @@ def test_a_lost_peer_is_not_taken_for_a_bad_file(pipe: Any, file: int) -> None:
     far.close()
     extent, status = streamed(file, 0, 100_000)
     with pytest.raises(ConnectionError):
-        flush(Outbox(extent, status), near)
+        Egress(Outbox(extent, status), near).flush()  # type: ignore[arg-type]
     assert not status.short
+
+
+class TestFlushNow:
+    """What may be called by those who must not wait."""
+
+    @pytest.fixture
+    def small(self, pipe: Any) -> Any:
+        near, far = pipe
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return near, far
+
+    def test_everything_that_fits_is_sent(self, pipe: Any) -> None:
+        near, far = pipe
+        status = StreamedStatus(False)
+        status.fill(opcode=0x21)
+        outbox = Outbox(b"one", memoryview(b"two"), status)
+        assert Egress(outbox, near).flush_now()  # type: ignore[arg-type]
+        assert far.recv(1000) == b"onetwo" + status.pdu()
+        assert outbox.done == 1
+
+    def test_nothing_to_send(self, pipe: Any) -> None:
+        assert Egress(Outbox(), pipe[0]).flush_now()  # type: ignore[arg-type]
+
+    def test_the_rest_is_kept_in_order_and_sent_later(self, small: Any) -> None:
+        near, far = small
+        pieces = [bytes((number,)) * 50_000 for number in range(20)]
+        outbox = Outbox(*pieces)
+        egress = Egress(outbox, near)  # type: ignore[arg-type]
+        assert not egress.flush_now()
+        assert outbox.done == 0
+        outbox.pieces = [b"last"]
+        assert not egress.flush_now()
+        outbox.pieces = []
+        arrived = bytearray()
+
+        def drain() -> None:
+            while chunk := far.recv(65536):
+                arrived.extend(chunk)
+
+        thread = threading.Thread(target=drain)
+        thread.start()
+        egress.flush()
+        near.shutdown(socket.SHUT_WR)
+        thread.join(20)
+        assert bytes(arrived) == b"".join(pieces) + b"last"
+        assert outbox.done == 1
+
+    def test_extents_are_left_to_those_who_may_wait(self, pipe: Any, file: int) -> None:
+        extent, status = streamed(file, 0, 1000)
+        outbox = Outbox(b"head", extent, status)
+        egress = Egress(outbox, pipe[0])  # type: ignore[arg-type]
+        assert not egress.flush_now()
+        assert pipe[1].recv(100) == b"head"
+        assert egress.unsent == [extent, status]
+
+    def test_a_lost_peer(self, pipe: Any) -> None:
+        pipe[1].close()
+        with pytest.raises(ConnectionError):
+            Egress(Outbox(b"x"), pipe[0]).flush_now()  # type: ignore[arg-type]
