@@ -237,9 +237,9 @@ class Pump:
             self._confess(mistake)
 
     def _confess(self, mistake: Exception) -> None:
-        self.close()
         debug = log.isEnabledFor(logging.DEBUG)
         log.critical("internal error on %s: %r", self.server.name_of(self.sock), mistake, exc_info=debug)
+        self.close()
 
     # The socket -----------------------------------------------------------------------------------------------------
 
