@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-#: Bytes one READ, WRITE or VERIFY may move; sinks and Data-Out buffers are sized by it.
-MAXIMUM_TRANSFER: Final = 16 << 20
+#: Bytes one READ, WRITE or VERIFY may move; sinks and Data-Out buffers are sized by it. libiscsi's tests move 32 MiB
+#: at once without asking.
+MAXIMUM_TRANSFER: Final = 32 << 20
 
 #: Bytes of a transfer that runs best: large enough to hide a round trip, small enough for a buffer pool.
 OPTIMAL_TRANSFER: Final = 1 << 20
