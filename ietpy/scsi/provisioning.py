@@ -136,7 +136,7 @@ def _write_same(lu: LogicalUnit, task: Task, flags: int, lba: int, blocks: int) 
     block = b""
     if not flags & _NDOB:
         block = b"".join(task.data)
-        if len(block) != lu.block_size:  # a part of a block, or two, cannot be repeated as told
+        if len(block) != lu.block_size or task.expected > lu.block_size:  # part of a block, or two: not as told
             raise CheckCondition(SenseKey.ILLEGAL_REQUEST, Asc.INVALID_FIELD_IN_CDB)
     if not length:
         return None

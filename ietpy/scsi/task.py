@@ -26,6 +26,7 @@ class Task:
       cdb         16 bytes (longer for extended CDBs)
       attribute   a TaskAttribute value
       data        Data-Out as memoryviews in order; ``data_length`` is their total, whole or cut by the initiator
+      expected    the data transfer length the initiator announced; ``data`` never has more than the CDB asks for
       sink        sink(length) -> writable memoryview of exactly that length, where Data-In should land
       may_block   whether executing may wait for a device; if not, ``execute`` may return False
       extents     whether ``data_in`` may be an Extent (RFC 7143 data digests forbid it)
@@ -35,7 +36,7 @@ class Task:
       sense       sense data, empty unless CHECK CONDITION
       data_in     None, bytes, a memoryview (often the sink's) or an Extent, in the length the CDB asked for
 
-    Transport-private (RFC 7143 names in ``ietpy.iscsi``): tag, cmd_sn, flags, lun_field, expected, wanted, credit,
+    Transport-private (RFC 7143 names in ``ietpy.iscsi``): tag, cmd_sn, flags, lun_field, wanted, credit,
     connection, transfer, chunks and aborted_by.
     """
 

@@ -137,7 +137,7 @@ class Disk:
         task.cdb = bytes.fromhex(cdb).ljust(16, b"\0")
         middle = len(data) // 3
         task.data = [memoryview(data)[:middle], memoryview(data)[middle:]] if data else []
-        task.data_length = len(data)
+        task.data_length = task.expected = len(data)
         for name, value in fields.items():
             setattr(task, name, value)
         return task
