@@ -233,11 +233,14 @@ class Connection:
         session.running.add(task)
 
     def finish(self, task: Task) -> list[Function]:
-        """Answer a task that was deferred, or end it if it was aborted; the functions that waited for just that."""
+        """Answer a task that was deferred, or end it if it was aborted; the functions that waited for just that.
+
+        Nothing follows the answer to a logout (section 11.14), so a closing connection gives none.
+        """
         session = self.session
         assert session is not None
         session.running.discard(task)
-        if task.aborted_by is not None:
+        if task.aborted_by is not None or self.closing:
             return abandon(self, task)
         complete(self, task)
         return []

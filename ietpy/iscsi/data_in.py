@@ -6,6 +6,7 @@ fail once its header has left (docs/ARCHITECTURE.md).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ietpy.iscsi.errors import ServiceFailure
@@ -106,12 +107,12 @@ def recycle(connection: Connection, task: Task) -> None:
 
 
 def abandon(connection: Connection, task: Task) -> list[Function]:
-    """End an aborted task without an answer (section 11.5.1); the functions that waited for nothing else."""
+    """End a task without an answer (section 11.5.1); the functions that waited for nothing else."""
     session: Any = connection.session
     session.max_cmd_sn = (session.max_cmd_sn + task.credit) & MASK
     if isinstance(task.data_in, memoryview):
         connection.pool.give(task.data_in)
-    functions: list[Function] = task.aborted_by
+    functions: Sequence[Function] = task.aborted_by or ()
     task.aborted_by = None
     with session.device.lock:
         for function in functions:

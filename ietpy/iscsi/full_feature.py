@@ -165,7 +165,10 @@ def logout_request(
     connection: Connection, opcode: int, flags: int, lun: int, tag: int, word20: int, cmd_sn: int, tail: bytes,
     data: Sequence[memoryview], length: int,
 ) -> None:
-    """Logout Request (section 11.14). After the answer to a served one nothing follows but the close."""
+    """Logout Request (section 11.14). After the answer to a served one nothing follows but the close.
+
+    So commands of the same batch end here: all commands of the session are terminated (11.14.1).
+    """
     session: Any = connection.session
     _credit(session, opcode)
     reason = flags & 0x7F
@@ -178,6 +181,8 @@ def logout_request(
     else:
         response = _LOGOUT_DONE
         connection.closing = True
+        for task in tuple(connection.ready):
+            connection.discard(task)
     parameters = session.parameters
     connection.send(
         LOGOUT_RESPONSE.pack(

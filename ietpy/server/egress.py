@@ -34,10 +34,14 @@ class Egress:
         if self.unsent:
             pieces = [*self.unsent, *pieces]
             self.unsent = []
-        if len(pieces) == 1 and type(pieces[0]) is memoryview:
-            self._sock.sendall(pieces[0])
-        elif pieces:
-            self._send_pieces(pieces)
+        try:
+            if len(pieces) == 1 and type(pieces[0]) is memoryview:
+                self._sock.sendall(pieces[0])
+            elif pieces:
+                self._send_pieces(pieces)
+        except OSError:
+            self._connection.closing = True  # nobody knows where the stream broke off: nothing may follow
+            raise
         self._connection.sent()
 
     def flush_now(self) -> bool:

@@ -257,6 +257,8 @@ class Server:
     # Logins -------------------------------------------------------------------------------------------------------
 
     def _accept(self, listening: socket.socket) -> None:
+        if self._rest_until:
+            return  # another portal found no descriptor left a moment ago
         if len(self._logins) >= LOGINS_AT_ONCE:
             oldest = min(self._logins.values(), key=lambda login: login.deadline)
             log.warning("%s: dropped, %d logins at once are the limit", self.name_of(oldest.sock), LOGINS_AT_ONCE)
@@ -303,9 +305,10 @@ class Server:
         try:
             if not count:
                 raise ConnectionResetError("the peer closed the connection")
-            connection.received(count)
-            if (connection.login is not None or connection.closing) and not login.pump.egress.flush_now():
-                raise ConnectionAbortedError("the peer does not take its answers")
+            with login.pump.lock:  # a session just made may be visited by a reset
+                connection.received(count)
+                if (connection.login is not None or connection.closing) and not login.pump.egress.flush_now():
+                    raise ConnectionAbortedError("the peer does not take its answers")
         except FormatError as problem:
             log.warning("%s: connection dropped: %s", self.name_of(sock), problem)
         except OSError as problem:
@@ -341,4 +344,7 @@ class Server:
             login.connection.login.abandoned()
         self._selector.unregister(login.sock)
         del self._logins[login.sock.fileno()]
-        login.sock.close()
+        if login.connection.session is not None:
+            login.pump.abandon()
+        else:
+            login.sock.close()

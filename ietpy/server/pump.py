@@ -12,6 +12,7 @@ import contextlib
 import logging
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -21,6 +22,7 @@ from ietpy.iscsi import task_management
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.data_in import complete
 from ietpy.iscsi.task_management import Function
+from ietpy.scsi.status import Status
 from ietpy.scsi.task import Task
 from ietpy.server.egress import Egress
 from ietpy.server.workers import WorkerPool
@@ -32,10 +34,13 @@ log = logging.getLogger(__name__)
 
 #: How long a new session waits for work of the one it replaces that a device still holds (seconds).
 REINSTATEMENT_WAIT: Final = 30.0
-#: A batch is sent in parts when its answers take more memory than this (bytes).
+#: A batch is sent in parts when its answers take more memory than this (bytes), and no worker gets a task while more
+#: waits to be sent.
 STAGED_LIMIT: Final = 4 * 1024 * 1024
 #: While a connection ends, how often it looks for word of workers (seconds).
 _ENDING_PAUSE: Final = 0.05
+
+TAKES_NOTHING: Final = "the initiator does not take its answers"
 
 
 class Pump:
@@ -44,6 +49,7 @@ class Pump:
     def __init__(self, server: Server, sock: socket.socket, connection: Connection) -> None:
         self.server = server
         self.sock = sock
+        self.name = server.name_of(sock)  #: for log lines, also when the peer has gone
         self.connection = connection
         connection.owner = self
         self.egress = Egress(connection, sock)
@@ -52,6 +58,7 @@ class Pump:
         self.inbox: deque[Callable[[], None]] = deque()
         self.workers: WorkerPool | None = None
         self.running = 0  #: tasks on workers
+        self.parked: deque[Task] = deque()  #: tasks that go to workers when there is room
         self.finished = threading.Event()
         #: The pump of the session this one replaces, to be waited for before the first command.
         self.predecessor: Pump | None = None
@@ -62,14 +69,12 @@ class Pump:
     def run(self) -> None:
         """Serve until logout, loss, or ``close``; then end the session."""
         try:
-            if self.predecessor is not None and not self.predecessor.finished.wait(REINSTATEMENT_WAIT):
-                raise FormatError(f"work of the session it replaces has not ended within {REINSTATEMENT_WAIT:.0f} s")
-            self.predecessor = None
+            self._await_predecessors()
             self._serve()
         except FormatError as problem:
             self._give_up(logging.WARNING, "connection dropped", problem)
         except BlockingIOError:
-            self._give_up(logging.WARNING, "connection dropped", "the initiator does not take its answers")
+            self._give_up(logging.WARNING, "connection dropped", TAKES_NOTHING)
         except OSError as problem:
             self._give_up(logging.INFO, "connection lost", problem)
         except Exception as mistake:  # ours; it costs this connection and no other
@@ -77,8 +82,18 @@ class Pump:
         finally:
             self._end()
 
+    def _await_predecessors(self) -> None:
+        """See the work of the replaced session end, and of those it waited for itself until it gave up."""
+        deadline = time.monotonic() + REINSTATEMENT_WAIT
+        older = self.predecessor
+        while older is not None:
+            if not older.finished.wait(max(0.0, deadline - time.monotonic())):
+                raise FormatError(f"work of the session it replaces has not ended within {REINSTATEMENT_WAIT:.0f} s")
+            older = older.predecessor
+        self.predecessor = None
+
     def _give_up(self, level: int, what: str, why: object) -> None:
-        log.log(level, "%s: %s: %s", self.server.name_of(self.sock), what, why)
+        log.log(level, "%s: %s: %s", self.name, what, why)
         self.close()
 
     def _serve(self) -> None:
@@ -102,6 +117,7 @@ class Pump:
                 if inbox:
                     self._read_inbox()
                 egress.flush()
+                self._employ()
                 room = space()  # workers give chunks back under the lock, so chunks are chosen under it
             if connection.functions:
                 self._spread_functions()
@@ -109,7 +125,7 @@ class Pump:
                 self.attend()
             if connection.closing:
                 if connection.problem:
-                    log.warning("%s: connection closed: %s", self.server.name_of(self.sock), connection.problem)
+                    log.warning("%s: connection closed: %s", self.name, connection.problem)
                 return
             count = receive(room)
             if not count:
@@ -117,9 +133,26 @@ class Pump:
 
     def _hand_over(self, task: Task) -> None:
         self.connection.defer(task)
-        self.running += 1
-        assert self.workers is not None
-        self.workers.submit(self._work, task)
+        self.parked.append(task)
+        self._employ()
+
+    def _employ(self) -> None:
+        """Give parked tasks to workers: no more than there may be, and none whose answer could not leave yet.
+
+        So a peer that does not read bounds what is staged for it, whatever it asks for.
+        """
+        workers, parked = self.workers, self.parked
+        if not parked:
+            return
+        assert workers is not None
+        while parked and self.running < workers.limit and self.connection.staged_size <= STAGED_LIMIT:
+            task = parked.popleft()
+            self.running += 1
+            try:
+                workers.submit(self._work, task)
+            except RuntimeError:  # the system has no thread left
+                task.status, task.sense = int(Status.BUSY), b""
+                self.inbox.append(lambda task=task: self._worked(task))  # type: ignore[misc]
 
     def _spread_functions(self) -> None:
         """Ask the other connections to abort their part of task management functions (``task_management``)."""
@@ -141,6 +174,8 @@ class Pump:
             with self.lock:
                 self._read_inbox()
                 self._flush_now()
+                if self.connection.closing:
+                    self._unpark()
                 if not self.running and self._sender is None:
                     self.finished.set()
                     if session is not None:
@@ -149,6 +184,12 @@ class Pump:
         self.sock.close()
         self.server.forget(self)
         self.attend()
+
+    def _unpark(self) -> None:
+        """End the tasks no worker has begun: nobody will see an answer."""
+        while self.parked:
+            for function in self.connection.finish(self.parked.popleft()):
+                self._answer(function)
 
     # Word from others -----------------------------------------------------------------------------------------------
 
@@ -175,20 +216,33 @@ class Pump:
         if self.connection.closing or self.finished.is_set():
             return  # nothing follows the answer that closes (RFC 7143 section 11.14)
         try:
-            if not self.egress.flush_now() and self._sender is None:
-                self._sender = threading.Thread(target=self._send_rest, name="sender", daemon=True)
-                self._sender.start()
-        except (OSError, RuntimeError):  # gone, or no thread to be had
-            self.close()
+            if self.egress.flush_now():
+                self._employ()
+            elif self._sender is None:
+                sender = threading.Thread(target=self._send_rest, name="sender", daemon=True)
+                sender.start()
+                self._sender = sender
+        except RuntimeError as problem:  # the system has no thread left
+            self._give_up(logging.WARNING, "connection dropped", problem)
+        except OSError as problem:
+            self._give_up(logging.INFO, "connection lost", problem)
 
     def _send_rest(self) -> None:
         with self.lock:
             self._sender = None
-            try:
-                self.egress.flush()
-            except OSError:
-                self.close()
+            self._guarded(self._flush_waiting)
         self.attend()
+
+    def _flush_waiting(self) -> None:
+        try:
+            self.egress.flush()
+        except BlockingIOError:
+            self._give_up(logging.WARNING, "connection dropped", TAKES_NOTHING)
+        except OSError as problem:
+            self._give_up(logging.INFO, "connection lost", problem)
+        else:
+            self.connection.heard = True  # who takes his answers is alive
+            self._employ()
 
     def _work(self, task: Task) -> None:
         """Execute one task on a worker, unless it was aborted while it waited; the body of a worker's job."""
@@ -212,22 +266,32 @@ class Pump:
         owner.post(lambda: owner._say(function))
 
     def _say(self, function: Function) -> None:
-        if not self.finished.is_set():
+        if not (self.connection.closing or self.finished.is_set()):
             task_management.answer(function)
-            self.egress.flush_now()
+            if function.closing:
+                with contextlib.suppress(OSError):  # gone already
+                    self.egress.flush_now()
         for closed in function.closing:
             closed.owner.close()
 
     def tick(self, now: float) -> None:
-        """Let the core look at the clock, unless the connection is busy: then it is alive, or its sends time out."""
-        self.post(lambda: self._tick(now))
+        """Let the core look at the clock, unless the connection is busy: then it is alive, or its sends time out.
+
+        Never put off: a ping of a second ago that is sent now would count as unanswered at once.
+        """
+        if self.lock.acquire(blocking=False):
+            try:
+                self._guarded(lambda: self._tick(now))
+                self._flush_now()
+            finally:
+                self.lock.release()
+            self.attend()
 
     def _tick(self, now: float) -> None:
-        if not self.finished.is_set():
-            self.connection.tick(now)
-            if self.connection.closing:
-                log.warning("%s: connection closed: %s", self.server.name_of(self.sock), self.connection.problem)
-                self.close()
+        closing = self.connection.closing or self.finished.is_set()
+        self.connection.tick(now)
+        if self.connection.closing and not closing:
+            self._give_up(logging.WARNING, "connection closed", self.connection.problem)
 
     def _guarded(self, action: Callable[[], object]) -> None:
         """Do what another thread asks for; a mistake of ours costs this connection, not that thread."""
@@ -238,13 +302,14 @@ class Pump:
 
     def _confess(self, mistake: Exception) -> None:
         debug = log.isEnabledFor(logging.DEBUG)
-        log.critical("internal error on %s: %r", self.server.name_of(self.sock), mistake, exc_info=debug)
+        log.critical("internal error on %s: %r", self.name, mistake, exc_info=debug)
         self.close()
 
     # The socket -----------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Make the pump's thread end; any thread may ask."""
+        """Make the pump's thread end; any thread may ask. Nothing is sent any more."""
+        self.connection.closing = True
         with contextlib.suppress(OSError):  # gone already
             self.sock.shutdown(socket.SHUT_RDWR)
 

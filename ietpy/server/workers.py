@@ -16,7 +16,7 @@ class WorkerPool:
 
     def __init__(self, name: str, limit: int) -> None:
         self._name = name
-        self._limit = limit
+        self.limit = limit
         self._jobs: SimpleQueue[tuple[Callable[[Any], None], Any] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
@@ -24,17 +24,23 @@ class WorkerPool:
         self._closed = False
 
     def submit(self, job: Callable[[Any], None], argument: Any) -> None:
-        """Run ``job(argument)`` soon."""
-        self._jobs.put((job, argument))
+        """Run ``job(argument)`` soon. Raises RuntimeError when no thread can be had at all; the job is not taken."""
         with self._lock:
             if self._idle:
                 self._idle -= 1  # one sleeper is spoken for
-            elif len(self._threads) < self._limit and not self._closed:
-                thread = threading.Thread(
-                    target=self._work, name=f"{self._name}-worker-{len(self._threads)}", daemon=True
-                )
-                self._threads.append(thread)
-                thread.start()
+            elif len(self._threads) < self.limit and not self._closed:
+                self._start_thread()
+            self._jobs.put((job, argument))
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._work, name=f"{self._name}-worker-{len(self._threads)}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            if not self._threads:
+                raise
+        else:
+            self._threads.append(thread)
 
     def _work(self) -> None:
         jobs = self._jobs
