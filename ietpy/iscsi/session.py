@@ -72,6 +72,13 @@ class Session:
             self.nexuses[encode(number)] = self.nexuses[lun_field] = nexus
             return nexus
 
+    def replaced(self) -> list[Session]:
+        """The sessions this one reinstates (section 6.3.5) whose tasks have not all ended: not only the last."""
+        if self.target is None or self.device is None:
+            return []
+        with self.device.lock:
+            return [each for each in self.target.ending if each.port == self.port]
+
     def end(self) -> None:
         """Leave the target: nexuses detached, the slot free. The caller has seen every task end."""
         if self.target is None or self.device is None:

@@ -281,8 +281,8 @@ class Server:
         login = _Login(sock, time.monotonic() + LOGIN_SECONDS)
 
         def on_login(session: Session, old: Session | None) -> None:
+            login.pump.predecessors = [other.connection.owner for other in session.replaced()]
             if old is not None:
-                login.pump.predecessor = old.connection.owner
                 old.connection.owner.close()
 
         asker = Asker("", _plain(peer[0]), _plain(local[0]))

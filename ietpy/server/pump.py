@@ -60,8 +60,8 @@ class Pump:
         self.running = 0  #: tasks on workers
         self.parked: deque[Task] = deque()  #: tasks that go to workers when there is room
         self.finished = threading.Event()
-        #: The pump of the session this one replaces, to be waited for before the first command.
-        self.predecessor: Pump | None = None
+        #: The pumps of the sessions this one replaces, to be waited for before the first command.
+        self.predecessors: list[Pump] = []
         self._sender: threading.Thread | None = None
 
     # The connection's own thread ----------------------------------------------------------------------------------
@@ -83,14 +83,11 @@ class Pump:
             self._end()
 
     def _await_predecessors(self) -> None:
-        """See the work of the replaced session end, and of those it waited for itself until it gave up."""
         deadline = time.monotonic() + REINSTATEMENT_WAIT
-        older = self.predecessor
-        while older is not None:
+        for older in self.predecessors:
             if not older.finished.wait(max(0.0, deadline - time.monotonic())):
                 raise FormatError(f"work of the session it replaces has not ended within {REINSTATEMENT_WAIT:.0f} s")
-            older = older.predecessor
-        self.predecessor = None
+        self.predecessors = []
 
     def _give_up(self, level: int, what: str, why: object) -> None:
         log.log(level, "%s: %s: %s", self.name, what, why)
@@ -215,6 +212,8 @@ class Pump:
         """Send what the peer takes at once; the rest gets a thread that may wait."""
         if self.connection.closing or self.finished.is_set():
             return  # nothing follows the answer that closes (RFC 7143 section 11.14)
+        if self.predecessors:
+            return  # the login is not over for the initiator until the work of the session it replaces is
         try:
             if self.egress.flush_now():
                 self._employ()
