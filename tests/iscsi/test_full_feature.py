@@ -62,6 +62,16 @@ def test_nothing_is_taken_after_logout(nexus: Any) -> None:
     assert answer.opcode == Opcode.LOGOUT_RESPONSE
 
 
+def test_logout_ends_the_commands_before_it(nexus: Any, store: Any) -> None:
+    """Of its own batch and on workers: their answers would follow the Logout Response (section 11.14)."""
+    store.waits = True
+    assert nexus.ask(nexus.read(0, 1)) == []
+    (answer,) = nexus.ask(nexus.read(0, 1) + nexus.request(Opcode.LOGOUT_REQUEST, flags=0x80))
+    assert answer.opcode == Opcode.LOGOUT_RESPONSE
+    assert nexus.work() == nexus.answers() == []
+    assert not nexus.session.running
+
+
 @pytest.mark.parametrize(
     ("opcode", "fields", "reason"),
     [

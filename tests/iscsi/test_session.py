@@ -141,3 +141,12 @@ class TestNumbering:
         first, second = nexus.ask(nexus.command("00") + nexus.command("00", cmd_sn=0))
         assert (first.stat_sn, second.stat_sn) == (MASK, 0)
         assert (second.exp_cmd_sn, second.max_cmd_sn) == (1, 8)
+
+
+def test_who_is_replaced_until_he_has_ended(connect: Any) -> None:
+    first, other = connect(), connect(isid=b"ISID02")
+    second, third = connect(attention=True), connect(attention=True)
+    assert set(third.session.replaced()) == {first.session, second.session}
+    first.session.end()
+    assert third.session.replaced() == [second.session]
+    assert other.session.replaced() == connect(discovery=True).session.replaced() == []

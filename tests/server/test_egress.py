@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ class Outbox:
     def __init__(self, *pieces: Any) -> None:
         self.pieces = list(pieces)
         self.done = 0
+        self.closing = False
 
     def take_outbox(self) -> list[Any]:
         return self.pieces
@@ -217,3 +219,23 @@ class TestFlushNow:
         pipe[1].close()
         with pytest.raises(ConnectionError):
             Egress(Outbox(b"x"), pipe[0]).flush_now()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["buffer", "buffers", "extent"])
+def test_after_a_send_broke_off_nothing_may_follow(pipe: Any, file: int, kind: str) -> None:
+    """The peer takes nothing for as long as the send timeout; where the stream stands nobody knows."""
+    near, _ = pipe
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, 50_000))
+    extent, status = streamed(file, 0, 256 * 1024)
+    pieces = {
+        "buffer": [memoryview(bytes(1 << 20))],
+        "buffers": [b"head", bytes(1 << 20)],
+        "extent": [b"head", *[extent] * 8, status],
+    }
+    outbox = Outbox(*pieces[kind])
+    with pytest.raises(BlockingIOError):
+        Egress(outbox, near).flush()  # type: ignore[arg-type]
+    assert outbox.closing
+    assert outbox.done == 0
+    assert not status.short

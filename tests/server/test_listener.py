@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from ietpy.initiator.errors import LoginRefused
+from ietpy.initiator.errors import ConnectionLost, LoginRefused, TimedOut
 from ietpy.initiator.login import LoginPlan
 from ietpy.server import listener
 from ietpy.server.listener import Server, bind
@@ -185,3 +185,87 @@ def test_stop_does_not_wait_for_ever(served: Any) -> None:
     client.submit(0, bytes.fromhex("28 00 00000000 00 0008 00"), read=4096)
     assert served.store.entered.acquire(timeout=20)
     assert served.server.stop(0.1) is False
+
+
+class TestWithoutDescriptors:
+    """accept fails; the listener rests, says so once, and goes on (EMFILE)."""
+
+    @pytest.fixture
+    def exhausted(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+        """Calls of accept, which fails until the list is set to its end with ``None``."""
+        calls: list[Any] = []
+        real = socket.socket.accept
+
+        def accept(listening: socket.socket) -> Any:
+            if None in calls:
+                return real(listening)
+            calls.append(listening.fileno())
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        monkeypatch.setattr(socket.socket, "accept", accept)
+        yield calls
+        calls.append(None)
+
+    def test_it_does_not_spin(self, served: Any, exhausted: list[Any], caplog: pytest.LogCaptureFixture) -> None:
+        client = served.dial()
+        with pytest.raises(TimedOut):
+            client.receive_pdu(timeout=0.2)
+        assert len(exhausted) == 1
+        assert caplog.text.count("cannot accept connections") == 1
+
+    def test_it_goes_on(
+        self, served: Any, exhausted: list[Any], eventually: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(listener, "EXHAUSTED_SECONDS", 0.05)
+        client = served.dial()
+        eventually(lambda: len(exhausted) > 1)
+        exhausted.append(None)
+        client.login(LoginPlan(target=served.target.name))
+
+    def test_of_two_portals_ready_at_once_one_is_enough(
+        self, served: Any, exhausted: list[Any], eventually: Callable[..., None], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        sockets = [*bind("127.0.0.1", 0), *bind("127.0.0.1", 0)]
+        server = Server(served.node, sockets)
+        clients = [socket.create_connection(portal) for portal in server.portals()]
+        server.start()
+        eventually(lambda: bool(exhausted))
+        assert server.stop(20)
+        for client in clients:
+            client.close()
+        assert "internal error" not in caplog.text
+        assert len(exhausted) == 1
+
+
+def test_a_mistake_after_the_session_was_made_leaves_none(
+    served: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, eventually: Callable[..., None]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(listener.Connection, "follow_parameters", lambda self: 1 // 0)
+        with pytest.raises(ConnectionLost):
+            served.connect()
+    assert "internal error" in caplog.text
+    eventually(lambda: not served.target.sessions)
+    served.connect().test_unit_ready(0)
+
+
+def test_a_login_is_not_over_before_the_work_it_waits_for(
+    served: Any, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., None]
+) -> None:
+    """Word of others may reach a new session while it waits; it must not carry the login's answer out."""
+    served.lu.set_write_cache(False)
+    old = served.connect()
+    served.store.hold()
+    old.submit(0, bytes.fromhex("2a 00 00000000 00 0001 00"), write=bytes(512))
+    assert served.store.entered.acquire(timeout=20)
+    new = served.dial()
+    thread = threading.Thread(target=lambda: new.login(LoginPlan(target=served.target.name)))
+    thread.start()
+    eventually(lambda: any(pump.predecessors for pump in list(served.server._pumps)))
+    (pump,) = (pump for pump in served.server._pumps if pump.predecessors)
+    pump.post(lambda: None)
+    assert pump.connection.outbox
+    served.store.open_gate()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert new.command(0, bytes(6)).status == 2

@@ -9,11 +9,17 @@ from typing import Any
 
 import pytest
 
+from ietpy.initiator.errors import ConnectionLost
 from ietpy.initiator.login import LoginPlan
 from ietpy.iscsi.pdu import Opcode
+from ietpy.scsi.status import Status
+from ietpy.server import listener
+from ietpy.server import pump as pump_module
 
 READ_10 = bytes.fromhex("28 00 00000000 00 0008 00")
 WRITE_10 = bytes.fromhex("2a 00 00000000 00 0008 00")
+READ_4_MIB = bytes.fromhex("28 00 00000000 00 2000 00")
+OTHER = bytes.fromhex("800000000002")
 ABORT_TASK, LU_RESET, COLD_RESET = 1, 5, 7
 
 
@@ -198,3 +204,343 @@ def test_pings_by_the_clock(served: Any, eventually: Callable[..., None], caplog
     assert ping.opcode == Opcode.NOP_IN
     assert client.closed_by_target(timeout=20)
     eventually(lambda: not served.server._pumps)
+
+
+class TestAPeerThatDoesNotRead:
+    """It keeps nobody waiting but itself, and itself not for ever."""
+
+    @pytest.fixture(params=["streamed", "staged"])
+    def stuck(
+        self, request: Any, served: Any, eventually: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    ) -> tuple[Any, Any]:
+        """A client and its pump, which waits for it to read. Its send timeout is one second."""
+        monkeypatch.setattr(listener, "SEND_SECONDS", 1)
+        if request.param == "staged":
+            monkeypatch.setattr(served.store, "extent", lambda offset, length: None)
+        client = served.connect(isid=bytes.fromhex("8000000000ff"))
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        (pump,) = (pump for pump in served.server._pumps if pump.connection.session.isid[-1] == 0xFF)
+        sends: list[None] = []
+        inner = pump.egress.flush
+        monkeypatch.setattr(pump.egress, "flush", lambda: (sends.append(None), inner(), sends.pop()))
+        for _ in range(16):
+            client.submit(0, READ_4_MIB, read=4 << 20)
+        eventually(lambda: bool(sends) and pump.lock.locked())
+        return client, pump
+
+    def test_others_are_served(self, served: Any, stuck: Any) -> None:
+        served.lu.set_write_cache(False)  # every write needs a worker
+        other = served.connect()
+        for block in range(20):
+            other.write(0, block, b"o" * 512)
+        assert other.read(0, 0, 1) == b"o" * 512
+
+    def test_others_reset_the_unit_and_it_is_given_up(
+        self, served: Any, stuck: Any, eventually: Callable[..., None], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        other = served.connect()
+        caplog.set_level("INFO")
+        assert other.manage(LU_RESET, 0) == 0
+        eventually(lambda: len(served.server._pumps) == 1)
+        assert ": connection " in caplog.text  # dropped or lost: two timeouts of the same length
+        assert "internal error" not in caplog.text
+
+    def test_the_server_stops(self, served: Any, stuck: Any) -> None:
+        assert served.server.stop(0.1) is True
+
+    def test_its_session_can_be_reinstated(self, served: Any, stuck: Any) -> None:
+        served.connect(isid=bytes.fromhex("8000000000ff")).test_unit_ready(0)
+
+    def test_a_cold_reset_ends_it(self, served: Any, stuck: Any, eventually: Callable[..., None]) -> None:
+        assert served.connect().manage(COLD_RESET) == 0
+        eventually(lambda: not served.server._pumps)
+
+
+def test_the_clock_does_not_wait_nor_put_off_its_look(served: Any) -> None:
+    served.target.nop_interval = 1000
+    client = served.connect()
+    (pump,) = served.server._pumps
+    with pump.lock:  # as while answers are being sent
+        for now in range(1, 10_000, 900):
+            pump.tick(float(now))
+        assert not pump.inbox
+    client.test_unit_ready(0)
+
+
+def test_a_batch_of_reads_is_staged_in_parts(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served.store, "extent", lambda offset, length: None)
+    client = served.connect()
+    (pump,) = served.server._pumps
+    staged = [0]
+    inner = pump_module.complete
+
+    def complete(connection: Any, task: Any) -> None:
+        inner(connection, task)
+        staged.append(connection.staged_size)
+
+    monkeypatch.setattr(pump_module, "complete", complete)
+    with pump.lock:
+        tags = [client.submit(0, READ_4_MIB, read=4 << 20) for _ in range(8)]
+    for tag in tags:
+        assert client.wait(tag).status == 0
+    assert max(staged) <= pump_module.STAGED_LIMIT + (4 << 20)
+
+
+def test_workers_get_no_more_than_can_be_answered(served: Any, eventually: Callable[..., None]) -> None:
+    client = served.connect()
+    (pump,) = served.server._pumps
+    served.store.hold()
+    tags = [client.submit(0, READ_10, read=4096) for _ in range(12)]
+    eventually(lambda: len(pump.parked) == 12 - served.target.wthreads)
+    with pump.lock:  # as while an answer is being sent to a peer that does not read
+        served.store.open_gate()
+        eventually(lambda: len(pump.inbox) == served.target.wthreads)
+        assert len(pump.parked) == 12 - served.target.wthreads
+    pump.attend()
+    assert [client.wait(tag).status for tag in tags] == [0] * 12
+    assert not pump.parked
+
+
+def test_nothing_goes_to_workers_while_much_is_staged(served: Any, eventually: Callable[..., None]) -> None:
+    client = served.connect()
+    (pump,) = served.server._pumps
+    with pump.lock:
+        pump.connection.staged_size = pump_module.STAGED_LIMIT + 1
+        pump.connection.staged.append(memoryview(b""))
+        pump.parked.append(None)
+        pump._employ()
+        assert (pump.running, len(pump.parked)) == (0, 1)
+        pump.parked.clear()
+    client.test_unit_ready(0)
+    eventually(lambda: pump.connection.staged_size == 0)
+
+
+def test_a_mistake_on_a_worker_costs_one_session(
+    served: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, eventually: Callable[..., None]
+) -> None:
+    client, other = served.connect(), served.connect(isid=OTHER)
+    served.lu.set_write_cache(False)
+    with monkeypatch.context() as patch:
+        patch.setattr(served.store, "write", lambda *arguments: 1 // 0)
+        client.submit(0, WRITE_10, write=bytes(4096))
+        assert client.closed_by_target()
+    assert "internal error" in caplog.text
+    other.write(0, 0, b"o" * 4096)
+    eventually(lambda: len(served.target.sessions) == 1)
+
+
+class TestWithoutThreads:
+    """The system gives none: what was asked for fails, nothing is left behind."""
+
+    @pytest.fixture
+    def scarce(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+        """scarce(name): threads whose name has this in it do not start any more."""
+
+        def forbid(part: str) -> None:
+            real = threading.Thread.start
+
+            def start(thread: threading.Thread) -> None:
+                if part in thread.name:
+                    raise RuntimeError("can't start new thread")
+                real(thread)
+
+            monkeypatch.setattr(threading.Thread, "start", start)
+
+        return forbid
+
+    def test_a_task_for_a_worker_is_answered_busy(self, served: Any, scarce: Callable[[str], None]) -> None:
+        client = served.connect()
+        served.lu.set_write_cache(False)
+        scarce("-worker-")
+        assert client.command(0, WRITE_10, write=bytes(4096)).status == Status.BUSY
+        tags = [client.submit(0, WRITE_10, write=bytes(4096)) for _ in range(6)]
+        assert [client.wait(tag).status for tag in tags] == [Status.BUSY] * 6
+        client.test_unit_ready(0)
+
+    def test_a_login_is_dropped(
+        self, served: Any, scarce: Callable[[str], None], eventually: Callable[..., None]
+    ) -> None:
+        served.target.max_sessions = 1
+        with pytest.MonkeyPatch.context():
+            scarce("session-")
+            with pytest.raises(ConnectionLost):
+                served.connect()
+        eventually(lambda: not served.target.sessions and not served.server._pumps)
+
+    def test_a_connection_that_needs_a_sender_is_dropped(
+        self, served: Any, scarce: Callable[[str], None], eventually: Callable[..., None],
+        monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        client = served.connect()
+        (pump,) = served.server._pumps
+        scarce("sender")
+        monkeypatch.setattr(pump.egress, "flush_now", lambda: False)
+        pump.post(lambda: None)
+        assert client.closed_by_target()
+        assert "connection dropped: can't start new thread" in caplog.text
+        eventually(lambda: not served.server._pumps)
+
+
+def batch(client: Any) -> None:
+    """Send what is queued in one piece."""
+    client.socket.sendall(b"".join(client.session.output))
+    client.session.output.clear()
+
+
+class TestLogout:
+    """Nothing follows the Logout Response (RFC 7143 section 11.14)."""
+
+    def opcodes(self, client: Any) -> list[int]:
+        """What comes until the target closes the connection."""
+        seen = []
+        while True:
+            try:
+                seen.append(client.receive_pdu(strict=False).opcode)
+            except ConnectionLost:
+                return seen
+
+    def test_not_the_answers_of_its_batch(self, served: Any) -> None:
+        client = served.connect()
+        client.session.command(0, READ_10, read=4096)
+        client.session.logout()
+        batch(client)
+        assert self.opcodes(client) == [Opcode.LOGOUT_RESPONSE]
+
+    @pytest.mark.parametrize("aborted", [False, True], ids=["the command's", "the abort's"])
+    def test_not_a_workers_answer(self, served: Any, aborted: bool, eventually: Callable[..., None]) -> None:
+        client = served.connect()
+        served.store.hold()
+        tag = client.submit(0, READ_10, read=4096)
+        assert served.store.entered.acquire(timeout=20)
+        if aborted:
+            client.session.manage(ABORT_TASK, 0, tag)
+            client._flush()
+        client.session.logout()
+        client._flush()
+        assert client.receive_pdu(strict=False).opcode == Opcode.LOGOUT_RESPONSE
+        served.store.open_gate()
+        assert self.opcodes(client) == []
+        eventually(lambda: not served.target.sessions)
+
+    def test_a_reset_of_its_batch_still_reaches_others(self, served: Any, eventually: Callable[..., None]) -> None:
+        client, other = served.connect(), served.connect(isid=OTHER)
+        served.store.hold()
+        other.submit(0, READ_10, read=4096)
+        assert served.store.entered.acquire(timeout=20)
+        client.session.manage(LU_RESET, 0)
+        client.session.logout()
+        batch(client)
+        assert self.opcodes(client)[-1] == Opcode.LOGOUT_RESPONSE
+        eventually(lambda: aborted(served))
+        served.store.open_gate()
+        assert other.command(0, bytes(6)).status == Status.CHECK_CONDITION  # and no answer to the read before it
+
+
+@pytest.mark.parametrize("second", [ABORT_TASK, LU_RESET])
+def test_a_second_function_waits_as_well(served: Any, second: int, eventually: Callable[..., None]) -> None:
+    client = served.connect()
+    served.store.hold()
+    task = client.submit(0, READ_10, read=4096)
+    assert served.store.entered.acquire(timeout=20)
+    tags = [client.session.manage(function, 0, task) for function in (ABORT_TASK, second)]
+    client._flush()
+    eventually(lambda: any(len(each.aborted_by or ()) == 2 for each in running(served)))
+    client.ping()
+    assert not any(tag in client.session.results for tag in tags)
+    served.store.open_gate()
+    assert [client.wait(tag) for tag in tags] == [0, 0]
+
+
+def test_a_function_whose_initiator_has_gone_is_no_mistake(
+    served: Any, eventually: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    client, other = served.connect(), served.connect(isid=OTHER)
+    served.store.hold()
+    client.submit(0, READ_10, read=4096)
+    assert served.store.entered.acquire(timeout=20)
+    other.session.manage(COLD_RESET)
+    other._flush()
+    eventually(lambda: aborted(served))
+    other.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    other.close()
+    served.store.open_gate()
+    assert client.closed_by_target()
+    eventually(lambda: not served.server._pumps)
+    assert "internal error" not in caplog.text
+
+
+class TestReinstatementOfASessionWhoseWorkDoesNotEnd:
+    """No new command may run beside an old write (RFC 7143 section 6.3.5)."""
+
+    @pytest.fixture
+    def hung(self, served: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """A session with a write that hangs in the store; logins in its place wait a moment."""
+        monkeypatch.setattr(pump_module, "REINSTATEMENT_WAIT", 0.1)
+        served.lu.set_write_cache(False)
+        client = served.connect()
+        served.store.hold()
+        client.submit(0, WRITE_10, write=b"o" * 4096)
+        assert served.store.entered.acquire(timeout=20)
+        return client
+
+    def test_every_attempt_is_dropped(
+        self, served: Any, hung: Any, eventually: Callable[..., None], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for _ in range(3):
+            with pytest.raises(ConnectionLost):
+                served.connect()
+            eventually(lambda: len(served.server._pumps) == 1)
+        assert caplog.text.count("work of the session it replaces has not ended") == 3
+        served.store.open_gate()
+        eventually(lambda: not served.server._pumps)
+        served.connect().test_unit_ready(0)
+
+    def test_so_is_one_that_replaces_another_that_waits(
+        self, served: Any, hung: Any, eventually: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pump_module, "REINSTATEMENT_WAIT", 20)
+        dialled = [served.dial(), served.dial()]
+        failed: list[type] = []
+
+        def login(client: Any) -> None:
+            try:
+                client.login(LoginPlan(target=served.target.name))
+            except ConnectionLost as problem:
+                failed.append(type(problem))
+
+        first = threading.Thread(target=login, args=(dialled[0],))
+        first.start()
+        eventually(lambda: len(served.target.ending) == 1)
+        (second_waits,) = (pump for pump in served.server._pumps if pump.predecessors)
+        second = threading.Thread(target=login, args=(dialled[1],))
+        second.start()
+        eventually(lambda: len(served.target.ending) == 2)
+        first.join(20)
+        assert failed == [ConnectionLost]
+        (third_waits,) = (
+            pump for pump in list(served.server._pumps) if pump.predecessors and pump is not second_waits
+        )
+        assert len(third_waits.predecessors) == 2
+        served.store.open_gate()
+        second.join(20)
+        assert failed == [ConnectionLost]
+        assert dialled[1].command(0, bytes(6)).status == Status.CHECK_CONDITION
+
+    def test_a_reset_of_a_third_waits_for_the_old_write(
+        self, served: Any, hung: Any, eventually: Callable[..., None]
+    ) -> None:
+        third = served.connect(isid=OTHER)
+        with pytest.raises(ConnectionLost):
+            served.connect()
+        reset = third.session.manage(LU_RESET, 0)
+        third._flush()
+        (pump,) = (pump for pump in served.server._pumps if pump.connection.session in served.target.ending)
+        eventually(lambda: any(task.aborted_by for task in list(pump.connection.session.running)))
+        third.ping()
+        assert reset not in third.session.results
+        served.store.open_gate()
+        assert third.wait(reset) == 0
+
+
+def running(served: Any) -> list[Any]:
+    return [task for session in list(served.target.sessions.values()) for task in list(session.running)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from ietpy.server.workers import WorkerPool
 
 
@@ -59,3 +61,32 @@ def test_a_closed_pool_starts_no_thread() -> None:
     before = threading.active_count()
     pool.submit(print, "never")
     assert threading.active_count() == before
+
+
+@pytest.fixture
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+
+
+def test_without_any_thread_a_job_is_refused(no_threads: None) -> None:
+    pool = WorkerPool("none", 4)
+    done: list[int] = []
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        pool.submit(done.append, 1)
+    pool.close()
+    assert done == []
+
+
+def test_with_few_threads_jobs_take_turns(request: pytest.FixtureRequest) -> None:
+    pool = WorkerPool("few", 4)
+    gate, done = threading.Event(), []
+    pool.submit(lambda _: gate.wait(20), 0)
+    request.getfixturevalue("no_threads")
+    for number in range(5):
+        pool.submit(done.append, number)
+    gate.set()
+    pool.close()
+    assert done == list(range(5))
