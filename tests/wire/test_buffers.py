@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
+from typing import Any
 
 import pytest
 
+from ietpy.errors import StoreError
+from ietpy.wire import buffers
 from ietpy.wire.buffers import KEPT_CHUNKS, KEPT_STAGING, ReceiveWindow, StagingPool
 
 
@@ -148,3 +152,16 @@ def test_foreign_memory_is_let_go() -> None:
     foreign = memoryview(bytearray(4096))
     pool.give(foreign)
     assert pool.take(4096).obj is not foreign.obj
+
+
+def test_no_memory_is_said_as_stores_say_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Exhausted:
+        PAGESIZE = mmap.PAGESIZE
+
+        @staticmethod
+        def mmap(*_: Any) -> Any:
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(buffers, "mmap", Exhausted)
+    with pytest.raises(StoreError, match="no memory for 8192 bytes"):
+        StagingPool().take(5000)
