@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from typing import Final
 
 from ietpy.iscsi.connection import Connection, Piece
@@ -17,6 +18,10 @@ _IOV_MAX: Final = 1024  #: sendmsg's limit (UIO_MAXIOV)
 _ZEROS: Final = bytes(64 * 1024)
 
 
+def _nothing() -> None:
+    pass
+
+
 class Egress:
     """Sends one connection's outbox; ``unsent`` is what the socket did not take yet."""
 
@@ -24,25 +29,30 @@ class Egress:
         self._connection = connection
         self._sock = sock
         self.unsent: list[Piece] = []
+        self.busy = False  #: within ``flush``
 
-    def flush(self) -> None:
+    def flush(self, between: Callable[[], object] = _nothing) -> None:
         """Send everything, waiting for the peer as long as the socket's send timeout allows.
 
-        Raises OSError when the peer is gone or takes nothing for that long.
+        ``between`` is called when a system call had to stop before the end, so a peer that reads slowly keeps it
+        waiting for one send timeout at most. It may queue more, which is sent as well; it must not send.
+        Raises OSError when the peer is gone or takes nothing for the whole timeout.
         """
-        pieces = self._connection.take_outbox()
-        if self.unsent:
-            pieces = [*self.unsent, *pieces]
-            self.unsent = []
+        connection = self._connection
+        self.busy = True
         try:
-            if len(pieces) == 1 and type(pieces[0]) is memoryview:
-                self._sock.sendall(pieces[0])
-            elif pieces:
-                self._send_pieces(pieces)
+            while pieces := [*self.unsent, *connection.take_outbox()]:
+                self.unsent = []
+                if len(pieces) == 1 and type(pieces[0]) is memoryview:
+                    self._send(pieces[0], 0, between)
+                else:
+                    self._send_pieces(pieces, between)
         except OSError:
-            self._connection.closing = True  # nobody knows where the stream broke off: nothing may follow
+            connection.closing = True  # nobody knows where the stream broke off: nothing may follow
             raise
-        self._connection.sent()
+        finally:
+            self.busy = False
+        connection.sent()
 
     def flush_now(self) -> bool:
         """Send what the socket takes at once; whether that was everything. Raises OSError when the peer is gone.
@@ -71,20 +81,22 @@ class Egress:
         self._connection.sent()
         return True
 
-    def _send_pieces(self, pieces: list[Piece]) -> None:
+    def _send_pieces(self, pieces: list[Piece], between: Callable[[], object]) -> None:
         buffers: list[bytes | memoryview] = []
         for piece in pieces:
             if isinstance(piece, Extent):
-                self._send_buffers(buffers, socket.MSG_MORE)
+                self._send_buffers(buffers, socket.MSG_MORE, between)
                 buffers.clear()
-                self._send_extent(piece)
+                self._send_extent(piece, between)
             elif isinstance(piece, StreamedStatus):
                 buffers.append(piece.pdu())
             elif len(piece):
                 buffers.append(piece)
-        self._send_buffers(buffers, 0)
+        self._send_buffers(buffers, 0, between)
 
-    def _send_buffers(self, buffers: list[bytes | memoryview], flags: int) -> None:
+    def _send_buffers(
+        self, buffers: list[bytes | memoryview], flags: int, between: Callable[[], object]
+    ) -> None:
         first = 0
         while first < len(buffers):
             group = buffers[first : first + _IOV_MAX]
@@ -94,10 +106,16 @@ class Egress:
                 if sent >= len(buffer):
                     sent -= len(buffer)
                 else:
-                    self._sock.sendall(memoryview(buffer)[sent:], flags)
+                    between()
+                    self._send(memoryview(buffer)[sent:], flags, between)
                     sent = 0
 
-    def _send_extent(self, extent: Extent) -> None:
+    def _send(self, view: memoryview, flags: int, between: Callable[[], object]) -> None:
+        while (sent := self._sock.send(view, flags)) < len(view):
+            between()
+            view = view[sent:]
+
+    def _send_extent(self, extent: Extent, between: Callable[[], object]) -> None:
         """Send the bytes of a file. Its header has left, so what the file does not give is filled up with zeros."""
         offset, left = extent.offset, extent.length
         out = self._sock.fileno()
@@ -112,8 +130,9 @@ class Egress:
                 break
             offset += sent
             left -= sent
+            between()
         if left and isinstance(extent.context, StreamedStatus):
             extent.context.short = True
         while left:
-            self._sock.sendall(_ZEROS[:left])
+            self._send(memoryview(_ZEROS)[:left], 0, between)
             left -= min(left, len(_ZEROS))

@@ -1,9 +1,9 @@
 """One connection's thread: receive, let the core parse, execute what cannot wait, flush once per batch.
 
 The connection's lock is held while its core is used and its outbox sent, never while waiting for bytes. Everybody
-else (workers, the clock, other connections' task management) leaves word in ``inbox`` and reads it himself if the
-lock is free; nobody but the connection's own threads ever waits for its peer, so a client that does not read its
-answers keeps nobody else waiting.
+else (workers, other connections' task management) leaves word in ``inbox`` and reads it himself if the lock is free;
+who holds it reads it before he is through, and while he sends at the latest after the send timeout. Nobody but the
+connection's own threads ever waits for its peer, so a client that does not read its answers keeps nobody else waiting.
 """
 
 from __future__ import annotations
@@ -102,18 +102,10 @@ class Pump:
         count = 0  # what came behind the login is in the window already
         while True:
             with lock:
-                tasks = received(count)
-                for task in tasks:
-                    if task.nexus.lu.execute(task):
-                        complete(connection, task)
-                        if connection.staged_size > STAGED_LIMIT:
-                            egress.flush()
-                    else:
-                        self._hand_over(task)
-                tasks.clear()
+                self._execute(received(count))
                 if inbox:
                     self._read_inbox()
-                egress.flush()
+                egress.flush(self._between)
                 self._employ()
                 room = space()  # workers give chunks back under the lock, so chunks are chosen under it
             if connection.functions:
@@ -127,6 +119,23 @@ class Pump:
             count = receive(room)
             if not count:
                 return
+
+    def _execute(self, tasks: list[Task]) -> None:
+        """Execute a batch, with a flush whenever much is staged, so nobody asks for too much at once."""
+        connection = self.connection
+        while True:
+            for task in tasks:
+                if not task.nexus.lu.execute(task):
+                    self._hand_over(task)
+                    continue
+                complete(connection, task)
+                if connection.staged_size > STAGED_LIMIT:
+                    break
+            else:
+                tasks.clear()
+                return
+            del tasks[: tasks.index(task) + 1]  # those executed must not be there to be aborted while we send
+            self.egress.flush(self._between)
 
     def _hand_over(self, task: Task) -> None:
         self.connection.defer(task)
@@ -208,6 +217,11 @@ class Pump:
         while self.inbox:
             self._guarded(self.inbox.popleft())
 
+    def _between(self) -> None:
+        """Read what lies in the inbox while we send; what words leave there is for later."""
+        for _ in range(len(self.inbox)):
+            self._guarded(self.inbox.popleft())
+
     def _flush_now(self) -> None:
         """Send what the peer takes at once; the rest gets a thread that may wait."""
         if self.connection.closing or self.finished.is_set():
@@ -234,7 +248,7 @@ class Pump:
 
     def _flush_waiting(self) -> None:
         try:
-            self.egress.flush()
+            self.egress.flush(self._between)
         except BlockingIOError:
             self._give_up(logging.WARNING, "connection dropped", TAKES_NOTHING)
         except OSError as problem:
@@ -265,6 +279,9 @@ class Pump:
         owner.post(lambda: owner._say(function))
 
     def _say(self, function: Function) -> None:
+        if function.closing and self.egress.busy:
+            self.inbox.append(lambda: self._say(function))  # its answer must leave before the end
+            return
         if not (self.connection.closing or self.finished.is_set()):
             task_management.answer(function)
             if function.closing:

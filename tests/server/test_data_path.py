@@ -36,8 +36,9 @@ class CountingSocket:
     def fileno(self) -> int:
         return -1
 
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        self.calls["sendall"] += 1
+    def send(self, data: Any, flags: int = 0) -> int:
+        self.calls["send"] += 1
+        return len(data)
 
     def sendmsg(self, buffers: list[Any], ancillary: Any, flags: int) -> int:
         self.calls["sendmsg"] += 1

@@ -11,6 +11,7 @@ import pytest
 
 from ietpy.initiator.errors import ConnectionLost
 from ietpy.initiator.login import LoginPlan
+from ietpy.iscsi import task_management
 from ietpy.iscsi.pdu import Opcode
 from ietpy.scsi.status import Status
 from ietpy.server import listener
@@ -60,7 +61,7 @@ def test_a_batch_costs_one_receive_and_one_send(served: Any, monkeypatch: pytest
         tags = [client.submit(0, READ_10, read=4096) for _ in range(10)]
     for tag in tags:
         assert client.wait(tag).status == 0
-    assert calls.count("sendall") + calls.count("sendmsg") <= 3
+    assert calls.count("send") + calls.count("sendmsg") <= 3
 
 
 def test_tasks_that_wait_run_side_by_side_on_workers(served: Any) -> None:
@@ -222,7 +223,7 @@ class TestAPeerThatDoesNotRead:
         (pump,) = (pump for pump in served.server._pumps if pump.connection.session.isid[-1] == 0xFF)
         sends: list[None] = []
         inner = pump.egress.flush
-        monkeypatch.setattr(pump.egress, "flush", lambda: (sends.append(None), inner(), sends.pop()))
+        monkeypatch.setattr(pump.egress, "flush", lambda *rest: (sends.append(None), inner(*rest), sends.pop()))
         for _ in range(16):
             client.submit(0, READ_4_MIB, read=4 << 20)
         eventually(lambda: bool(sends) and pump.lock.locked())
@@ -244,6 +245,23 @@ class TestAPeerThatDoesNotRead:
         eventually(lambda: len(served.server._pumps) == 1)
         assert ": connection " in caplog.text  # dropped or lost: two timeouts of the same length
         assert "internal error" not in caplog.text
+
+    def test_others_reset_the_unit_while_it_reads_a_little_now_and_then(self, served: Any, stuck: Any) -> None:
+        client, pump = stuck
+        over = threading.Event()
+
+        def drip() -> None:
+            while not over.wait(0.02):
+                client.socket.recv(4000)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            assert served.connect().manage(LU_RESET, 0) == 0
+            assert not pump.finished.is_set()
+        finally:
+            over.set()
+            thread.join(20)
 
     def test_the_server_stops(self, served: Any, stuck: Any) -> None:
         assert served.server.stop(0.1) is True
@@ -434,6 +452,24 @@ class TestLogout:
         eventually(lambda: aborted(served))
         served.store.open_gate()
         assert other.command(0, bytes(6)).status == Status.CHECK_CONDITION  # and no answer to the read before it
+
+
+def test_a_cold_reset_is_answered_before_its_connection_closes(served: Any) -> None:
+    """Also when word that it is done comes while the connection sends."""
+    client = served.connect()
+    (pump,) = served.server._pumps
+    tag = client.session.manage(COLD_RESET)
+    client.session.output.clear()
+    function = task_management.Function(pump.connection, tag)
+    function.closing = [pump.connection]
+    with pump.lock:
+        pump.egress.busy = True
+        pump._say(function)
+        assert not pump.connection.closing
+        pump.egress.busy = False
+    pump.attend()
+    assert client.wait(tag) == 0
+    assert client.closed_by_target()
 
 
 @pytest.mark.parametrize("second", [ABORT_TASK, LU_RESET])
