@@ -321,6 +321,10 @@ class Connection:
         outbox, self.outbox = self.outbox, []
         return outbox
 
+    def nothing_queued(self) -> bool:
+        """Whether everything queued was taken."""
+        return self.mark == self.used and not self.outbox
+
     def sent(self) -> None:
         """Everything taken has left: the memory it lay in may be used again."""
         self.used = self.mark = 0

@@ -69,8 +69,8 @@ class DeviceServer:
         """Logical unit reset (SAM-5 section 6.3.3); aborting tasks is the transport's business."""
 
     def pending_condition(self, nexus: Nexus) -> CheckCondition:
-        """What REQUEST SENSE reports as parameter data, cleared by being reported."""
-        raise NotImplementedError
+        """What REQUEST SENSE reports as parameter data, cleared by being reported; nothing, for a start."""
+        return CheckCondition(SenseKey.NO_SENSE, Asc.NO_ADDITIONAL_SENSE_INFORMATION)
 
     def execute(self, task: Task) -> bool:
         """Execute ``task``: True when its status, sense and data_in are set.
@@ -108,7 +108,8 @@ class DeviceServer:
     def refuse_early(self, task: Task) -> bool:
         """Whether the command fails before any data is asked for; then status and sense are set.
 
-        A unit attention reported here is reported: do not execute the task.
+        A unit attention reported here is reported: do not execute the task. The first half repeats ``execute``'s:
+        sharing it would cost the data path a call (tests/server/test_data_path.py).
         """
         cdb = task.cdb
         command = self._dispatch[cdb[0]]

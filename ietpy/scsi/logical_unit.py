@@ -177,9 +177,7 @@ class LogicalUnit(DeviceServer):
     def pending_condition(self, nexus: Nexus) -> CheckCondition:
         with self.device.lock:
             pending = attention.take(nexus)
-        if pending is not None:
-            return pending.condition()
-        return CheckCondition(SenseKey.NO_SENSE, Asc.NO_ADDITIONAL_SENSE_INFORMATION)
+        return super().pending_condition(nexus) if pending is None else pending.condition()
 
     # Mode parameters
 

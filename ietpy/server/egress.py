@@ -41,12 +41,16 @@ class Egress:
         connection = self._connection
         self.busy = True
         try:
-            while pieces := [*self.unsent, *connection.take_outbox()]:
-                self.unsent = []
+            while True:
+                pieces = connection.take_outbox()
+                if self.unsent:
+                    pieces, self.unsent = [*self.unsent, *pieces], []
                 if len(pieces) == 1 and type(pieces[0]) is memoryview:
                     self._send(pieces[0], 0, between)
-                else:
+                elif pieces:
                     self._send_pieces(pieces, between)
+                if connection.nothing_queued():
+                    break
         except OSError:
             connection.closing = True  # nobody knows where the stream broke off: nothing may follow
             raise

@@ -49,7 +49,6 @@ def test_there_is_no_vpd_page_without_a_unit(disk: Any, nobody: Any) -> None:
     assert disk.run("12 01 83 00 FF 00", nexus=nobody)[::3] == (INVALID, (2,))
 
 
-def test_what_request_sense_reports_is_for_each_server_to_say(disk: Any) -> None:
+def test_a_server_has_nothing_to_report_for_a_start(disk: Any) -> None:
     server = DeviceServer(disk.device, Identity("", "", "", "", b""), (), UNKNOWN_OPERATION)
-    with pytest.raises(NotImplementedError):
-        server.pending_condition(server.attach("x"))
+    assert server.pending_condition(server.attach("x")).fixed()[2:14:10] == b"\0\0"

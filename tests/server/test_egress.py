@@ -29,6 +29,9 @@ class Outbox:
         pieces, self.pieces = self.pieces, []
         return pieces
 
+    def nothing_queued(self) -> bool:
+        return not self.pieces
+
     def sent(self) -> None:
         self.done += 1
 
