@@ -104,6 +104,21 @@ def test_unsolicited_data_may_end_before_first_burst_length(connect: Any, store:
     assert r2t.buffer_offset == 512
 
 
+@pytest.mark.parametrize("final", [False, True])
+def test_a_data_out_without_data_moves_the_sequence_on(connect: Any, store: Any, final: bool) -> None:
+    nexus = connect()
+    tag = nexus.tag
+    nexus.feed(nexus.write(0, 2, flags=0x20))
+    nexus.feed(nexus.data_out(tag, NO_TAG, b"", 0, 0, final=final))
+    if final:
+        (r2t,) = nexus.answers()
+        assert (r2t.opcode, r2t.buffer_offset, r2t.desired_data_transfer_length) == (R2T, 0, 1024)
+    else:
+        (answer,) = nexus.ask(nexus.data_out(tag, NO_TAG, DATA[:1024], 0, 1))
+        assert answer.status == 0
+        assert store.data[:1024] == DATA[:1024]
+
+
 def test_only_unsolicited_data(connect: Any, store: Any) -> None:
     nexus = connect()
     tag = nexus.tag

@@ -136,3 +136,20 @@ def test_a_data_segment_over_the_declared_limit_drops_the_connection(length: int
     else:
         with pytest.raises(FormatError, match="4001 bytes where 4000"):
             feed(framer, pdu(b"x" * length), cuts)
+
+
+@pytest.mark.parametrize("cut", range(1, 8))
+def test_padding_and_digest_may_come_after_all_data_of_a_segment_in_pieces(cut: int) -> None:
+    first = pdu(b"x" * 601, tag=1, data_digest=True)
+    stream = first + pdu(b"y", tag=2, data_digest=True)
+    cuts = [300, len(first) - 300 - cut, cut, 1000]
+    out = feed(Framer(ReceiveWindow(512), False, True, LIMIT), stream, cuts)
+    assert [(tag, data) for tag, data, _ in out] == [(1, b"x" * 601), (2, b"y")]
+
+
+@pytest.mark.parametrize("length", [100, 2000])
+@pytest.mark.parametrize("cuts", [[9000], [60]])
+def test_additional_headers_leave_no_data(length: int, cuts: list[int]) -> None:
+    framer = Framer(ReceiveWindow(512), False, False, LIMIT)
+    out = feed(framer, pdu(b"x" * length, tag=1, ahs=b"ahs!") + pdu(b"y", tag=2), cuts)
+    assert [(tag, data) for tag, data, _ in out] == [(1, None), (2, b"y")]
