@@ -107,6 +107,27 @@ def aborted(served: Any) -> bool:
     return any(task.aborted_by is not None for session in sessions for task in list(session.running))
 
 
+def test_an_aborted_write_that_no_worker_has_begun_is_never_begun(
+    served: Any, eventually: Callable[..., None]
+) -> None:
+    served.target.wthreads = 1
+    served.lu.set_write_cache(False)
+    client = served.connect()
+    served.store.hold()
+    first = client.submit(0, WRITE_10, write=b"1" * 4096)
+    assert served.store.entered.acquire(timeout=20)
+    second = client.submit(0, bytes.fromhex("2a 00 00000008 00 0008 00"), write=b"2" * 4096)
+    answers: list[int] = []
+    thread = threading.Thread(target=lambda: answers.append(client.manage(ABORT_TASK, 0, second)))
+    thread.start()
+    eventually(lambda: aborted(served))
+    served.store.open_gate()
+    thread.join(20)
+    assert answers == [0]
+    assert client.wait(first).status == 0
+    assert served.path.read_bytes()[:8192] == b"1" * 4096 + bytes(4096)
+
+
 def test_a_reset_from_another_session_ends_our_task(served: Any, eventually: Callable[..., None]) -> None:
     client, other = served.connect(), served.connect(isid=bytes.fromhex("800000000002"))
     served.store.hold()
