@@ -22,9 +22,8 @@ from ietpy.initiator.numbering import Numbering
 from ietpy.initiator.session import LogoutResult, Session
 from ietpy.initiator.tasks import Response
 from ietpy.initiator.text import decode, encode
-from ietpy.initiator.url import DEFAULT_PORT
 from ietpy.iscsi.keys import Parameters
-from ietpy.iscsi.pdu import IMMEDIATE, NO_TAG, Opcode
+from ietpy.iscsi.pdu import DEFAULT_PORT, IMMEDIATE, NO_TAG, Opcode
 from ietpy.scsi import lun as lun_field
 from ietpy.scsi.status import SenseKey, Status, TaskAttribute
 

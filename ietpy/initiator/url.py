@@ -8,8 +8,8 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from ietpy.errors import UsageError
+from ietpy.iscsi.pdu import DEFAULT_PORT
 
-DEFAULT_PORT: Final = 3260  #: registered for iSCSI (RFC 7143 section 4.2.7.1 calls it the default)
 _FORM: Final = "iscsi://[user[%secret]@]host[:port]/target/lun"
 _URL: Final = re.compile(
     r"iscsi://(?:(?P<user>[^%@/]+)(?:%(?P<secret>[^@/]*))?@)?"

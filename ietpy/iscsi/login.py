@@ -248,7 +248,7 @@ class Login:
             raise LoginFailure(LoginStatus.SESSION_TYPE_NOT_SUPPORTED, f"SessionType={session_type[:40]!a}")
         discovery = session_type == "Discovery"
         if not discovery:
-            self._target = self._find(initiator, keys.get("TargetName"))
+            self._target = self._find(fields, initiator, keys.get("TargetName"))
         self._accounts = self._node.discovery if self._target is None else self._target.accounts
         if self._accounts.closed:
             raise LoginFailure(LoginStatus.AUTHENTICATION_FAILURE, self._accounts.closed)
@@ -256,7 +256,8 @@ class Login:
         self._negotiation = Negotiation(configured, self._parameters, discovery=discovery)
         return True
 
-    def _find(self, initiator: str, name: str | None) -> TargetNode:
+    def _find(self, fields: Mapping[str, Any], initiator: str, name: str | None) -> TargetNode:
+        """The target, in IET's order of checks: access, redirection, MaxSessions (iet-compat 3.4), all before CHAP."""
         if name is None:
             raise LoginFailure(LoginStatus.MISSING_PARAMETER, "TargetName is missing")
         target = self._node.find(name, Asker(initiator, self._peer, self._local))
@@ -264,6 +265,8 @@ class Login:
             raise LoginFailure(LoginStatus.NOT_FOUND, f"{initiator} asks for {name}: no such target for it")
         if target.redirect and _HOST.sub(r"\1\2", target.redirect) != self._local:
             raise LoginFailure(LoginStatus.MOVED_TEMPORARILY, f"redirected to {target.redirect}", target.redirect)
+        if not fields["tsih"]:
+            target.check_room(initiator, fields["isid"])
         return target
 
     def _without_alias(self, pairs: Pairs) -> Pairs:

@@ -115,11 +115,10 @@ def establish(
     if target is not None:
         key = (session.initiator.lower(), session.isid)
         with target.device.lock:
+            if node.targets.get(target.name.lower()) is not target:
+                raise LoginFailure(LoginStatus.TARGET_REMOVED, f"{target.name} was removed during the login")
             old = target.sessions.get(key)
-            if old is None and 0 < target.max_sessions <= len(target.sessions):
-                raise LoginFailure(
-                    LoginStatus.TOO_MANY_CONNECTIONS, f"{target.name} has its MaxSessions {target.max_sessions}"
-                )
+            target.check_room(session.initiator, session.isid)
             target.sessions[key] = session
             if old is not None:
                 target.ending.add(old)

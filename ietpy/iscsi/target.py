@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from ietpy.errors import LoginFailure
+from ietpy.iscsi.errors import LoginStatus
 from ietpy.scsi.device import ScsiDevice
 
 if TYPE_CHECKING:
     from ietpy.iscsi.session import Session
 
 PORTAL_GROUP_TAG: Final = 1  #: IET's only tag (iet-compat 8.1)
+QUEUED_COMMANDS: Final = 128  #: requests an initiator may have under way where nothing is configured (decisions 7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class TargetNode:
         admits: Callable[[Asker], bool] = everybody,
         key_values: Mapping[str, Any] | None = None,
         max_sessions: int = 0,
-        queued_commands: int = 128,
+        queued_commands: int = QUEUED_COMMANDS,
         wthreads: int = 8,
         nop_interval: int = 0,
         nop_timeout: int = 0,
@@ -78,6 +81,15 @@ class TargetNode:
         self.sessions: dict[tuple[str, bytes], Session] = {}
         #: Sessions that were replaced and whose last tasks still run.
         self.ending: set[Session] = set()
+
+
+    def check_room(self, initiator: str, isid: bytes) -> None:
+        """Raise LoginFailure (0206, as IET: iet-compat 2.2) when MaxSessions admits no session of this initiator port.
+
+        One that is reinstated takes no more room.
+        """
+        if (initiator.lower(), isid) not in self.sessions and 0 < self.max_sessions <= len(self.sessions):
+            raise LoginFailure(LoginStatus.TOO_MANY_CONNECTIONS, f"{self.name} has its MaxSessions {self.max_sessions}")
 
 
 #: Command window of a discovery session, which has one request in flight.

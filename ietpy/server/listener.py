@@ -6,6 +6,7 @@ thread; then it gets a pump of its own.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import secrets
@@ -21,13 +22,14 @@ from ietpy.errors import FormatError
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.session import Session
 from ietpy.iscsi.target import Asker, IscsiNode, TargetNode
+from ietpy.scsi.logical_unit import LogicalUnit
+from ietpy.server.drain import still_busy
 from ietpy.server.interfaces import addresses_of_host
 from ietpy.server.pump import Pump
 from ietpy.server.workers import WorkerPool
 
 log = logging.getLogger(__name__)
 
-BACKLOG: Final = 128
 #: A login must be over within this many seconds (peers: LIO 15).
 LOGIN_SECONDS: Final = 15.0
 #: Connections in login phase at once; one more costs the oldest its place (IET: 32, without a time limit).
@@ -44,36 +46,8 @@ SEND_SECONDS: Final = 30
 _WILDCARDS: Final = frozenset(("0.0.0.0", "::"))
 
 
-def bind(address: str | None, port: int) -> list[socket.socket]:
-    """Listening sockets for an address (None: all interfaces, both families) and port (0: a free one for all).
-
-    Raises OSError when nothing can be bound; one family missing is no error when all interfaces were asked for.
-    """
-    infos = socket.getaddrinfo(address or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    sockets: list[socket.socket] = []
-    problem: OSError | None = None
-    for family, kind, protocol, _, where in sorted(infos, key=lambda info: info[0]):
-        if port == 0 and sockets:
-            where = (where[0], sockets[0].getsockname()[1], *where[2:])
-        try:
-            sock = socket.socket(family, kind, protocol)
-        except OSError as error:
-            problem = error
-            continue
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind(where)
-            sock.listen(BACKLOG)
-        except OSError as error:
-            problem = OSError(error.errno, f"{error.strerror}: {address or 'any address'} port {port}")
-            sock.close()
-        else:
-            sockets.append(sock)
-    if not sockets:
-        raise problem or OSError(f"{address} has no address to listen on")
-    return sockets
+def _nothing() -> None:
+    pass
 
 
 def _plain(address: str) -> str:
@@ -110,6 +84,8 @@ class Server:
         self._stopping = False
         self._rest_until = 0.0
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
+        #: Called when a session has begun or ended, in whatever thread that happens; must not wait.
+        self.sessions_changed: Callable[[], None] = _nothing
 
     # What others ask ----------------------------------------------------------------------------------------------
 
@@ -118,7 +94,7 @@ class Server:
         return list(self._portals)
 
     def sessions(self) -> list[dict[str, Any]]:
-        """Plain facts about every live session."""
+        """Plain facts about every live session, in the order of their logins."""
         with self._lock:
             pumps = list(self._pumps)
         facts = []
@@ -127,13 +103,43 @@ class Server:
             if session is not None:
                 facts.append({
                     "tsih": session.tsih,
+                    "isid": session.isid.hex(),
+                    "cid": session.cid,
                     "initiator": session.initiator,
                     "address": session.asker.peer,
                     "portal": session.asker.local,
                     "target": session.target.name if session.target is not None else None,
                     "user": session.user,
+                    "header_digest": session.parameters.header_digest,
+                    "data_digest": session.parameters.data_digest,
+                    "closing": pump.connection.closing,
                 })
-        return sorted(facts, key=lambda row: row["tsih"])
+        return facts
+
+    def end_session(self, session: Session) -> None:
+        """Close a session's connection; any thread may ask. Its tasks are ended by its own thread."""
+        session.connection.owner.close()
+
+    def under_way(self, unit: LogicalUnit) -> Callable[[], bool]:
+        """After ``unit`` was removed: a function that says whether commands may still touch its store (``drain``)."""
+        with self._lock:
+            pumps = list(self._pumps)
+        return still_busy(pumps, unit)
+
+    def follow(self, target: TargetNode) -> None:
+        """Take over options of a target that were changed while it is served: Wthreads, NOPInterval."""
+        with self._lock:
+            pool = self._workers.get(target)
+        if pool is not None:
+            pool.resize(target.wthreads)
+        self._wake_up()
+
+    def retire(self, target: TargetNode) -> None:
+        """A target that has no session is served no more: its workers end."""
+        with self._lock:
+            pool = self._workers.pop(target, None)
+        if pool is not None:
+            pool.close()
 
     def addresses(self, local: str, port: int) -> Sequence[tuple[str, int]]:
         """Portals to name to someone who reached ``local``: that one, then others of its family (iet-compat 8.4)."""
@@ -159,6 +165,7 @@ class Server:
         """A pump has ended."""
         with self._lock:
             self._pumps.pop(pump, None)
+        self.sessions_changed()
 
     def name_of(self, sock: socket.socket) -> str:
         """The peer's address for log lines."""
@@ -176,7 +183,8 @@ class Server:
             sock.setblocking(False)
             self._selector.register(sock, selectors.EVENT_READ, self._accept)
         self._wake_receive.setblocking(False)
-        self._selector.register(self._wake_receive, selectors.EVENT_READ, None)
+        self._wake_send.setblocking(False)
+        self._selector.register(self._wake_receive, selectors.EVENT_READ, self._woken)
         self._thread.start()
 
     def stop(self, timeout: float) -> bool:
@@ -187,7 +195,7 @@ class Server:
         deadline = time.monotonic() + timeout
         if not self._stopping:
             self._stopping = True
-            self._wake_send.send(b"x")
+            self._wake_up()
             self._thread.join(timeout)
             for sock in (*self._sockets, self._wake_receive, self._wake_send):
                 sock.close()
@@ -209,11 +217,19 @@ class Server:
                 pool.close()
         return clean
 
+    def _wake_up(self) -> None:
+        """Have the listener's thread look at the clock again."""
+        with contextlib.suppress(BlockingIOError):  # words enough are waiting for it
+            self._wake_send.send(b"x")
+
+    def _woken(self, sock: socket.socket) -> None:
+        sock.recv(4096)
+
     def _run(self) -> None:
         while not self._stopping:
             for key, _ in self._selector.select(self._patience()):
-                if isinstance(key.fileobj, socket.socket) and key.data is not None:
-                    self._serve(key.data, key.fileobj)
+                assert isinstance(key.fileobj, socket.socket)
+                self._serve(key.data, key.fileobj)
             self._look_at_clock()
         for login in list(self._logins.values()):
             self._drop(login)
@@ -338,6 +354,8 @@ class Server:
         except RuntimeError as problem:  # the system has no thread left
             log.warning("%s: connection dropped: %s", self.name_of(login.sock), problem)
             login.pump.abandon()
+        else:
+            self.sessions_changed()
 
     def _drop(self, login: _Login) -> None:
         if login.connection.login is not None:

@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final
 
 from ietpy.errors import FormatError
@@ -320,6 +320,21 @@ class Pump:
         debug = log.isEnabledFor(logging.DEBUG)
         log.critical("internal error on %s: %r", self.name, mistake, exc_info=debug)
         self.close()
+
+    def quiet(self, tasks: Collection[Task]) -> bool:
+        """Whether everything queued has left and none of ``tasks`` runs any more. Never waits: busy is not quiet."""
+        if self.finished.is_set():
+            return True
+        if not self.lock.acquire(blocking=False):
+            return False
+        try:
+            connection, egress = self.connection, self.egress
+            running = () if connection.session is None else connection.session.running
+            sent = connection.nothing_queued() and not egress.busy and not egress.unsent
+            return sent and not any(task in running for task in tasks)
+        finally:
+            self.lock.release()
+            self.attend()
 
     # The socket -----------------------------------------------------------------------------------------------------
 

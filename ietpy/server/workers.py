@@ -21,6 +21,7 @@ class WorkerPool:
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._idle = 0
+        self._leaving = 0  #: threads that were told to end and have not yet
         self._closed = False
 
     def submit(self, job: Callable[[Any], None], argument: Any) -> None:
@@ -28,16 +29,26 @@ class WorkerPool:
         with self._lock:
             if self._idle:
                 self._idle -= 1  # one sleeper is spoken for
-            elif len(self._threads) < self.limit and not self._closed:
+            elif len(self._threads) - self._leaving < self.limit and not self._closed:
                 self._start_thread()
             self._jobs.put((job, argument))
+
+    def resize(self, limit: int) -> None:
+        """Allow ``limit`` threads from now on; those too many end when they have done what was queued before."""
+        with self._lock:
+            self.limit = limit
+            for _ in range(len(self._threads) - self._leaving - limit):
+                self._leaving += 1
+                if self._idle:
+                    self._idle -= 1
+                self._jobs.put(None)
 
     def _start_thread(self) -> None:
         thread = threading.Thread(target=self._work, name=f"{self._name}-worker-{len(self._threads)}", daemon=True)
         try:
             thread.start()
         except RuntimeError:
-            if not self._threads:
+            if len(self._threads) == self._leaving:
                 raise
         else:
             self._threads.append(thread)
@@ -51,6 +62,10 @@ class WorkerPool:
             with self._lock:
                 if jobs.empty():
                     self._idle += 1
+        with self._lock:
+            if self._leaving:
+                self._leaving -= 1
+                self._threads.remove(threading.current_thread())
 
     def close(self) -> None:
         """Let queued jobs finish, end the threads and wait for them."""

@@ -217,6 +217,20 @@ def test_the_access_rule_goes_before_the_challenge(dialogue: Any, chap_target: A
     assert login.say(SECURITY, {**login.names, "AuthMethod": "CHAP"}).status == NOT_FOUND
 
 
+def test_max_sessions_go_before_the_challenge(dialogue: Any, nexus: Any, chap_target: Any) -> None:
+    """iet-compat 3.4: after redirection, before CHAP; a session that is reinstated takes no more room."""
+    chap_target.max_sessions = 1
+    login = dialogue()
+    assert login.say(SECURITY, {**login.names, "AuthMethod": "CHAP"}).status == 0x206
+    chap_target.redirect = "10.0.0.9:3260"
+    login = dialogue()
+    assert login.say(SECURITY, {**login.names, "AuthMethod": "CHAP"}).status == 0x101
+    chap_target.redirect = ""
+    again = dialogue()
+    again.fields["isid"] = nexus.session.isid
+    assert again.say(SECURITY, {**again.names, "AuthMethod": "CHAP"}).status == 0
+
+
 @pytest.mark.parametrize("redirect", ["10.0.0.9:3260", "10.0.0.9", "[fe80::9]:3260", "[fe80::9]", "host.example:3260"])
 def test_a_redirected_target(dialogue: Any, chap_target: Any, redirect: str) -> None:
     chap_target.redirect = redirect

@@ -42,6 +42,13 @@ def test_max_sessions(connect: Any, target: Any) -> None:
     assert len(target.sessions) == 1
 
 
+def test_a_target_removed_during_the_login(connect: Any, node: Any, target: Any) -> None:
+    node.remove(target)
+    with pytest.raises(LoginFailure, match="was removed during the login") as caught:
+        connect()
+    assert caught.value.status == 0x0204
+
+
 @pytest.mark.parametrize(("live", "status"), [(True, 0x0206), (False, 0x020A)])
 def test_a_tsih_in_the_login(nexus: Any, node: Any, target: Any, live: bool, status: int) -> None:
     result = SimpleNamespace(

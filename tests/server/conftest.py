@@ -16,7 +16,8 @@ from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.identity import iet_identity
 from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.scsi.store import Capabilities, Extent
-from ietpy.server.listener import Server, bind
+from ietpy.server.listener import Server
+from ietpy.server.portals import bind
 from ietpy.stores.fileio import FileStore
 
 NAME = "iqn.2026-11.test.server:disk"

@@ -13,7 +13,10 @@ import pytest
 from ietpy.initiator.errors import ConnectionLost, LoginRefused, TimedOut
 from ietpy.initiator.login import LoginPlan
 from ietpy.server import listener
-from ietpy.server.listener import Server, bind
+from ietpy.server.listener import Server
+from ietpy.server.portals import bind
+
+READ_10 = bytes.fromhex("28 00 00000000 00 0001 00")
 
 
 class TestBind:
@@ -269,3 +272,66 @@ def test_a_login_is_not_over_before_the_work_it_waits_for(
     thread.join(20)
     assert not thread.is_alive()
     assert new.command(0, bytes(6)).status == 2
+
+
+# Changed while it runs -----------------------------------------------------------------------------------------------
+
+
+def test_sessions_that_begin_and_end_are_told_of(served: Any) -> None:
+    told = threading.Semaphore(0)
+    served.server.sessions_changed = told.release
+    client = served.connect()
+    assert told.acquire(timeout=20)
+    client.close()
+    assert told.acquire(timeout=20)
+    assert served.server.sessions() == []
+
+
+def test_a_session_can_be_ended(served: Any, eventually: Callable[..., None]) -> None:
+    client = served.connect()
+    (session,) = served.target.sessions.values()
+    served.server.end_session(session)
+    assert client.closed_by_target()
+    eventually(lambda: not served.target.sessions)
+
+
+def test_pings_begin_on_a_live_connection(served: Any, eventually: Callable[..., None]) -> None:
+    served.connect()
+    (pump,) = served.server._pumps
+    served.target.nop_interval = served.target.nop_timeout = 1
+    served.server.follow(served.target)
+    eventually(lambda: pump.connection.closing)  # the client answers no ping while nobody asks it to
+
+
+def test_the_number_of_workers_follows(served: Any) -> None:
+    client = served.connect()
+    served.store.hold()
+    tags = [client.submit(0, READ_10, read=512) for _ in range(6)]
+    for _ in range(4):
+        assert served.store.entered.acquire(timeout=20)
+    assert not served.store.entered.acquire(blocking=False)
+    served.target.wthreads = 6
+    served.server.follow(served.target)
+    assert served.server.workers(served.target).limit == 6
+    served.store.open_gate()
+    assert [client.wait(tag).status for tag in tags] == [0] * 6
+
+
+def test_a_retired_target_has_no_workers(served: Any, eventually: Callable[..., None]) -> None:
+    client = served.connect()
+    served.store.hold()
+    tag = client.submit(0, READ_10, read=512)
+    assert served.store.entered.acquire(timeout=20)
+    served.store.open_gate()
+    client.wait(tag)
+    client.close()
+    eventually(lambda: not served.target.sessions)
+    served.server.retire(served.target)
+    assert not [thread for thread in threading.enumerate() if "-worker-" in thread.name]
+    served.server.retire(served.target)
+
+
+def test_many_words_to_the_listener_are_one(served: Any) -> None:
+    for _ in range(100_000):
+        served.server.follow(served.target)
+    served.connect()

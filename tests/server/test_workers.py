@@ -90,3 +90,36 @@ def test_with_few_threads_jobs_take_turns(request: pytest.FixtureRequest) -> Non
     gate.set()
     pool.close()
     assert done == list(range(5))
+
+
+def test_a_smaller_pool_ends_threads_and_a_larger_one_starts_them_again() -> None:
+    pool = WorkerPool("resized", 4)
+    before = threading.active_count()
+    gate, started = threading.Event(), threading.Semaphore(0)
+
+    def job(event: threading.Event) -> None:
+        started.release()
+        assert event.wait(20)
+
+    def busy(event: threading.Event, jobs: int, at_once: int) -> None:
+        for _ in range(jobs):
+            pool.submit(job, event)
+        for _ in range(at_once):
+            assert started.acquire(timeout=20)
+
+    busy(gate, 4, 4)
+    pool.resize(1)
+    pool.resize(4)
+    pool.resize(1)  # words to end that nobody has heard yet are not given twice
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("resized-")]
+    gate.set()
+    while sum(thread.is_alive() for thread in threads) > 1:
+        threads[0].join(0.01)
+    again = threading.Event()
+    busy(again, 3, 1)
+    assert not started.acquire(blocking=False)
+    pool.resize(3)
+    busy(again, 2, 0)
+    again.set()
+    pool.close()
+    assert threading.active_count() == before
