@@ -13,20 +13,6 @@ TARGET = "iqn.2001-04.com.example:storage.disk2.sys1.xyz"  #: the design's vecto
 OTHER = "iqn.2001-04.com.example:other"
 MIB = 1 << 20
 
-CHAP = """\
-IncomingUser finder findersecret1
-Target iqn.2001-04.com.example:chap
-	IncomingUser joe secretsecret12
-	Lun 0 Type=nullio
-Target iqn.2001-04.com.example:both
-	IncomingUser joe secretsecret12
-	OutgoingUser itself mutualmutual12
-	Lun 0 Type=nullio
-"""
-ONE_WAY, MUTUAL = "iqn.2001-04.com.example:chap", "iqn.2001-04.com.example:both"
-JOE, FINDER = "joe%secretsecret12", "finder%findersecret1"
-ITSELF = {"LIBISCSI_CHAP_TARGET_USERNAME": "itself", "LIBISCSI_CHAP_TARGET_PASSWORD": "mutualmutual12"}
-
 #: VPD pages by number, and what iscsi-inq must say about each.
 VPD_PAGES = {
     0x00: ["Page:0x80 UNIT_SERIAL_NUMBER", "Page:0x83 DEVICE_IDENTIFICATION", "Page:0xb0 BLOCK_LIMITS"],
@@ -142,56 +128,6 @@ def test_software_write_protect_is_kept_between_sessions(disk: Any, run: Run) ->
         run("iscsi-swp", "-s", setting, url)
         before.append(run("iscsi-swp", url).stdout)
     assert before == ["SWP:0\n", "SWP:1\n", "SWP:0\n"]
-
-
-# -- CHAP ----------------------------------------------------------------------------------------------------------
-
-ADMITTED = {
-    "one way, by URL": (ONE_WAY, JOE, {}),
-    "one way, by environment": (
-        ONE_WAY, "", {"LIBISCSI_CHAP_USERNAME": "joe", "LIBISCSI_CHAP_PASSWORD": "secretsecret12"},
-    ),
-    "mutual": (MUTUAL, JOE, ITSELF),
-    "mutual offered, one way asked for": (MUTUAL, JOE, {}),
-}
-REFUSED = {
-    "wrong secret": (ONE_WAY, "joe%secretsecret13", {}),
-    "wrong name": (ONE_WAY, "jo%secretsecret12", {}),
-    "no account": (ONE_WAY, "", {}),
-    "discovery's account": (ONE_WAY, FINDER, {}),
-    "the target's secret is another": (
-        MUTUAL, JOE, {**ITSELF, "LIBISCSI_CHAP_TARGET_PASSWORD": "mutualmutual13"},
-    ),
-}
-
-
-@pytest.fixture(scope="module")
-def guarded(serve_module: Serve) -> Any:
-    """A daemon with accounts for discovery and for its targets."""
-    return serve_module(CHAP)
-
-
-@pytest.mark.parametrize("case", ADMITTED)
-def test_chap_admits(guarded: Any, run: Run, case: str) -> None:
-    target, account, environment = ADMITTED[case]
-    answer = run("iscsi-inq", guarded.url(target, account=account), env=environment)
-    assert "Vendor:IET" in answer.stdout
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_chap_refuses(guarded: Any, run: Run, case: str) -> None:
-    target, account, environment = REFUSED[case]
-    answer = run("iscsi-inq", guarded.url(target, account=account), env=environment, status=None)
-    assert answer.returncode != 0
-    assert "Vendor" not in answer.stdout
-
-
-def test_discovery_asks_for_its_own_account(guarded: Any, run: Run) -> None:
-    assert ONE_WAY in run("iscsi-ls", guarded.portal(FINDER)).stdout
-    for account in ("", "finder%findersecret2", JOE):
-        refused = run("iscsi-ls", guarded.portal(account), status=None)
-        assert refused.returncode != 0
-        assert "Target:" not in refused.stdout
 
 
 # -- iscsi-test-cu -------------------------------------------------------------------------------------------------
