@@ -10,6 +10,7 @@
       CheckCondition(key, asc, field)    a SCSI command's ordinary bad news (``ietpy.scsi.sense``)
       StoreError(errno, problem)         raised by stores; becomes sense data in one function
       AdminError(code, problem)          the reply on the control socket
+      IsnsError                          (``ietpy.isns.attributes``) an iSNS server broke RFC 4171, or refused
 """
 
 from __future__ import annotations
