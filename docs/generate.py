@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ietpy.config.findings import Finding
-from ietpy.config.options import LUN_OPTIONS, OPTIONS, Option, Reader
+from ietpy.config.options import LUN_EXTENSIONS, LUN_OPTIONS, OPTIONS, Option, Origin, Reader
 from ietpy.iscsi.keys import KEYS, Key, Result
 from ietpy.scsi.command import Access, Command
 from ietpy.scsi.logical_unit import DIRECT_ACCESS
@@ -31,13 +31,26 @@ discover or write who could not under IET unless the file names him; `iet` reads
 """
 
 
+_EXTENSIONS: Final = """\
+IET ignores these lines, so a file that has them still works with it; where none is, nothing changes. They mean the
+same in every mode. `LunOption NUMBER NAME=VALUE,...` takes the parameters below it:
+
+    Target iqn.2001-04.com.example:storage.disk1
+        Lun 0 Path=/srv/disk1.img,Type=fileio
+        LunOption 0 Naa=600140512345678901234567890abcde,Vendor=LIO-ORG,Product=disk1
+"""
+
+
 def ietd_conf() -> str:
-    """The page about ietd.conf: keywords, parameters of Lun lines, findings."""
+    """The page about ietd.conf: keywords, parameters of Lun lines, extensions, findings."""
     parts = [_INTRODUCTION, "## Keywords\n"]
-    parts += [_keyword(option) for option in OPTIONS]
+    parts += [_keyword(option) for option in OPTIONS if option.origin is not Origin.IETPY]
     parts.append("## Parameters of a Lun line\n")
     parts.append("`Lun NUMBER NAME=VALUE,...` with a number from 0 to 16383 and no blanks around `,` and `=`.\n")
     parts += [_keyword(option) for option in LUN_OPTIONS]
+    parts.append("## Extensions\n")
+    parts.append(_EXTENSIONS)
+    parts += [_keyword(option) for option in (*OPTIONS, *LUN_EXTENSIONS) if option.origin is Origin.IETPY]
     parts.append("## Findings\n")
     parts.append("The codes of `ietpy check --json`. In the mode `iet` all of them are warnings.\n")
     rows = [(f"`{finding.code}`", finding.repair, finding.strict, finding.iet) for finding in Finding]

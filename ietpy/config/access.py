@@ -1,90 +1,51 @@
-"""initiators.allow, initiators.deny and targets.allow: who may use which target (iet-compat section 3).
+"""initiators.allow, initiators.deny and targets.allow: who may use which target, and which line says so.
 
-The files are read again at every question, so edits are live. Anything that cannot be read denies. Items match as
-in IET but for its accidents across address families, which no mode copies. In ``repair`` an item IET never matched
-is understood if it names hosts or a bounded network; what would admit everybody stays closed. Deny lines are read
-as widely as they can be.
+The files are read again at every question, so edits are live (iet-compat section 3). What is there but cannot be
+read admits nobody. How lines and items are read is ``access_rules``; here is which file is asked when, and the
+restrictions in a target's block.
 """
 
 from __future__ import annotations
 
-import re
-import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from ietpy.config.bre import BadExpressionError, compile_bre
-from ietpy.config.findings import Finding, Report, quoted
+from ietpy.config.access_addresses import parse_address
+from ietpy.config.access_rules import (
+    EVERYBODY,
+    INITIATORS_ALLOW,
+    INITIATORS_DENY,
+    KINDS,
+    TARGETS_ALLOW,
+    Item,
+    Kind,
+    Match,
+    Rule,
+    match,
+    read_restriction,
+    read_rules,
+)
+from ietpy.config.findings import Finding, Report, printable
 from ietpy.config.model import TargetConfig
-from ietpy.config.syntax import BLANKS, LONGEST_LINE, Word, split_blanks, to_bytes, to_text
-from ietpy.config.values import strtol
-from ietpy.errors import Diagnostic
+from ietpy.config.syntax import Word, to_text
+from ietpy.errors import Diagnostic, Span
 from ietpy.iscsi.target import Asker
 
 DIRECTORIES: Final = ("/etc/iet", "/etc")  #: each file falls back on its own
-_EVERYBODY: Final = "ALL"
-#: What inet_aton takes, without the blanks and what follows them that it takes, too.
-_DOTTED: Final = re.compile("[0-9a-fA-FxX.]+")
-#: An initiator's name without any of an expression's powers, but with dots that may be escaped.
-_LITERAL: Final = re.compile(r"(?:[A-Za-z0-9:_-]|\\?\.)+")
+_SHOWN: Final = 3  #: items of a restriction that a reason repeats
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
-    """Addresses of one family whose first ``prefix`` bits are those of ``base``."""
+class Decision:
+    """What one check says: the item or line that decided, if one did, and why, as a clause."""
 
-    version: int
-    base: int
-    prefix: int
-
-    @property
-    def bits(self) -> int:
-        return 32 if self.version == 4 else 128
-
-    def holds(self, address: Network) -> bool:
-        """Whether a single address (a network of itself) lies within; never across families."""
-        shift = self.bits - self.prefix
-        return self.version == address.version and self.base >> shift == address.base >> shift
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One item of a line: everybody, or a network, or names."""
-
-    everybody: bool = False
-    network: Network | None = None
-    name: Callable[[str], bool] | None = None
-
-    def matches(self, initiator: str, address: Network | None) -> bool:
-        if self.everybody or (self.name is not None and self.name(initiator)):
-            return True
-        return self.network is not None and address is not None and self.network.holds(address)
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One line: the target's name in lower case, or ``ALL``, and whom it means."""
-
-    target: str
-    items: tuple[Item, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """How one of the files is read."""
-
-    name: str
-    names: bool  #: items may be expressions for initiator names
-    denies: bool = False
-
-
-INITIATORS_ALLOW: Final = Kind("initiators.allow", names=True)
-INITIATORS_DENY: Final = Kind("initiators.deny", names=True, denies=True)
-TARGETS_ALLOW: Final = Kind("targets.allow", names=False)
-KINDS: Final = (INITIATORS_ALLOW, INITIATORS_DENY, TARGETS_ALLOW)
+    check: str  #: "restriction", "initiators" or "targets.allow"
+    allowed: bool
+    where: Span | None
+    reason: str
 
 
 class AccessFiles:
@@ -95,25 +56,47 @@ class AccessFiles:
         self.compat = compat
 
     def admits(self, target: str, initiator: str, peer: str, local: str) -> bool:
-        """Whether ``initiator`` at ``peer`` may use ``target`` by our address ``local`` (numeric addresses)."""
-        return self._initiator_may(target, initiator, parse_address(peer)) and self._by_address(target, local)
+        """Whether the files let ``initiator`` at ``peer`` use ``target`` by our address ``local`` (numeric ones)."""
+        return decisive(self.files_say(target, Asker(initiator, peer, local))).allowed
 
     def rule(self, target: TargetConfig) -> Callable[[Asker], bool]:
         """The access rule of a configured target: these files, and the restrictions in its block."""
-        restriction = restricted(target, self.compat)
-        return lambda asker: restriction(asker) and self.admits(target.name, asker.initiator, asker.peer, asker.local)
+        groups = restrictions(target)
+        return lambda asker: decisive(chain(restricted(groups, asker), self.files_say(target.name, asker))).allowed
 
-    def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """What is wrong with the files as they are now."""
+    def decide(self, target: TargetConfig, asker: Asker) -> Decision:
+        """The check that lets ``asker`` use a configured target, or that does not."""
+        return decisive(self.checks(target, asker))
+
+    def checks(self, target: TargetConfig, asker: Asker) -> Iterator[Decision]:
+        """All checks in the order of a login, each made when it is asked for; the first that denies decides."""
+        return chain(restricted(restrictions(target), asker), self.files_say(target.name, asker))
+
+    def files_say(self, target: str, asker: Asker) -> Iterator[Decision]:
+        """The checks of the files: the initiator, then our own address (iet-compat 3.4)."""
+        yield self._initiator(target, asker.initiator, asker.peer)
+        yield self._local_address(target, asker.local)
+
+    def diagnostics(self, target: str = "") -> tuple[Diagnostic, ...]:
+        """What is wrong with the files as they are now; with ``target``, with the lines for it and for ``ALL``."""
         found: list[Diagnostic] = []
         for kind in KINDS:
-            path = self.path(kind)
-            if path is None:
-                continue
-            report = Report(str(path), self.compat)
-            self.rules(kind, report)
+            report = Report(str(self.path(kind)), self.compat)
+            for _ in self.rules(kind, target, report) or ():
+                pass
             found += report.in_order()
         return tuple(found)
+
+    def unreached(self, target: str) -> tuple[Span, ...]:
+        """Lines that name ``target`` below the one where reading for it stops."""
+        spans: list[Span] = []
+        for kind in KINDS:
+            stopped = False
+            for rule in self.rules(kind, target) or ():
+                if stopped and rule.target != EVERYBODY:
+                    spans.append(rule.span)
+                stopped = stopped or rule.final
+        return tuple(spans)
 
     def path(self, kind: Kind) -> Path | None:
         """Where a file is; None where it is nowhere. One that may not be looked at counts as being there."""
@@ -121,15 +104,18 @@ class AccessFiles:
             path = Path(directory, kind.name)
             try:
                 path.lstat()
-            except (FileNotFoundError, NotADirectoryError):
+            except FileNotFoundError:
                 continue
             except OSError:
                 pass
             return path
         return None
 
-    def rules(self, kind: Kind, report: Report | None = None) -> list[Rule] | None:
-        """The lines of a file: None if it is absent. One that cannot be read admits nobody and denies all."""
+    def rules(self, kind: Kind, target: str = "", report: Report | None = None) -> Iterable[Rule] | None:
+        """The lines of a file, or those for ``target``: None if it is absent.
+
+        One that cannot be read admits nobody and denies all.
+        """
         path = self.path(kind)
         if path is None:
             return None
@@ -137,211 +123,79 @@ class AccessFiles:
         try:
             text = to_text(path.read_bytes())
         except OSError as error:
-            problem = f"cannot read this file: {error.strerror}; nobody is admitted"
-            report.add(Finding.ACL_UNREADABLE, Word("", 1, 1), problem, "make it readable or remove it")
-            return [Rule(_EVERYBODY, (Item(everybody=kind.denies),))]
-        return read_rules(text, kind, report)
+            effect = "everybody is denied" if kind.denies else "nobody is admitted"
+            problem = f"cannot read this file: {error.strerror}; {effect}"
+            top = Word("", 1, 1)
+            iet = "admitted everybody" if kind.denies else "denied"
+            report.add(Finding.ACL_UNREADABLE, top, problem, "make it readable or remove it", iet)
+            items = (Item(EVERYBODY, report.span(top), everybody=kind.denies),)
+            return (Rule(EVERYBODY, items, report.span(top), note=problem),)
+        return read_rules(text, kind, report, target)
 
-    def _initiator_may(self, target: str, initiator: str, peer: Network | None) -> bool:
-        allow, deny = self.rules(INITIATORS_ALLOW), self.rules(INITIATORS_DENY)
-        if deny is not None:  # the old mode: allow lines only lift what is denied
-            return not decides(deny, target, initiator, peer) or decides(allow or [], target, initiator, peer)
-        return allow is None or decides(allow, target, initiator, peer)
+    def _initiator(self, target: str, initiator: str, peer: str) -> Decision:
+        """initiators.allow; or the old mode, where it only lifts what initiators.deny says (iet-compat 3.1)."""
+        deny = self._match(INITIATORS_DENY, target, initiator, peer)
+        if deny is not None and not deny.found:
+            return Decision("initiators", True, deny.span, f"initiators.deny denies it nothing: {deny.why}")
+        allow = self._match(INITIATORS_ALLOW, target, initiator, peer)
+        if deny is not None:
+            lifted = allow is not None and allow.found
+            decider = allow if allow is not None and lifted else deny
+            effect = ", which lifts what initiators.deny says" if lifted else "; initiators.allow does not lift it"
+            return Decision("initiators", lifted, decider.span, decider.why + effect)
+        if allow is None:
+            return Decision("initiators", True, None, f"{self._nowhere(INITIATORS_ALLOW)}, so any initiator may use it")
+        return Decision("initiators", allow.found, allow.span, allow.why)
 
-    def _by_address(self, target: str, local: str) -> bool:
-        rules = self.rules(TARGETS_ALLOW)
-        return rules is None or decides(rules, target, "", parse_address(local))
+    def _local_address(self, target: str, local: str) -> Decision:
+        found = self._match(TARGETS_ALLOW, target, "", local)
+        if found is None:
+            reason = f"{self._nowhere(TARGETS_ALLOW)}, so it is there on any address of this machine"
+            return Decision("targets.allow", True, None, reason)
+        return Decision("targets.allow", found.found, found.span, found.why)
 
+    def _match(self, kind: Kind, target: str, initiator: str, address: str) -> Match | None:
+        """What a file says; None if it is absent."""
+        rules = self.rules(kind, target)
+        if rules is None:
+            return None
+        nothing = Match(False, None, f"no line of {self.path(kind)} names {printable(target)} or ALL")
+        return match(rules, initiator, parse_address(address)) or nothing
 
-def decides(rules: list[Rule], target: str, initiator: str, address: Network | None) -> bool:
-    """What the first line for ``target`` or ``ALL`` says; False without one (iet-compat 3.2)."""
-    names = (_EVERYBODY, target.lower())
-    first = next((rule for rule in rules if rule.target in names), None)
-    return first is not None and any(item.matches(initiator, address) for item in first.items)
-
-
-def restricted(target: TargetConfig, compat: str = "repair") -> Callable[[Asker], bool]:
-    """tgt's words as a rule: if addresses are named the peer's must be among them, and so for names."""
-    report = Report("", compat)
-    addresses = [
-        Item(everybody=True) if text == _EVERYBODY else Item(network=_network(Word(text, 1, 1), False, report))
-        for text in target.initiator_addresses
-    ]
-    names = target.initiator_names
-
-    def admits(asker: Asker) -> bool:
-        peer = parse_address(asker.peer)
-        known = not addresses or any(item.matches("", peer) for item in addresses)
-        return known and (not names or asker.initiator in names or _EVERYBODY in names)
-
-    return admits
-
-
-def read_rules(text: str, kind: Kind, report: Report) -> list[Rule]:
-    """All lines of a file that say something."""
-    rules = []
-    lines = text.split("\n")
-    for number, line in enumerate(lines, 1):
-        before, nul, _ = line.partition("\0")
-        size = len(to_bytes(before)) if len(line) > LONGEST_LINE // 4 else 0
-        lost = bool(nul) or number == len(lines) or size >= LONGEST_LINE
-        if lost and before.strip(BLANKS) and not before.strip(BLANKS).startswith("#"):
-            problem = "the file ends without a newline" if number == len(lines) else "a NUL byte, or too long a line"
-            hint = "end the line with a newline" if number == len(lines) else "write a plain, shorter line"
-            report.add(Finding.ACL_LINE, Word("", number, 1), problem, hint)
-            if report.mode != "repair" and not kind.denies:
-                continue
-        rule = _rule(Word(before, number, 1), kind, lost and not kind.denies, report)
-        if rule is not None:
-            rules.append(rule)
-    return rules
+    def _nowhere(self, kind: Kind) -> str:
+        return f"there is no {kind.name} in {' or '.join(self.directories)}"
 
 
-def _rule(line: Word, kind: Kind, lost: bool, report: Report) -> Rule | None:
-    """The rule on a line. ``lost``: IET did not see it, so it may only name hosts."""
-    start = len(line.text) - len(line.text.lstrip(BLANKS))
-    words = split_blanks(line.text)
-    if not words or words[0].startswith("#"):
-        return None
-    name = words[0]
-    after = start + len(name)
-    if after == len(line.text):
-        report.add(Finding.ACL_LINE, line, "a name without items", "write whom the line means")
-        return None
-    items: list[Item] = []
-    rest = line.at(after, line.text[after:])
-    for word in _split(rest, kind, report):
-        if not _closed_bracket(word.text) and not kind.denies:
-            report.add(Finding.ACL_ITEM, word, "'[' without ']'; the rest of the line is not read", "close it")
-            break
-        items.append(_item(word, kind, lost, report))
-    return Rule(name if name == _EVERYBODY else _target(name, kind), tuple(items))
+def decisive(checks: Iterable[Decision]) -> Decision:
+    """The first check that denies; if none does, the first that a line decided, else the first."""
+    passed = []
+    for check in checks:
+        if not check.allowed:
+            return check
+        passed.append(check)
+    return next((check for check in passed if check.where is not None), passed[0])
 
 
-def _target(name: str, kind: Kind) -> str:
-    """A target's name as it is compared; a deny line means everybody by ``all``, too."""
-    return _EVERYBODY if kind.denies and name.lower() == "all" else name.lower()
-
-
-def _closed_bracket(text: str) -> bool:
-    return not (text.startswith("[") and ":" in text) or "]" in text
-
-
-def _split(rest: Word, kind: Kind, report: Report) -> list[Word]:
-    """The items of a line: between commas, and in ``repair`` between blanks."""
-    words, start = [], 0
-    for part in rest.text.split(","):
-        bare = part.strip(BLANKS)
-        word = rest.at(start + (part.index(bare) if bare else 0), bare)
-        start += len(part) + 1
-        pieces = split_blanks(bare)
-        if len(pieces) > 1 and (kind.denies or report.mode == "repair"):
-            report.add(Finding.ACL_REPAIRED, word, "blanks between items, or a comment", "join items by commas")
-            ends = next((index for index, piece in enumerate(pieces) if piece.startswith("#")), len(pieces))
-            words += [word.at(0, f"{piece} ") for piece in pieces[:ends]]
-        elif bare:
-            words.append(word)
-        if any(piece.startswith("#") for piece in pieces):
-            break
-    return words
-
-
-def _item(word: Word, kind: Kind, lost: bool, report: Report) -> Item:
-    """What one item means; nobody if it means nothing."""
-    text = word.text.strip(BLANKS)
-    bounded = lost or (word.text.endswith(" ") and not kind.denies)
-    if text == _EVERYBODY:
-        if bounded:
-            report.add(
-                Finding.ACL_EVERYBODY,
-                word,
-                "ALL is not honoured here, as IET did not see it",
-                "write the line with a final newline and commas",
-            )
-        return Item(everybody=not bounded)
-    network = _network(Word(text, word.line, word.column), kind.denies, report)
-    name = None
-    if kind.names and network is None:
-        name = _names(text, bounded)
-    if network is None and name is None:
-        effect = "denies everybody, to be safe" if kind.denies else "matches nobody"
-        report.add(Finding.ACL_ITEM, word, f"{quoted(text)} {effect}", "write an address, or a name")
-    return Item(everybody=kind.denies and network is None and name is None, network=network, name=name)
-
-
-def _names(text: str, bounded: bool) -> Callable[[str], bool] | None:
-    """The initiators an expression means; one that IET did not see must not mean any number of them."""
-    if bounded:
-        return text.replace("\\.", ".").__eq__ if _LITERAL.fullmatch(text) else None
-    try:
-        return compile_bre(text)
-    except BadExpressionError:
-        return None
-
-
-def parse_address(text: str) -> Network | None:
-    """A numeric address as the network of itself, without zone; None for anything else."""
-    try:
-        if ":" in text:
-            return Network(6, int(IPv6Address(text.partition("%")[0])), 128)
-        if _DOTTED.fullmatch(text):
-            return Network(4, int.from_bytes(socket.inet_aton(text), "big"), 32)
-    except (AddressValueError, OSError):
-        pass
-    return None
-
-
-def _network(word: Word, denies: bool, report: Report) -> Network | None:
-    """The addresses an item means, with IET's or the writer's reading of it (iet-compat 3.3)."""
-    written, slash, suffix = word.text.partition("/")
-    if written.startswith("["):
-        written = written[1:].removesuffix("]")
-    address = parse_address(written)
-    if address is None or not slash:
-        return address
-    prefix = _prefix(suffix, address)
-    if prefix is None:
-        return None
-    network = Network(address.version, address.base, prefix)
-    if _iet_matches(network, suffix):
-        return network
-    if prefix == 0 and not denies:
-        report.add(
-            Finding.ACL_EVERYBODY,
-            word,
-            f"{quoted(word.text)} means everybody and is not honoured",
-            "write ALL if you mean it",
-        )
-        return None
-    report.add(
-        Finding.ACL_REPAIRED,
-        word,
-        f"{quoted(word.text)} is not how a network is written",
-        f"write {_as_written(network)}",
+def restrictions(target: TargetConfig) -> tuple[tuple[Item, ...], ...]:
+    """tgt's words as groups of items, of each of which one must mean an initiator."""
+    addresses = _placed(target.initiator_addresses, target.address_spans, target.span)
+    names = _placed(target.initiator_names, target.name_spans, target.span)
+    groups = (
+        tuple(read_restriction(text, span) for text, span in addresses),
+        tuple(Item(text, span, everybody=text == EVERYBODY, name=text.__eq__) for text, span in names),
     )
-    return network if denies or report.mode == "repair" else None
+    return tuple(group for group in groups if group)
 
 
-def _prefix(suffix: str, address: Network) -> int | None:
-    """The number of bits after the slash: a number in C's notation, or an IPv4 mask."""
-    if address.version == 4 and "." in suffix:
-        mask = parse_address(suffix)
-        ones = 0 if mask is None else bin(mask.base).count("1")
-        return ones if mask is not None and mask.base == (0xFFFFFFFF << (32 - ones)) & 0xFFFFFFFF else None
-    number, rest = strtol(suffix)
-    return number if rest != suffix and 0 <= number <= address.bits else None
+def _placed(words: tuple[str, ...], spans: tuple[Span, ...], block: Span) -> Iterator[tuple[str, Span]]:
+    return zip(words, spans or (block,) * len(words), strict=True)
 
 
-def _iet_matches(network: Network, suffix: str) -> bool:
-    """Whether IET, too, took this for a network: not a whole address, nor with host bits in IPv4."""
-    if network.version == 6:
-        return network.prefix < 128
-    host_bits = network.base & ((1 << (32 - network.prefix)) - 1)
-    return 0 < network.prefix < 32 and not host_bits and "." not in suffix
-
-
-def _as_written(network: Network) -> str:
-    base = network.base >> (network.bits - network.prefix) << (network.bits - network.prefix)
-    if network.version == 6:
-        return f"[{IPv6Address(base)}]"
-    return str(IPv4Address(base)) + (f"/{network.prefix}" if network.prefix < 32 else "")
+def restricted(groups: Iterable[tuple[Item, ...]], asker: Asker) -> Iterator[Decision]:
+    """What restrictions say of an initiator."""
+    address = parse_address(asker.peer)
+    for group in groups:
+        found = Rule(EVERYBODY, group, group[0].span).match(asker.initiator, address)
+        whom = ", ".join(item.text for item in group[:_SHOWN]) + (", ..." if len(group) > _SHOWN else "")
+        reason = found.why if found.found else f"the block of the target admits {printable(whom)} only"
+        yield Decision("restriction", found.found, found.span, reason)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
 
 from ietpy.config.findings import Finding, Report
-from ietpy.config.model import Account, LunConfig, TargetConfig
+from ietpy.config.lun_option import LunOptions
+from ietpy.config.model import Account, LunConfig, TargetConfig, effective_nop_timeout
 from ietpy.config.options import OPTIONS
 from ietpy.config.syntax import Word, to_bytes, to_text
 
@@ -27,33 +28,54 @@ class Block:
     name: str = ""
     heir: Block | None = None
     luns: dict[int, LunConfig] = field(default_factory=dict)
+    lun_options: LunOptions = field(default_factory=LunOptions)
     incoming: list[Account] = field(default_factory=list)
     outgoing: Account | None = None
+    mended: list[Account] = field(default_factory=list)  #: accounts of lines IET did not read
+    mended_outgoing: Account | None = None
     closed: str = ""
+    asks: str = ""  #: why it is closed unless it has an account
+    read_only: bool = False  #: whatever the Lun lines say
+    second: bool = False  #: we are below a second Target line of its name, which IET ignored but for accounts
+    unread: set[str] = field(default_factory=set)  #: values that stand on lines IET did not read
     values: dict[str, Any] = field(default_factory=dict)
     alias: str = ""
-    addresses: list[str] = field(default_factory=list)
-    initiators: list[str] = field(default_factory=list)
+    addresses: list[Word] = field(default_factory=list)
+    initiators: list[Word] = field(default_factory=list)
 
-    def add_incoming(self, account: Account, report: Report, place: Word) -> None:
-        if any(other.name == account.name for other in self.incoming):
-            report.add(
-                Finding.SAME_USER,
-                place,
-                "this user has an account already; the later line counts",
-                "remove one of the lines",
-            )
-        self.incoming.append(account)
+    def close(self, why: str) -> None:
+        """Serve nobody; the first reason stays."""
+        self.closed = self.closed or why
 
-    def add_outgoing(self, account: Account, report: Report, place: Word) -> None:
-        if self.outgoing is not None:
-            report.add(
-                Finding.SECOND_OUTGOING,
-                place,
-                "there is an OutgoingUser already; the later line counts",
-                "remove one of the lines",
-            )
-        self.outgoing = account
+    def add_incoming(self, account: Account, report: Report, place: Word, *, read: bool = True) -> None:
+        """``read``: IET read this line. One it did not read never takes the place of one it did."""
+        same = [other for other in (*self.incoming, *self.mended) if other.name == account.name]
+        if same:
+            later = read or not any(other in self.incoming for other in same)
+            counts = "the later line" if later else "the line IET read"
+            problem = f"this user has an account already; {counts} counts"
+            report.add(Finding.SAME_USER, place, problem, "remove one of the lines")
+        (self.incoming if read else self.mended).append(account)
+
+    def add_outgoing(self, account: Account, report: Report, place: Word, *, read: bool = True) -> None:
+        if self.outgoing is not None or self.mended_outgoing is not None:
+            counts = "the later line" if read or self.outgoing is None else "the line IET read"
+            problem = f"there is an OutgoingUser already; {counts} counts"
+            report.add(Finding.SECOND_OUTGOING, place, problem, "remove one of the lines")
+        if read:
+            self.outgoing = account
+        else:
+            self.mended_outgoing = account
+
+    def accounts(self) -> tuple[Account, ...]:
+        """Who may log in, in file order."""
+        read = {account.name for account in self.incoming}
+        accounts = (*self.incoming, *(account for account in self.mended if account.name not in read))
+        return tuple(sorted(accounts, key=lambda account: account.span))
+
+    def why_closed(self) -> str:
+        """Why nobody may log in, or nothing."""
+        return self.closed or ("" if self.accounts() else self.asks)
 
     def add_lun(self, lun: LunConfig, report: Report, place: Word) -> None:
         first = self.luns.get(lun.number)
@@ -67,8 +89,13 @@ class Block:
             return
         self.luns[lun.number] = lun
 
-    def finished(self, report: Report) -> TargetConfig:
-        """The target as the model has it."""
+    def finished(self, report: Report, common: Block | None = None) -> TargetConfig:
+        """The target as the model has it; ``common``: restrictions that hold for every target."""
+        common = common or self
+        addresses, initiators = self.addresses or common.addresses, self.initiators or common.initiators
+        luns = self.lun_options.applied(self.luns, self.name, report)
+        if self.read_only or common.read_only:
+            luns = tuple(replace(lun, read_only=True) for lun in luns)
         fields = {
             option.attribute: self.values[option.name]
             for option in OPTIONS
@@ -79,19 +106,20 @@ class Block:
             for option in OPTIONS
             if option.session_key and option.name in self.values
         }
-        interval, timeout = fields.get("nop_interval", 0), fields.get("nop_timeout", 0)
-        fields["nop_timeout"] = timeout if 0 < timeout <= interval else interval
+        fields["nop_timeout"] = effective_nop_timeout(fields.get("nop_interval", 0), fields.get("nop_timeout", 0))
         return TargetConfig(
             self.name,
             report.span(self.place),
             alias=self.alias,
-            luns=tuple(self.luns.values()),
-            incoming=tuple(self.incoming),
-            outgoing=self.outgoing,
-            closed=self.closed,
+            luns=luns,
+            incoming=self.accounts(),
+            outgoing=self.outgoing or self.mended_outgoing,
+            closed=self.why_closed() or common.closed or ("" if self.accounts() else common.asks),
             session_keys=MappingProxyType(keys),
-            initiator_addresses=tuple(self.addresses),
-            initiator_names=tuple(self.initiators),
+            initiator_addresses=tuple(word.text for word in addresses),
+            initiator_names=tuple(word.text for word in initiators),
+            address_spans=tuple(map(report.span, addresses)),
+            name_spans=tuple(map(report.span, initiators)),
             **fields,
         )
 

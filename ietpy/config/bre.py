@@ -1,13 +1,15 @@
 """POSIX basic regular expressions (IEEE Std 1003.1, section 9.3), matched whole, in linear time.
 
 A hostile initiator chooses the text, so the matcher never goes back: it walks all states of a Thompson automaton at
-once, at most ``MOST_STATES`` per character. What that cannot do is refused: back-references, collating elements,
-huge repetitions. GNU's ``\\|``, ``\\+`` and ``\\?`` are known, as IET's C library knew them. Anchors are literals: IET
-put its own around an item (iet-compat 3.3).
+once, at most ``MOST_STATES`` tests per character. What that cannot do is refused: back-references, collating
+elements, word boundaries, huge repetitions. GNU's ``\\|``, ``\\+``, ``\\?``, ``\\w`` and ``\\s`` are known, as IET's
+C library knew them. Anchors are literals: IET put its own around an item (iet-compat 3.3); where C would still see
+one, in a group or beside ``\\|``, they are refused.
 """
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +17,9 @@ from functools import lru_cache
 from typing import Final
 
 MOST_STATES: Final = 4000  #: steps of building one; a name of 223 bytes then takes milliseconds
-DEEPEST: Final = 20  #: groups within groups
+DEEPEST: Final = 10  #: groups within groups, and repetitions of one repetition
+#: After ``\\{``; without a comma there must be a number.
+_INTERVAL: Final = re.compile(r"\\\{(?:(?P<low>[0-9]{1,3})|(?=,))(?:(?P<comma>,)(?P<high>[0-9]{1,3})?)?\\\}")
 
 _CLASSES: Final[dict[str, Callable[[str], bool]]] = {
     "alpha": lambda c: c in string.ascii_letters,
@@ -31,9 +35,16 @@ _CLASSES: Final[dict[str, Callable[[str], bool]]] = {
     "print": lambda c: 32 <= ord(c) < 127,
     "graph": lambda c: 32 < ord(c) < 127,
 }
-_ANYTHING: Final[Callable[[str], bool]] = lambda c: True  # noqa: E731
-
 Test = Callable[[str], bool]
+_ANYTHING: Final[Test] = lambda c: True  # noqa: E731
+#: GNU's classes without brackets.
+_ESCAPED_CLASSES: Final[dict[str, Test]] = {
+    "w": lambda c: c == "_" or _CLASSES["alnum"](c),
+    "W": lambda c: c != "_" and not _CLASSES["alnum"](c),
+    "s": _CLASSES["space"],
+    "S": lambda c: not _CLASSES["space"](c),
+}
+_BOUNDARIES: Final = "<>`'bB"
 
 
 class BadExpressionError(ValueError):
@@ -53,6 +64,7 @@ class _Node:
     """A parsed piece: a test, or pieces in sequence, or in alternative, repeated ``low`` to ``high`` times."""
 
     test: Test | None = None
+    weight: int = 1  #: single tests that ``test`` makes
     sequence: tuple[_Node, ...] = ()
     choices: tuple[_Node, ...] = ()
     low: int = 1
@@ -60,12 +72,32 @@ class _Node:
 
 
 @lru_cache(maxsize=256)
-def compile_bre(expression: str) -> Callable[[str], bool]:
-    """A function that says whether the whole of a text matches. Raises BadExpressionError."""
+def compile_bre(expression: str, loose: bool = False) -> Callable[[str], bool]:
+    """A function that says whether the whole of a text matches. Raises BadExpressionError.
+
+    ``loose``: as IET, whose anchors held only the first alternative's beginning and the last one's end.
+    """
     parser = _Parser(expression)
     end = _State()
-    start = _Builder().build(parser.whole(), end)
+    node = parser.whole()
+    start = _Builder().build(_loosened(node) if loose else node, end)
     return lambda text: _matches(start, end, text)
+
+
+def branches(expression: str) -> bool:
+    """Whether a valid expression has alternatives outside of all groups."""
+    return bool(_Parser(expression).whole().choices)
+
+
+def _loosened(node: _Node) -> _Node:
+    """What C makes of ``^a\\|b$``: a text that begins with a, or one that ends with b."""
+    rest = (_Node(sequence=(_Node(test=_ANYTHING),), low=0, high=None),)
+    last = len(node.choices) - 1
+    loose = [
+        _Node(sequence=(*(rest if index else ()), choice, *(rest if index < last else ())))
+        for index, choice in enumerate(node.choices)
+    ]
+    return _Node(choices=tuple(loose)) if loose else node
 
 
 def _matches(start: _State, end: _State, text: str) -> bool:
@@ -101,9 +133,9 @@ class _Builder:
         self.count()
         return _State(test, after)
 
-    def count(self) -> None:
+    def count(self, weight: int = 1) -> None:
         """Every step of building counts, or repetitions of nothing would never end."""
-        self.states += 1
+        self.states += weight
         if self.states > MOST_STATES:
             raise BadExpressionError("it repeats too much")
 
@@ -122,7 +154,7 @@ class _Builder:
         return end
 
     def once(self, node: _Node, end: _State) -> _State:
-        self.count()
+        self.count(node.weight)
         if node.test is not None:
             return self.new(node.test, [end])
         if node.choices:
@@ -171,9 +203,12 @@ class _Parser:
         if character == "\\":
             return self.escaped(first)
         if character == "[":
-            return _Node(test=self.bracket())
+            return self.bracket()
         if character == ".":
             return _Node(test=_ANYTHING)
+        ends = self.text[self.at : self.at + 2] in ("\\|", "\\)")
+        if (character == "^" and first and self.at > 1) or (character == "$" and ends):
+            raise BadExpressionError(f"{character} is an anchor here")
         return _Node(test=character.__eq__)  # a star at the beginning is one, too
 
     def escaped(self, first: bool) -> _Node:
@@ -181,7 +216,9 @@ class _Parser:
         self.at += 1
         if character == "(":
             return self.group()
-        if character.isalnum() or not character or character in "{}<>`'" or (first and character in "+?"):
+        if character in _ESCAPED_CLASSES:
+            return _Node(test=_ESCAPED_CLASSES[character])
+        if not character or character.isdigit() or character == "{" or character in _BOUNDARIES:
             raise BadExpressionError(f"\\{character} is not supported")
         return _Node(test=character.__eq__)
 
@@ -196,42 +233,43 @@ class _Parser:
         return node
 
     def repeated(self, node: _Node) -> _Node:
-        for _ in range(DEEPEST):
-            if self.looking_at("*"):
-                node = _Node(sequence=(node,), low=0, high=None)
-            elif self.looking_at("\\+"):
-                node = _Node(sequence=(node,), low=1, high=None)
+        for count in range(DEEPEST):
+            low, high = 1, None
+            if self.text[self.at : self.at + 1] == "*" or self.text[self.at : self.at + 2] == "\\{":
+                if count:
+                    break
+                low, high = (0, None) if self.looking_at("*") else self.interval()
             elif self.looking_at("\\?"):
-                node = _Node(sequence=(node,), low=0, high=1)
-            elif self.looking_at("\\{"):
-                low, high = self.interval()
-                node = _Node(sequence=(node,), low=low, high=high)
-            else:
+                low, high = 0, 1
+            elif not self.looking_at("\\+"):
                 return node
+            node = _Node(sequence=(node,), low=low, high=high)
         raise BadExpressionError("it repeats a repetition")
 
     def interval(self) -> tuple[int, int | None]:
-        body, end, _ = self.text[self.at :].partition("\\}")
-        low, comma, high = body.partition(",")
-        numbers = [low, high or low]
-        if not end or any(not (n.isascii() and n.isdigit() and len(n) <= 3) for n in numbers):
+        match = _INTERVAL.match(self.text, self.at)
+        if match is None:
             raise BadExpressionError("a bad interval")
-        self.at += len(body) + 2
-        if comma and not high:
-            return int(low), None
-        if int(numbers[1]) < int(low):
+        self.at = match.end()
+        low = int(match["low"] or 0)
+        if match["comma"] is None:
+            high: int | None = low
+        else:
+            high = int(match["high"]) if match["high"] else None
+        if high is not None and high < low:
             raise BadExpressionError("a bad interval")
-        return int(low), int(numbers[1])
+        return low, high
 
-    def bracket(self) -> Test:
+    def bracket(self) -> _Node:
         """A bracket expression, after its ``[``."""
         negated = self.looking_at("^")
         tests: list[Test] = []
-        first = True
-        while first or not self.looking_at("]"):
-            first = False
+        while not tests or not self.looking_at("]"):
+            dash = self.text[self.at : self.at + 1] == "-" and self.text[self.at + 1 : self.at + 2] != "]"
+            if tests and dash:
+                raise BadExpressionError("a range without a beginning")
             tests.append(self.bracket_item())
-        return lambda c: any(test(c) for test in tests) is not negated
+        return _Node(test=lambda c: any(test(c) for test in tests) is not negated, weight=len(tests))
 
     def bracket_item(self) -> Test:
         if self.looking_at("[:"):

@@ -79,11 +79,13 @@ class Finding(Enum):
     )
     NO_SECRET = ("account-without-secret", "error", "error", "ignored the line, which left the door open")
     EMPTY_OUTGOING = ("empty-outgoinguser", "warning", "error", "ignored the line")
+    LONG_ACCOUNT = ("long-account", "warning", "error", "used the first 255 bytes only")
     QUOTES = ("quotes", "warning", "warning", "took quotes literally too")
     SECOND_OUTGOING = ("second-outgoinguser", "warning", "warning", "replaced the first, with a warning")
     SAME_USER = ("same-user-twice", "warning", "warning", "let the later line win")
     CLOSED_DISCOVERY = ("stray-accounts", "error", "error", "took them as discovery accounts")
     EMPTY_RESTRICTION = ("empty-restriction", "error", "error", "ignored the line")
+    ISNS_ALONE = ("access-control-alone", "error", "error", "ignored it and admitted everybody")
     LUN_NUMBER = ("lun-number", "error", "error", "did not serve this LUN")
     NO_LUN_NUMBER = ("lun-without-number", "warning", "error", "took it as LUN 0")
     DUPLICATE_LUN = ("duplicate-lun", "error", "error", "served the first only")
@@ -95,7 +97,9 @@ class Finding(Enum):
         "forgot the mistake when a valid ScsiId or ScsiSN followed",
     )
     LUN_REPAIRED = ("lun-repaired", "warning", "error", "did not serve this LUN")
-    LUN_IGNORED = ("lun-parameter-ignored", "warning", "error", "ignored the parameter")
+    LUN_IGNORED = ("lun-parameter-ignored", "error", "error", "ignored the parameter")
+    LUN_KEPT = ("identity-kept", "warning", "error", "served the LUN with it")
+    LUN_NO_COMMA = ("missing-comma", "warning", "error", "took all up to the next comma for the value")
     LUN_COMMENT = ("comment-after-lun", "warning", "error", "took the comment as part of the last value")
     LUN_CONTINUED = (
         "continued-line",
@@ -116,6 +120,8 @@ class Finding(Enum):
         "warning",
         "took it from / (from the start directory with -f)",
     )
+    LUN_OPTION = ("lun-option", "error", "error", "has no such keyword and ignored the line")
+    LUN_OPTION_ALONE = ("lun-option-without-lun", "error", "error", "has no such keyword and ignored the line")
     ACL_ITEM = ("access-item", "warning", "error", "never matched this item")
     ACL_EVERYBODY = ("access-everybody", "error", "error", "never matched this item")
     ACL_REPAIRED = ("access-repaired", "warning", "error", "never matched this item")

@@ -31,7 +31,6 @@ def load(path: str | os.PathLike[str] | None = None, compat: str | None = None) 
     """
     if path is not None:
         return loads(_content(os.fspath(path)), os.fspath(path), compat)
-    report = Report(DEFAULT_PATHS[0], compat or DEFAULT_MODE)
     for candidate in DEFAULT_PATHS:
         if not os.path.lexists(candidate):
             continue
@@ -41,13 +40,15 @@ def load(path: str | os.PathLike[str] | None = None, compat: str | None = None) 
         report = Report(candidate, found.compat)
         report.add(Finding.OLD_PLACE, Word("", 1, 1), "this place is deprecated", f"move it to {DEFAULT_PATHS[0]}")
         return found.with_diagnostics((*report.in_order(), *found.diagnostics))
-    report.add(
-        Finding.NOT_FOUND,
-        Word("", 1, 1),
-        "ietd.conf not found, configure through ietadm",
-        "or name one with -c",
-    )
-    return Configuration(DEFAULT_PATHS[0], report.mode, diagnostics=report.in_order())
+    return nothing(DEFAULT_PATHS[0], compat or "")
+
+
+def nothing(path: str, compat: str = "") -> Configuration:
+    """What a file that does not exist means: no targets, and a warning."""
+    report = Report(path, compat or DEFAULT_MODE)
+    problem = "ietd.conf not found, configure through ietadm"
+    report.add(Finding.NOT_FOUND, Word("", 1, 1), problem, "or name one with -c")
+    return Configuration(path, report.mode, diagnostics=report.in_order())
 
 
 def _content(path: str) -> str:
@@ -69,6 +70,12 @@ def _content(path: str) -> str:
 
 def loads(text: str, file: str = "ietd.conf", compat: str | None = None) -> Configuration:
     """The configuration that ``text`` means; ``file`` is its name in messages."""
+    report, statements = parsed(text, file, compat)
+    return Loader(report).run(statements)
+
+
+def parsed(text: str, file: str, compat: str | None) -> tuple[Report, list[Statement]]:
+    """The statements of ``text``, and what is to collect the findings, in the mode that holds."""
     text = _UNPAIRED.sub("\ufffd", text)
     report = Report(file, compat or DEFAULT_MODE)
     statements = read(text, report)
@@ -76,11 +83,12 @@ def loads(text: str, file: str = "ietd.conf", compat: str | None = None) -> Conf
     if mode != report.mode:
         report = Report(file, mode)
         statements = read(text, report)
-    return Loader(report).run(statements)
+    return report, statements
 
 
 def _mode(statements: list[Statement]) -> str:
     """The mode that a ``Compat`` line at the top asks for."""
-    if not statements or statements[0].keyword.text.lower() != "compat":
+    first = next((statement for statement in statements if not statement.tail), None)
+    if first is None or first.keyword.text.lower() != "compat":
         return DEFAULT_MODE
-    return next((word.text.lower() for word in statements[0].words if word.text.lower() in MODES), DEFAULT_MODE)
+    return next((word.text.lower() for word in first.words if word.text.lower() in MODES), DEFAULT_MODE)

@@ -1,23 +1,23 @@
 """The walk over a file's lines: whose they are, what each does, what of IET's surprises applies (iet-compat 1.2-1.8).
 
-One loader reads one file in one mode. Keywords come from ``options``, single values from ``values``, a Lun line from
-``lun``; here is what depends on the lines around.
+One loader reads one file in one mode. Keywords come from ``options``, unknown ones are understood by ``strangers``,
+single values by ``values``, a Lun line by ``lun``; here is what depends on the lines around.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any, Final
 
-from ietpy.config.accounts import half_account, whole_account
+from ietpy.config.accounts import half_account, hollow, note_quotes, whole_account
 from ietpy.config.block import Block, usable_name
 from ietpy.config.findings import MODES, Finding, Report, quoted
-from ietpy.config.lun import ALIKE, continues, joined, read_lun
-from ietpy.config.model import Configuration, TargetConfig
-from ietpy.config.options import ELSEWHERE, OPTION_BY_WORD, Option, Origin, Reader, Scope
-from ietpy.config.syntax import BLANKS, Statement, Word
+from ietpy.config.lun import continued, read_lun
+from ietpy.config.model import Configuration
+from ietpy.config.options import OPTION_BY_WORD, Option, Origin, Reader, Scope
+from ietpy.config.restrictions import restrict
+from ietpy.config.strangers import Guard, Stranger, behind, guard, in_one_word, joint_before, parted, stranger
+from ietpy.config.syntax import Statement, Word
 from ietpy.config.values import is_comment, read_value
 
 #: Keywords that change what the lines below them mean; a misspelt one is reported, never guessed.
@@ -32,10 +32,14 @@ class Loader:
         self.discovery = Block(Word("", 1, 1))
         self.current = self.discovery
         self.targets: dict[str, Block] = {}  #: by lower-case name
+        self.everywhere = Block(Word("", 1, 1))  #: restrictions above the first Target: they hold for all of them
         self.isns: dict[str, Any] = {}
+        self.isns_control: Word | None = None  #: the line that switched access control on
+        self.isns_lost: Word | None = None  #: a line that should name a server
         self.stray: Word | None = None  #: an account that IET gave to discovery
         self.lost = False  #: IET saw no Target, or no name, on the Target line we are below
         self.after_half_account = False
+        self.unread = False  #: IET did not read this line; its keyword is misspelt or of somebody else's
         self.first = True
 
     @property
@@ -52,96 +56,122 @@ class Loader:
         index = 0
         while index < len(statements):
             statement = statements[index]
-            following = statements[index + 1] if index + 1 < len(statements) else None
             index += 1
+            self.unread = False
             option = OPTION_BY_WORD.get(statement.keyword.text.lower())
+            if statement.tail:
+                self.tail(option, statement)
+                continue
             if option is None:
                 self.unknown(statement)
-            elif option.reader is Reader.LUN and not self.iet and following and continues(statement, following):
-                index += 1
-                self.known(option, joined(statement, following, self.report))
             else:
+                if option.reader is Reader.LUN and not self.iet:
+                    statement, used = continued(statement, statements[index:], self.report)
+                    index += used
                 self.known(option, statement)
             self.first = False
         return self.finished()
+
+    def tail(self, option: Option | None, statement: Statement) -> None:
+        """What only IET saw, the rest of a long line: read if it kept somebody out, so that he stays there."""
+        if option is not None and option.reader is Reader.TARGET:
+            self.lost = True
+        elif option is not None and option.guards and _seen(option, statement):
+            problem = f"IET read the rest of this line as {option.name}, and it holds"
+            self.report.add(Finding.LONG_LINE, statement.keyword, problem, "shorten the line")
+            self.known(option, statement)
 
     def known(self, option: Option, statement: Statement) -> None:
         """A line whose keyword is in the vocabulary."""
         keyword = statement.keyword
         if option.origin is Origin.BORROWED:
             if not self.repair:
-                return self.not_ours(keyword, option.prose)
-            self.report.add(
-                Finding.BORROWED, keyword, f"{quoted(keyword.text)} is no keyword of ietd.conf", option.prose
-            )
+                return self.not_ours(stranger(keyword), keyword)
+            self.unread = True
+            problem = f"{self.shown(keyword.text)} is no keyword of ietd.conf"
+            self.report.add(Finding.BORROWED, keyword, problem, option.prose)
         if not keyword.complete:
-            self.report.add(
-                Finding.NO_NEWLINE,
-                keyword,
-                "the file ends right after this keyword",
-                "end the last line with a newline",
-                "ignored the keyword",
-            )
+            problem, hint = "the file ends right after this keyword", "end the last line with a newline"
+            self.report.add(Finding.NO_NEWLINE, keyword, problem, hint, "ignored the keyword")
             if self.iet:
                 return None
+        joint = joint_before(option, statement)
+        if joint is not None:
+            problem, hint = f"{quoted(joint.text)} stands before the value of {option.name}", "leave it out"
+            self.report.add(Finding.JOINED, joint, problem, hint, "took it for the first word")
+            if not self.iet:
+                self.unread = True
+                statement = behind(statement, joint)
         return _READERS[option.reader](self, option, statement)
 
     def unknown(self, statement: Statement) -> None:
         """A line whose keyword is not: repaired if it can only mean one thing (decisions 1)."""
         keyword = statement.keyword
-        head, joint, tail = (
-            re.split("([=:])", keyword.text, maxsplit=1) if re.search("[=:]", keyword.text) else (keyword.text, "", "")
-        )
-        option = OPTION_BY_WORD.get(head.lower())
-        near = [] if option else get_close_matches(head.lower(), OPTION_BY_WORD, n=1)
-        sure = bool(near) and bool(get_close_matches(head.lower(), near, cutoff=ALIKE))
-        if near:
-            option = OPTION_BY_WORD[near[0]]
-        if option is None or not (sure or not near) or not self.repair:
-            return self.not_ours(keyword, f"did you mean {option.name}?" if option else "")
+        unknown = stranger(keyword)
+        option = unknown.option
+        if not self.repair:
+            return self.not_ours(unknown, keyword)
+        whole = None if unknown.exact else in_one_word(statement)
+        if whole is not None and OPTION_BY_WORD[whole.keyword.text.lower()].reader not in _NEVER_GUESSED:
+            option = OPTION_BY_WORD[whole.keyword.text.lower()]
+            self.unread = True
+            problem = f"{option.name} stands here as two words"
+            self.report.add(Finding.MISSPELT, keyword, problem, f"write {option.name}")
+            return self.known(option, whole)
+        kept_out = guard(unknown, statement)
+        if kept_out is not None and self.current.heir is None:
+            return self.guarded(kept_out, unknown, keyword)
+        if option is None or not unknown.sure:
+            return self.not_ours(unknown, keyword)
         if option.reader in _NEVER_GUESSED:
-            return self.unclear(option, statement, head)
-        if near:
-            self.report.add(
-                Finding.MISSPELT,
-                keyword,
-                f"{quoted(head)} is a misspelt {option.name}",
-                f"write {option.name}",
-            )
-        if joint:
-            self.report.add(
-                Finding.JOINED,
-                keyword,
-                f"{quoted(head)} is joined to its value",
-                f"write {option.name}, a blank, and the value",
-            )
-            statement = _parted(statement, tail)
+            return self.unclear(option, statement, unknown)
+        self.unread = True
+        shown = self.shown(unknown.head)
+        if not unknown.exact:
+            problem = f"{shown} is a misspelt {option.name}"
+            self.report.add(Finding.MISSPELT, keyword, problem, f"write {option.name}")
+        if unknown.joint:
+            problem, hint = f"{shown} is joined to its value", f"write {option.name}, a blank, and the value"
+            self.report.add(Finding.JOINED, keyword, problem, hint)
+            statement = parted(statement, unknown)
         return self.known(option, statement)
 
-    def not_ours(self, keyword: Word, hint: str) -> None:
-        """Pass over a line. What may be a secret, after a '=' or below half an account, is not repeated."""
-        head = re.split("[=:]", keyword.text, maxsplit=1)[0]
+    def shown(self, head: str) -> str:
+        """A keyword for a message; below half an account it may be the secret, and is not repeated."""
+        return "this word" if self.after_half_account else quoted(head)
+
+    def not_ours(self, unknown: Stranger, keyword: Word) -> None:
+        """Pass over a line."""
         if self.after_half_account:
             problem = "unknown keyword below an account line without a secret"
-        elif head.startswith("\ufeff"):
+        elif unknown.head.startswith("\ufeff"):
             problem = "unknown keyword, because of the byte order mark"
         else:
-            problem = f"unknown keyword {quoted(head)}"
-        self.report.add(
-            Finding.UNKNOWN_KEYWORD,
-            keyword,
-            problem,
-            ELSEWHERE.get(keyword.text.lower()) or hint or "the line is ignored",
-        )
+            problem = f"unknown keyword {quoted(unknown.head)}"
+        self.report.add(Finding.UNKNOWN_KEYWORD, keyword, problem, unknown.hint)
 
-    def unclear(self, option: Option, statement: Statement, head: str) -> None:
+    def guarded(self, kept_out: Guard, unknown: Stranger, keyword: Word) -> None:
+        """A line that keeps somebody out in words that cannot be understood: close what it may be about."""
+        problem = f"{self.shown(unknown.head)} is no keyword; {kept_out.effect}"
+        self.report.add(Finding.UNCLEAR_KEYWORD, keyword, problem, kept_out.hint)
+        if kept_out.isns:
+            self.isns["iSNSAccessControl"] = True
+            self.isns_control = self.isns_control or keyword
+            return
+        why = f"line {keyword.line} may say who is kept out, and is not understood"
+        for block in (self.discovery, self.everywhere) if self.current is self.discovery else (self.current,):
+            if kept_out.read_only:
+                block.read_only = True
+            elif kept_out.account:
+                block.asks = block.asks or why
+            else:
+                block.close(why)
+
+    def unclear(self, option: Option, statement: Statement, unknown: Stranger) -> None:
         """A misspelt Target, Lun or Compat: the writer must say it himself."""
-        self.report.add(
-            Finding.UNCLEAR_KEYWORD,
-            statement.keyword,
-            f"{quoted(head)} is no keyword; {_CONSEQUENCE[option.reader]}",
-            f"did you mean {option.name}?",
-        )
+        consequence = _CONSEQUENCE[option.reader]
+        problem = f"{self.shown(unknown.head)} is no keyword; {consequence}"
+        self.report.add(Finding.UNCLEAR_KEYWORD, statement.keyword, problem, f"did you mean {option.name}?")
         if option.reader is Reader.TARGET:
             heir = self.current.heir or self.current
             self.current = Block(statement.keyword, heir=heir)
@@ -151,33 +181,21 @@ class Loader:
     def read_compat(self, option: Option, statement: Statement) -> None:
         words = statement.words
         if not self.first:
-            self.report.add(
-                Finding.COMPAT,
-                statement.keyword,
-                "Compat counts only on the first line",
-                "move it to the top",
-            )
+            problem = "Compat counts only on the first line"
+            self.report.add(Finding.COMPAT, statement.keyword, problem, "move it to the top")
         elif not words or words[0].text.lower() not in MODES:
-            self.report.add(
-                Finding.COMPAT,
-                statement.keyword,
-                "Compat needs a mode",
-                f"write {option.value.accepts}; {self.report.mode} is used",
-            )
+            hint = f"write {option.value.accepts}; {self.report.mode} is used"
+            self.report.add(Finding.COMPAT, statement.keyword, "Compat needs a mode", hint)
 
     def read_target(self, option: Option, statement: Statement) -> None:
         words = self.words(statement, 1, "lost the name and ignored the lines that follow")
         if not words:
-            self.report.add(
-                Finding.TARGET_NAME,
-                statement.keyword,
-                "a Target line without a name; nothing below it is served",
-                "write the name",
-                "took accounts below it as discovery accounts",
-            )
+            problem, iet = "a Target line without a name; nothing below it is served", "took accounts for discovery's"
+            self.report.add(Finding.TARGET_NAME, statement.keyword, problem, "write the name", iet)
             self.current, self.lost = Block(statement.keyword, heir=self.discovery), False
             return
         self.surplus(option, words, 1)
+        note_quotes(words[0], "name", self.report)
         self.lost = not words[0].complete or self.behind_mark(statement)
         name = usable_name(words[0], self.report)
         if name is None:
@@ -187,13 +205,11 @@ class Loader:
         if first is None:
             self.current = self.targets[name.lower()] = Block(statement.keyword, name)
             return
-        self.report.add(
-            Finding.DUPLICATE_TARGET,
-            words[0],
-            f"target {name} has a block already, at {self.report.span(first.place)}",
-            "its lines are ignored but for accounts" if self.iet else "both are read as one; join them",
-        )
+        problem = f"target {name} has a block already, at {self.report.span(first.place)}"
+        hint = "its lines are ignored but for accounts" if self.iet else "both are read as one; join them"
+        self.report.add(Finding.DUPLICATE_TARGET, words[0], problem, hint)
         self.current = Block(words[0], heir=first) if self.iet else first
+        first.second = True
 
     def read_lun(self, option: Option, statement: Statement) -> None:
         if self.in_target(option, statement.keyword):
@@ -201,35 +217,58 @@ class Loader:
             if lun is not None:
                 self.current.add_lun(lun, self.report, statement.keyword)
 
+    def read_lun_option(self, option: Option, statement: Statement) -> None:
+        if self.in_target(option, statement.keyword):
+            self.current.lun_options.add(statement, self.report)
+
     def read_account(self, option: Option, statement: Statement) -> None:
         owner = self.owner(statement.keyword)
         words = self.words(statement, 2, "ignored the line")
-        self.after_half_account = len(words) < 2
+        stand_in = hollow(words[:2])
         outgoing = option.reader is Reader.OUTGOING
+        read = not self.unread and all(word.complete for word in words[:2])
+        if stand_in is not None and not self.iet:
+            words = words[: words.index(stand_in)]
+        if self.unread and len(words) > 2 and not is_comment(words[2]):
+            words = words[:1]  # repaired only where the line can mean one thing
+        self.after_half_account = len(words) < 2 or stand_in is not None
         if self.after_half_account:
-            half_account(owner, statement.keyword, outgoing, bool(words), self.report)
-        else:
+            half_account(owner, statement.keyword, outgoing, bool(words), self.report, stand_in)
+        if len(words) >= 2:
             self.surplus(option, words, 2)
-            whole_account(owner, statement.keyword, words[0], words[1], outgoing, self.report)
+            whole_account(owner, statement.keyword, words[0], words[1], outgoing, self.report, read=read)
 
     def read_value(self, option: Option, statement: Statement) -> None:
+        block = self.current
         if option.scope is Scope.TARGET and not self.in_target(option, statement.keyword):
-            return
+            if not (option.guards and self.repair and block.heir is not None and block.heir.name):
+                return
+            block = block.heir  # below a misspelt Target line, where IET gave it to the target above
         words = self.value_words(option, statement)
         value = read_value(option, words, self.report) if words else None
         if value is None:
             return
-        values = self.isns if option.scope is Scope.ANYWHERE else self.current.values
+        if option.attribute == "isns_access_control" and value:
+            self.isns_control = self.isns_control or statement.keyword
+        values = self.isns if option.scope is Scope.ANYWHERE else block.values
+        unread = self.unread or block.second or block is not self.current
         if values.get(option.name, value) != value:
-            self.report.add(
-                Finding.REPEATED,
-                statement.keyword,
-                f"{option.name} is here twice with different values",
-                "leave one of them",
-            )
-            if option.attribute == "isns_access_control":  # Yes anywhere switches it on, for good
-                value = True
+            value = self.of_two(option, statement, values[option.name], value, unread or option.name in block.unread)
         values[option.name] = value
+        if unread:
+            block.unread.add(option.name)
+
+    def of_two(self, option: Option, statement: Statement, old: Any, new: Any, unread: bool) -> Any:
+        """Which of two values counts: the later; but a door once closed stays so."""
+        value = new
+        if option.attribute == "isns_access_control":  # Yes anywhere switches it on, for good
+            value = True
+        elif option.guards and unread and self.repair:
+            value = min(old or new, new or old)
+        problem = f"{option.name} is here twice with different values"
+        hint = f"leave one of them; {option.value.render(value)} is used"
+        self.report.add(Finding.REPEATED, statement.keyword, problem, hint)
+        return value
 
     def value_words(self, option: Option, statement: Statement) -> tuple[Word, ...]:
         """The words of a value; for IET a key of a target without any was 0."""
@@ -237,7 +276,8 @@ class Loader:
             words = statement.words
         else:
             words = self.words(statement, 1, "crashed at start", keep=True)
-        if words and not (is_comment(words[0]) and not self.iet):
+        commented = bool(words) and is_comment(words[0])
+        if words and not commented:
             return words
         place = statement.keyword
         self.report.add(
@@ -245,8 +285,14 @@ class Loader:
             place,
             f"{option.name} has no value",
             f"write {option.value.accepts}",
-            "" if option.crash else "took 0",
+            "took the comment for it" if commented else "" if option.crash else "took 0",
         )
+        if commented and self.iet:
+            return words
+        if option.attribute == "isns_server":
+            self.isns_lost = place
+        elif option.guards and option.crash and not self.iet:
+            return (Word("Yes", place.line, place.column),)
         return (Word("0", place.line, place.column),) if self.iet and not option.crash else ()
 
     def read_text(self, option: Option, statement: Statement) -> None:
@@ -254,21 +300,9 @@ class Loader:
             self.current.alias = statement.rest.text
 
     def read_restriction(self, option: Option, statement: Statement) -> None:
-        """tgt's access words; several lines, or several words, widen each other."""
-        if not self.in_target(option, statement.keyword):
-            return
-        items = [item for word in statement.words for item in word.text.split(",") if item]
-        if not items:
-            self.report.add(
-                Finding.EMPTY_RESTRICTION,
-                statement.keyword,
-                f"{option.name} names nobody; the target is closed",
-                "write whom it admits",
-            )
-            self.current.closed = self.current.closed or f"line {statement.line} is a restriction without a value"
-            return
-        address = option.reader is Reader.ADDRESS
-        (self.current.addresses if address else self.current.initiators).extend(items)
+        top = self.current is self.discovery
+        if self.in_target(option, statement.keyword) or top:
+            restrict(option, statement, self.everywhere if top else self.current, self.report)
 
     # -- what the readers share ---------------------------------------------------------------------------------
 
@@ -276,35 +310,24 @@ class Loader:
         """The words of a line; IET lost the last one of a file without a final newline."""
         words = statement.words
         if words and len(words) <= needed and not words[-1].complete:
-            self.report.add(
-                Finding.NO_NEWLINE,
-                words[-1],
-                "the file ends here, without a newline",
-                "end the last line with a newline",
-                iet,
-            )
+            problem, hint = "the line ends here, but not with a newline", "end it with one"
+            self.report.add(Finding.NO_NEWLINE, words[-1], problem, hint, iet)
             if self.iet and not keep:
                 return words[:-1]
         return words
 
     def surplus(self, option: Option, words: tuple[Word, ...], used: int) -> None:
         if len(words) > used and not is_comment(words[used]):
-            self.report.add(
-                Finding.SURPLUS,
-                words[used],
-                f"words follow the value of {option.name}; they are ignored",
-                "remove them, or put '#' before a comment",
-            )
+            problem = f"words follow the value of {option.name}; they are ignored"
+            self.report.add(Finding.SURPLUS, words[used], problem, "remove them, or put '#' before a comment")
 
     def in_target(self, option: Option, keyword: Word) -> bool:
         """Whether a line has a target to belong to; those of an orphan were reported with its Target line."""
         if self.current is self.discovery:
-            self.report.add(
-                Finding.SCOPE,
-                keyword,
-                f"{option.name} stands before the first Target; it is ignored",
-                "move it below a Target line",
-            )
+            restricts = option.reader in (Reader.ADDRESS, Reader.INITIATOR)
+            effect = "it holds for every target without one of its own" if restricts else "it is ignored"
+            problem = f"{option.name} stands before the first Target; {effect}"
+            self.report.add(Finding.SCOPE, keyword, problem, "move it below a Target line")
         return self.current is not self.discovery and self.current.heir is None
 
     def owner(self, keyword: Word) -> Block:
@@ -327,41 +350,45 @@ class Loader:
 
     def finished(self) -> Configuration:
         discovery = self.discovery
-        if self.stray is not None and not discovery.incoming:
-            discovery.closed = (
-                discovery.closed or f"line {self.stray.line} is an account below a Target line that IET did not see"
-            )
+        if self.stray is not None and not discovery.accounts():
+            discovery.close(f"line {self.stray.line} is an account below a Target line that IET did not see")
             self.report.add(
                 Finding.CLOSED_DISCOVERY,
                 self.stray,
                 "IET did not see the Target line above this account; discovery is closed until it is corrected",
                 "correct that line, or write an account for discovery at the top",
             )
-        targets: tuple[TargetConfig, ...] = tuple(block.finished(self.report) for block in self.targets.values())
+        self.check_isns()
+        targets = tuple(block.finished(self.report, self.everywhere) for block in self.targets.values())
         return Configuration(
             self.report.file,
             self.report.mode,
             targets,
-            tuple(discovery.incoming),
-            discovery.outgoing,
-            discovery.closed,
+            discovery.accounts(),
+            discovery.outgoing or discovery.mended_outgoing,
+            discovery.why_closed(),
             self.isns.get("iSNSServer", ""),
             self.isns.get("iSNSAccessControl", False),
             self.report.in_order(),
         )
 
+    def check_isns(self) -> None:
+        """Access control needs a server to ask; one that a line failed to name must not mean everybody."""
+        if self.isns_control is None or "iSNSServer" in self.isns:
+            return
+        effect = "has no effect"
+        if self.isns_lost is not None:
+            effect = "closes all targets"
+            self.everywhere.close(f"line {self.isns_lost.line} names no iSNS server")
+        problem = f"iSNSAccessControl without iSNSServer {effect}"
+        self.report.add(Finding.ISNS_ALONE, self.isns_control, problem, "name the server, or remove this line")
 
-def _parted(statement: Statement, tail: str) -> Statement:
-    """``Key=value`` as ``Key value``."""
-    keyword, rest = statement.keyword, statement.rest
-    head = len(keyword.text) - len(tail) - 1
-    if not tail:
-        return statement
-    text = f"{tail} {rest.text}".rstrip(BLANKS)
-    return Statement(
-        Word(keyword.text[:head], keyword.line, keyword.column),
-        Word(text, keyword.line, keyword.column + head + 1, rest.complete),
-    )
+
+def _seen(option: Option, statement: Statement) -> bool:
+    """Whether IET saw as many whole words as the line needs."""
+    needed = 2 if option.reader is Reader.INCOMING else 1
+    words = statement.words[:needed]
+    return len(words) == needed and (words[-1].complete or not option.tokenised)
 
 
 _CONSEQUENCE: Final = {
@@ -374,6 +401,7 @@ _READERS: Final[dict[Reader, Callable[[Loader, Option, Statement], None]]] = {
     Reader.COMPAT: Loader.read_compat,
     Reader.TARGET: Loader.read_target,
     Reader.LUN: Loader.read_lun,
+    Reader.LUN_OPTION: Loader.read_lun_option,
     Reader.INCOMING: Loader.read_account,
     Reader.OUTGOING: Loader.read_account,
     Reader.VALUE: Loader.read_value,

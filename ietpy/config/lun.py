@@ -8,6 +8,8 @@ that cannot be read leaves the LUN unserved, as under IET.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Final
@@ -16,46 +18,74 @@ from ietpy.config.findings import Finding, Report, quoted
 from ietpy.config.lun_parameters import SETTERS, Draft, set_store_option
 from ietpy.config.model import LunConfig
 from ietpy.config.options import FILE_TYPES, LUN_OPTION_BY_WORD, LUN_OPTIONS, Option
+from ietpy.config.strangers import ALIKE
 from ietpy.config.syntax import BLANKS, Statement, Word, split_blanks
 from ietpy.config.values import to_int
 
 HIGHEST_LUN: Final = 0x3FFF
-ALIKE: Final = 0.8  #: difflib's ratio from which a misspelling is understood, not only hinted at
+#: Fields of a LUN that initiators keep: its identity, and the size of its blocks, in which their data lies.
+_KNOWN_BY: Final = ("scsi_id", "scsi_sn", "block_size")
 _NAMES: Final = "|".join(LUN_OPTION_BY_WORD)
 _NUMBER: Final = re.compile(r"[+-]?[0-9]+")
 _COMMENT: Final = re.compile(rf"(?<=[{BLANKS}])#")
 #: Where a comma was forgotten: blanks before something that can only be a parameter.
 _SEPARATOR: Final = re.compile(rf",|[{BLANKS}]+(?=(?:{_NAMES})[{BLANKS}]*=)", re.IGNORECASE)
-_PARAMETER: Final = re.compile(rf"[{BLANKS}]*(?:{_NAMES})[{BLANKS}]*=", re.IGNORECASE)
+#: What must be a parameter, but is within a value.
+_HIDDEN: Final = re.compile(rf"[{BLANKS}]([^{BLANKS}=]+)[{BLANKS}]*=[{BLANKS}]*([^{BLANKS}]*)")
+_OTHERS: Final = tuple(word for word in LUN_OPTION_BY_WORD if word != "iomode")
+_PARAMETER: Final = re.compile(rf"([^{BLANKS}=,]+)[{BLANKS}]*=")
 
 
-def continues(statement: Statement, following: Statement | None) -> bool:
-    """Whether ``following`` is the other half of a ``Lun`` line that ends with a backslash."""
-    return (
-        following is not None
-        and following.line == statement.line + 1
-        and statement.rest.text.endswith("\\")
-        and _PARAMETER.match(following.keyword.text) is not None
-    )
+def continued(statement: Statement, following: Sequence[Statement], report: Report) -> tuple[Statement, int]:
+    """A ``Lun`` line with those that its backslash goes on with, and how many these are."""
+    used = 0
+    for half in following:
+        adjoining = half.line == statement.line + statement.lines and not half.tail
+        if not (adjoining and statement.rest.text.endswith("\\") and _begins_with_parameter(half)):
+            break
+        if not used:
+            problem = "a backslash continues this Lun line on the next"
+            report.add(Finding.LUN_CONTINUED, statement.keyword, problem, "write it as one line")
+        statement = _joined(statement, half)
+        used += 1
+    return statement, used
 
 
-def joined(statement: Statement, following: Statement, report: Report) -> Statement:
+def _begins_with_parameter(statement: Statement) -> bool:
+    match = _PARAMETER.match(f"{statement.keyword.text} {statement.rest.text}")
+    return match is not None and bool(get_close_matches(match.group(1).lower(), LUN_OPTION_BY_WORD, 1, ALIKE))
+
+
+def _joined(statement: Statement, half: Statement) -> Statement:
     """Both halves of a continued line as one; places in the second are those of the first."""
-    report.add(
-        Finding.LUN_CONTINUED,
-        statement.keyword,
-        "a backslash continues this Lun line on the next",
-        "write it as one line",
-    )
     head = statement.rest.text[:-1].rstrip(BLANKS)
     comma = "" if head.endswith(",") else ","
-    tail = f"{following.keyword.text} {following.rest.text}".rstrip(BLANKS)
-    rest = Word(head + comma + tail, statement.rest.line, statement.rest.column, following.rest.complete)
-    return Statement(statement.keyword, rest)
+    tail = f"{half.keyword.text} {half.rest.text}".rstrip(BLANKS)
+    rest = Word(head + comma + tail, statement.rest.line, statement.rest.column, half.rest.complete)
+    return Statement(statement.keyword, rest, lines=statement.lines + 1, head=statement.head or statement)
 
 
 def read_lun(statement: Statement, report: Report) -> LunConfig | None:
     """The LUN of this line, or None where it cannot be served; every mistake goes to ``report``."""
+    lun = _read(statement, report)
+    if lun is None or report.mode == "iet":
+        return lun
+    legacy = _read(statement.head or statement, Report(report.file, "iet"))
+    return lun if legacy is None else _as_known(lun, legacy, statement.keyword, report)
+
+
+def _as_known(lun: LunConfig, legacy: LunConfig, place: Word, report: Report) -> LunConfig:
+    """What initiators know a LUN by stays as IET served it, whatever was meant (decisions 1)."""
+    kept = {name: getattr(legacy, name) for name in _KNOWN_BY if getattr(legacy, name) != getattr(lun, name)}
+    for name in kept:
+        option = next(row.name for row in LUN_OPTIONS if row.attribute == name)
+        problem = f"LUN {lun.number} keeps the {option} by which initiators know it"
+        hint = "write what is meant only if no initiator has seen it"
+        report.add(Finding.LUN_KEPT, place, problem, hint)
+    return replace(lun, **kept)
+
+
+def _read(statement: Statement, report: Report) -> LunConfig | None:
     rest = statement.rest
     match = _NUMBER.match(rest.text)
     number, after = (to_decimal(match.group()), match.end()) if match else (0, 0)
@@ -69,7 +99,7 @@ def read_lun(statement: Statement, report: Report) -> LunConfig | None:
         return None
     if not match:
         report.add(Finding.NO_LUN_NUMBER, rest, "no number follows Lun; this is LUN 0", "write the number")
-    elif not 0 <= number <= HIGHEST_LUN or match.group()[0] == "-":
+    elif not 0 <= number <= HIGHEST_LUN:
         report.add(Finding.LUN_NUMBER, rest, f"LUN {number} cannot exist", f"write a number from 0 to {HIGHEST_LUN}")
         return None
     draft = Draft(statement.keyword, number, report)
@@ -108,6 +138,8 @@ def _repaired(draft: Draft, text: Word) -> list[Word]:
     for item in _split(text, _SEPARATOR):
         bare = item.text.strip(BLANKS)
         if not bare:
+            if item.text:
+                draft.report.add(Finding.LUN_REPAIRED, item, "nothing but blanks between commas", "remove them")
             continue
         name, equals, value = (part.strip(BLANKS) for part in bare.partition("="))
         clean = item.at(item.text.index(bare), name + equals + value)
@@ -160,12 +192,31 @@ def _parameter(draft: Draft, item: Word) -> None:
     if not value:
         draft.refuse(item, f"{option.name} has no value", f"write {option.name}= and {option.value.accepts}")
         return
-    if draft.report.mode != "iet" and len(value) > 2 and value[0] == value[-1] and value[0] in "\"'":
-        problem, iet = f"quotes around the value of {option.name}", "took the quotes as part of the value"
-        draft.report.add(Finding.LUN_REPAIRED, item, problem, "remove them", iet)
-        value = value[1:-1]
+    value = _noted(draft, option, item, value)
     SETTERS.get(option.name, set_store_option)(draft, option, item, value)
     draft.given[option.name] = option
+
+
+def _noted(draft: Draft, option: Option, item: Word, value: str) -> str:
+    """The value without quotes, but what initiators know the LUN by stays; what IET took for part of it is reported."""
+    known_by = option.attribute in _KNOWN_BY
+    if len(value) > 2 and value[0] == value[-1] and value[0] in "\"'":
+        kept = draft.report.mode == "iet" or known_by
+        problem, iet = f"quotes around the value of {option.name}", "took the quotes as part of the value"
+        finding = Finding.QUOTES if known_by else Finding.LUN_REPAIRED
+        draft.report.add(finding, item, problem, "remove them if they are not meant" if kept else "remove them", iet)
+        return value if kept else value[1:-1]
+    if draft.report.mode == "iet" and _COMMENT.search(value):
+        problem = f"a comment is part of the value of {option.name}"
+        draft.report.add(Finding.LUN_COMMENT, item, problem, "write it on a line of its own")
+    hidden = _HIDDEN.search(value)
+    name, mode = hidden.groups() if hidden is not None else ("", "")
+    if hidden is not None and (known_by or name.lower() in LUN_OPTION_BY_WORD):
+        problem = f"{quoted(name + '=')} is part of the value of {option.name}"
+        draft.report.add(Finding.LUN_NO_COMMA, item, problem, "put a comma before it, or leave it out")
+        # Not copied, as it may hide that nobody is to write (decisions 1).
+        draft.read_only |= name.lower() not in _OTHERS and mode not in ("wt", "wb")
+    return value
 
 
 def _misspelt(draft: Draft, item: Word, name: str) -> Option | None:

@@ -88,18 +88,15 @@ def _set_block_size(draft: Draft, option: Option, item: Word, value: str) -> Non
         draft.block_size = int(value)
         return
     number, rest = strtol(value)
-    size = with_suffix(value) if rest else number
-    if draft.report.mode != "iet" and str(size) in BLOCK_SIZES:
-        draft.report.add(
-            Finding.LUN_REPAIRED,
-            item,
-            f"BlockSize {quoted(value)} is written {size}",
-            f"write BlockSize={size}",
-            "ignored a size with a suffix and refused any other number",
-        )
-        draft.block_size = size
-    elif rest and not value.lower().startswith("0x"):
-        draft.report.add(Finding.LUN_IGNORED, item, f"{quoted(value)} is no BlockSize", f"write {option.value.accepts}")
+    if rest and not value.lower().startswith("0x"):
+        # Not repaired: initiators keep data in the blocks they have seen.
+        problem = f"{quoted(value)} is no BlockSize and has no effect"
+        hint = f"write {option.value.accepts}, but only if the LUN holds no data yet"
+        draft.report.add(Finding.LUN_IGNORED, item, problem, hint)
+    elif draft.report.mode != "iet" and str(number) in BLOCK_SIZES:
+        problem, hint = f"BlockSize {quoted(value)} is written {number}", f"write BlockSize={number}"
+        draft.report.add(Finding.LUN_REPAIRED, item, problem, hint)
+        draft.block_size = number
     else:
         draft.refuse(item, f"{quoted(value)} is no BlockSize", f"write {option.value.accepts}")
 
@@ -129,7 +126,7 @@ def set_store_option(draft: Draft, option: Option, item: Word, value: str) -> No
     sized = None if draft.report.mode == "iet" else with_suffix(value)
     if sized is not None:
         problem, hint = f"{quoted(value)} has a suffix", f"write {option.name}={sized}"
-        draft.report.add(Finding.LUN_REPAIRED, item, problem, hint, "ignored the suffix")
+        draft.report.add(Finding.LUN_REPAIRED, item, problem, hint)
         value = str(sized)
     try:
         draft.options[option.name] = option.value.parse(value)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ietpy.errors import Diagnostic, Span
+from ietpy.scsi.identity import AS_IET, IdentityOptions
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -23,7 +24,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class LunConfig:
-    """One ``Lun`` line. ``options`` are the store's own (``Blocks`` of nullio), parsed by its rows."""
+    """One ``Lun`` line. ``options`` are the store's own (``Blocks`` of nullio), parsed by its rows.
+
+    ``identity`` is what ``LunOption`` lines add; it outranks ``scsi_sn``.
+    """
 
     number: int
     span: Span = field(compare=False)
@@ -35,6 +39,7 @@ class LunConfig:
     scsi_id: bytes | None = None  #: 1 to 16 bytes as written
     scsi_sn: str | None = None
     options: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+    identity: IdentityOptions = AS_IET
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,9 @@ class TargetConfig:
     #: tgt's words applied as a restriction (decisions 1, ``repair``): address items and initiator names.
     initiator_addresses: tuple[str, ...] = ()
     initiator_names: tuple[str, ...] = ()
+    #: Where these stand.
+    address_spans: tuple[Span, ...] = field(default=(), compare=False)
+    name_spans: tuple[Span, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +97,26 @@ class Configuration:
     def with_diagnostics(self, diagnostics: tuple[Diagnostic, ...]) -> Configuration:
         """The same, with other findings."""
         return replace(self, diagnostics=diagnostics)
+
+
+def effective_nop_timeout(interval: int, timeout: int) -> int:
+    """0 or more than NOPInterval means NOPInterval (iet-compat 2.2)."""
+    return timeout if 0 < timeout <= interval else interval
+
+
+def meaning(configuration: Configuration) -> Configuration:
+    """Two configurations mean the same if what this makes of them is equal.
+
+    Left out is what a file's name, the places of its lines and its mistakes have to do with: why a target is closed,
+    too, but not that it is.
+    """
+    targets = (
+        replace(
+            target,
+            closed="closed" if target.closed else "",
+            nop_timeout=effective_nop_timeout(target.nop_interval, target.nop_timeout),
+        )
+        for target in configuration.targets
+    )
+    closed = "closed" if configuration.discovery_closed else ""
+    return replace(configuration, file="", targets=tuple(targets), discovery_closed=closed, diagnostics=())

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
+from ietpy.config.identity_values import Hex, Printable
 from ietpy.iscsi.keys import KEYS, LENGTH_LIMIT, Key
 from ietpy.schema import Choice, Number, Text, Value, YesNo
 from ietpy.stores import STORES
@@ -25,6 +26,7 @@ class Scope(Enum):
     BOTH = "after a Target line; before the first one it is about discovery"
     TOP = "the first line"
     LUN = "on a Lun line"
+    LUN_OPTION = "on a LunOption line"
 
 
 class Reader(Enum):
@@ -33,6 +35,7 @@ class Reader(Enum):
     COMPAT = "a mode"
     TARGET = "a target's name"
     LUN = "a number and parameters"
+    LUN_OPTION = "the number of a LUN of the same target, and parameters"
     INCOMING = "a user's name and secret"
     OUTGOING = "our own name and secret"
     VALUE = "one value"
@@ -70,6 +73,7 @@ class Option:
     tokenised: bool = True  #: IET split the rest of the line at blanks (so a last line needs its newline)
     crash: bool = False  #: a missing value crashed ietd
     types: tuple[str, ...] = ()  #: Lun parameters: the types that know it
+    guards: bool = False  #: it keeps somebody out: ``repair`` never reads it more widely than IET did
 
     @property
     def session_key(self) -> bool:
@@ -153,6 +157,7 @@ def _target_option(
     iet: str = "",
     out_of_range: int | None = None,
     forced: Any = None,
+    guards: bool = False,
 ) -> Option:
     """A key that holds for a whole target and is not negotiated (iet-compat 2.2)."""
     return Option(
@@ -168,6 +173,7 @@ def _target_option(
         out_of_range=value.low if out_of_range is None else out_of_range,
         forced=forced,
         tokenised=False,
+        guards=guards,
     )
 
 
@@ -207,6 +213,7 @@ OPTIONS: Final = (
         "The value counts in any letter case.",
         "isns_access_control",
         crash=True,
+        guards=True,
     ),
     Option(
         "Target",
@@ -227,6 +234,18 @@ OPTIONS: Final = (
         tokenised=False,
     ),
     Option(
+        "LunOption",
+        Scope.TARGET,
+        Reader.LUN_OPTION,
+        Text(),
+        "What a logical unit is to say of itself otherwise than under IET: the number of its Lun line, a blank, and"
+        " parameters joined by commas. It may stand above or below the Lun line. Initiators know disks by what it"
+        " changes, so a disk in use gets another name with it. What it does not name stays as under IET, and so does a"
+        " parameter with a mistake in it.",
+        origin=Origin.IETPY,
+        tokenised=False,
+    ),
+    Option(
         "IncomingUser",
         Scope.BOTH,
         Reader.INCOMING,
@@ -235,6 +254,7 @@ OPTIONS: Final = (
         " number of lines; of two with one name the later counts. Quotes are part of a secret.",
         "none",
         "none",
+        guards=True,
     ),
     Option(
         "OutgoingUser",
@@ -245,7 +265,9 @@ OPTIONS: Final = (
         "none",
         "none",
     ),
-    _target_option("MaxSessions", Number(0, 2**31 - 1), "Sessions at one time; 0 is any number.", "0", "max_sessions"),
+    _target_option(
+        "MaxSessions", Number(0, 2**31 - 1), "Sessions at one time; 0 is any number.", "0", "max_sessions", guards=True
+    ),
     _target_option("Wthreads", Number(1, 128), "Threads that wait for slow devices.", "8", "wthreads"),
     _target_option("Type", Number(0, 16), "SCSI device type; there are only disks.", "0", "scsi_type", forced=0),
     _target_option(
@@ -386,6 +408,81 @@ LUN_OPTIONS: Final = (
 )
 
 LUN_OPTION_BY_WORD: Final = {option.name.lower(): option for option in LUN_OPTIONS}
+
+
+def _extension(name: str, value: Value, prose: str, default: str) -> Option:
+    return Option(
+        name,
+        Scope.LUN_OPTION,
+        Reader.PARAMETER,
+        value,
+        prose,
+        default,
+        attribute=name.lower(),
+        origin=Origin.IETPY,
+    )
+
+
+#: Parameters of a ``LunOption`` line; ``attribute`` is the field of ``scsi.identity.IdentityOptions``.
+LUN_EXTENSIONS: Final = (
+    _extension(
+        "Naa",
+        Hex(
+            "16 hexadecimal digits that begin with 2, 3 or 5, or 32 that begin with 6",
+            "[235][0-9a-f]{15}|6[0-9a-f]{31}",
+        ),
+        "A designator of the type NAA (VPD page 83h, SPC-4 section 7.8.6.6), behind IET's own. It outranks the others:"
+        " Linux then calls the disk scsi-3 and these digits, and multipath takes them for its wwid.",
+        "none",
+    ),
+    _extension(
+        "Eui",
+        Hex("16, 24 or 32 hexadecimal digits", "[0-9a-f]{16}(?:[0-9a-f]{8}){0,2}"),
+        "A designator of the type EUI-64 (VPD page 83h, SPC-4 section 7.8.6.5), behind IET's own. It outranks all but"
+        " Naa: Linux then calls the disk scsi-2 and these digits.",
+        "none",
+    ),
+    _extension(
+        "Vendor",
+        Printable(8),
+        "The T10 vendor identification, of the INQUIRY data and of IET's designator in VPD page 83h. Without Naa and"
+        " Eui the disk's name in Linux contains it, and changes.",
+        "IET",
+    ),
+    _extension("Product", Printable(16), "The product identification in the INQUIRY data.", "VIRTUAL-DISK"),
+    _extension("Revision", Printable(4), "The product revision level in the INQUIRY data.", "0"),
+    _extension(
+        "Serial",
+        Printable(252),
+        "The unit serial number (VPD page 80h), longer than ScsiSN can be, which it outranks.",
+        "ScsiSN",
+    ),
+)
+
+LUN_EXTENSION_BY_WORD: Final = {option.name.lower(): option for option in LUN_EXTENSIONS}
+
+#: How other targets, and people, say who may use a target. ``repair`` closes a target below whose line one stands.
+#: True: it asks for what an IncomingUser gives, so with one the target is open to its user.
+ACCESS_ELSEWHERE: Final = {
+    "chap": True,
+    "chap-mutual": True,
+    "auth-group": True,
+    "auth-type": True,
+    "authgroup": True,
+    "authmethod": True,
+    "username": True,
+    "password": True,
+    "secret": True,
+    "allowed_portal": False,
+    "per_portal_acl": False,
+    "netmask": False,
+}
+
+#: How they say that nobody may write; ``repair`` then serves all LUNs of the target read-only.
+READ_ONLY_ELSEWHERE: Final = ("readonly", "read-only", "read_only", "iomode")
+
+#: Values with which one of these words keeps nobody out.
+NO_GUARD: Final = ("none", "auto", "no-authentication", "no", "off", "0", "false", "rw", "wt", "wb")
 
 #: Words of other targets and what to write instead; only for hints.
 ELSEWHERE: Final = {

@@ -1,14 +1,15 @@
 """From text to located statements. The only module that knows Lark; it knows the shape and no option by name.
 
 Lines end at LF and nowhere else. IET's reader saw at most 4095 bytes at a time and C strings, so a line has a
-second reading (iet-compat 1.2); which one holds is the mode's business (decisions 1).
+second reading (iet-compat 1.2); which one holds is the mode's business (decisions 1). ``repair`` gets both: IET's
+slices of a long line as tails, since a door that one of them closed must not be open now.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Final
@@ -43,6 +44,9 @@ class Statement:
 
     keyword: Word
     rest: Word
+    tail: bool = False  #: only IET saw it, at the end of a long line
+    lines: int = 1  #: more where a backslash continues it
+    head: Statement | None = None  #: then its first line alone, as IET saw it
 
     @property
     def line(self) -> int:
@@ -65,12 +69,13 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """What was read as one line: where it stands, and whether a line end follows."""
+    """What was read as one line: where it stands, whether a line end follows, whether only IET read it so."""
 
     text: str
     line: int
     shift: int  #: characters of the physical line before it
     ended: bool
+    tail: bool = False
 
 
 def split_blanks(text: str) -> list[str]:
@@ -117,7 +122,8 @@ def _pieces(text: str, report: Report) -> Iterator[_Piece]:
 
 def _cut(piece: _Piece, report: Report) -> Iterator[_Piece]:
     """A physical line as the mode reads it: whole, or in IET's slices; never beyond a NUL."""
-    data = to_bytes(piece.text) if 4 * len(piece.text) >= LONGEST_LINE else b""
+    # IET counted a byte order mark, too.
+    data = to_bytes(_BOM * piece.shift + piece.text) if 4 * len(piece.text) + 3 >= LONGEST_LINE else b""
     slices = [piece]
     if len(data) >= LONGEST_LINE:
         report.add(
@@ -126,24 +132,24 @@ def _cut(piece: _Piece, report: Report) -> Iterator[_Piece]:
             f"this line has {len(data)} bytes, more than the {LONGEST_LINE - 1} a line may have",
             "shorten it",
         )
-        if report.mode == "iet":
-            slices = list(_slices(piece, data))
+        legacy = list(_slices(piece, data))
+        slices = legacy if report.mode == "iet" else [piece, *(replace(part, tail=True) for part in legacy[1:])]
     for part in slices:
         before, nul, _ = part.text.partition("\0")
-        if nul:
+        if nul and not part.tail:
             report.add(
                 Finding.NUL,
                 Word("", part.line, part.shift + len(before) + 1),
                 "a NUL byte stands here; what follows on the line is not read",
                 "remove it",
             )
-        yield _Piece(before, part.line, part.shift, part.ended and not nul)
+        yield replace(part, text=before, ended=part.ended and not nul)
 
 
 def _slices(piece: _Piece, data: bytes) -> Iterator[_Piece]:
     """What fgets() returned for a long line: slices of 4095 bytes, the newline of the last one included."""
     total = len(data) + piece.ended
-    shift = piece.shift
+    shift = 0
     for start in range(0, total, LONGEST_LINE):
         end = start + LONGEST_LINE
         text = to_text(data[start:end])
@@ -162,6 +168,7 @@ def _placed(statement: Statement, piece: _Piece) -> Statement:
     return Statement(
         Word(keyword.text, piece.line, piece.shift + first + 1, ended or after < len(text)),
         Word(rest.text[skipped:], piece.line, piece.shift + after + skipped + 1, ended),
+        piece.tail,
     )
 
 

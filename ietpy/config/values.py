@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any, Final
 
 from ietpy.config.findings import Finding, Report, quoted
@@ -54,7 +55,7 @@ def is_comment(word: Word) -> bool:
 def read_value(option: Option, words: tuple[Word, ...], report: Report) -> Any:
     """The value of a line ``option words``, or None where it has none. At least one word is given."""
     read = {Number: _number, YesNo: _yes_no, WordList: _word_list, Text: _text}[type(option.value)]
-    value, used = read(option, words, report)
+    value, used = read(option, _without_quotes(option, words, report), report)
     surplus = words[used:]
     if surplus and not is_comment(surplus[0]):
         report.add(
@@ -76,29 +77,35 @@ def read_value(option: Option, words: tuple[Word, ...], report: Report) -> Any:
     return value
 
 
+def _without_quotes(option: Option, words: tuple[Word, ...], report: Report) -> tuple[Word, ...]:
+    """The words, the first without quotes around it; IET knew no quotes."""
+    first, text = words[0], words[0].text
+    if len(text) < 3 or text[0] not in "\"'" or text[-1] != text[0]:
+        return words
+    problem = f"quotes around the value of {option.name}"
+    report.add(Finding.REPAIRED_VALUE, first, problem, "remove them", "took the quotes as part of the value")
+    if report.mode == "iet":
+        return words
+    return (replace(first, text=text[1:-1], column=first.column + 1), *words[1:])
+
+
 def _number(option: Option, words: tuple[Word, ...], report: Report) -> tuple[int | None, int]:
     word = words[0]
     number, rest = strtol(word.text)
     if rest:
         sized = with_suffix(word.text)
         if sized is not None:
-            report.add(
-                Finding.SUFFIX,
-                word,
-                f"{option.name} {quoted(word.text)} has a suffix",
-                f"write {sized}",
-                f"read {number}",
-            )
-            number = number if report.mode == "iet" else sized
+            holds = report.mode == "iet" or (option.guards and 0 < number < sized)
+            problem = f"{option.name} {quoted(word.text)} has a suffix" + (f"; {number} is used" if holds else "")
+            report.add(Finding.SUFFIX, word, problem, f"write {sized}", f"read {number}")
+            if not holds:
+                number = sized
         else:
-            report.add(
-                Finding.BAD_NUMBER,
-                word,
-                f"{quoted(word.text)} is no value of {option.name}",
-                f"write {option.value.accepts}",
-                f"read {number}",
-            )
-            if report.mode != "iet":
+            holds = report.mode == "iet" or (option.guards and number > 0)
+            effect = f"{number} is used" if holds else "it is ignored"
+            problem = f"{quoted(word.text)} is no value of {option.name}; {effect}"
+            report.add(Finding.BAD_NUMBER, word, problem, f"write {option.value.accepts}", f"read {number}")
+            if not holds:
                 return None, 1
     elif number and word.text.lstrip("+-").startswith("0") and word.text[1:2] not in ("x", "X"):
         report.add(
@@ -162,15 +169,16 @@ def _text(option: Option, words: tuple[Word, ...], report: Report) -> tuple[str 
 
 
 def _guess(option: Option, word: Word, meant: Any, report: Report) -> Any:
-    """Report a value that IET passed over; what it plainly means, or None."""
+    """Report a value that IET passed over; what it plainly means, or None. Of a guard the strict value is meant."""
     if meant is None:
+        closes = option.guards and report.mode != "iet"
         report.add(
             Finding.BAD_VALUE,
             word,
-            f"{quoted(word.text)} is no value of {option.name}",
+            f"{quoted(word.text)} is no value of {option.name}" + ("; Yes is used, to be safe" if closes else ""),
             f"write {option.value.accepts}",
         )
-        return None
+        return True if closes else None
     report.add(
         Finding.REPAIRED_VALUE,
         word,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from ietpy.scsi.identity import IET_VENDOR
 from ietpy.scsi.limits import (
     MAXIMUM_TRANSFER,
     MAXIMUM_UNMAP,
@@ -41,7 +42,10 @@ def _supported_pages(lu: DeviceServer) -> bytes:
 
 
 def _unit_serial_number(lu: LogicalUnit) -> bytes:
-    """SPC-4 section 7.8.15; right-justified in 16 or 32 characters as IET did: sites name disks by it."""
+    """SPC-4 section 7.8.15; right-justified in 16 or 32 characters as IET did: sites name disks by it.
+
+    A longer one, which IET did not have, stands as it is.
+    """
     serial = lu.identity.serial.encode("utf-8", "surrogateescape")
     return serial.rjust(16 if len(serial) <= 16 else 32)
 
@@ -55,6 +59,8 @@ _PIV: Final = 0x80
 _TARGET_PORT: Final = 0x1 << 4  #: ASSOCIATION
 _TARGET_DEVICE: Final = 0x2 << 4
 _T10_VENDOR_ID: Final = 0x1  #: DESIGNATOR TYPE
+_EUI_64: Final = 0x2
+_NAA: Final = 0x3
 _RELATIVE_TARGET_PORT: Final = 0x4
 _SCSI_NAME_STRING: Final = 0x8
 
@@ -74,19 +80,28 @@ def _name_string(text: str) -> bytes:
     return name + bytes(-len(name) % 4)
 
 
-def _device_identification(lu: LogicalUnit) -> bytes:
-    """The first designator is IET's, the only one of the logical unit; others name its port and its device.
+def _vendor_field(vendor: str) -> bytes:
+    """T10 VENDOR IDENTIFICATION, padded with blanks (SPC-4 section 7.8.6.4); IET padded its own with NUL."""
+    return vendor.encode("ascii", "replace")[:8].ljust(8, b"\0" if vendor == IET_VENDOR else b" ")
 
-    A name longer than iSCSI allows has no place in a designator, so it is left out.
+
+def _device_identification(lu: LogicalUnit) -> bytes:
+    """The first designator is IET's and, unless ``LunOption`` asks for more, the only one of the logical unit; others
+    name its port and its device.
+
+    Who has an NAA or EUI-64 designator is named by it: udev's scsi_id, multipath and Linux's wwid choose by type (NAA,
+    EUI-64, T10 vendor ID), not by place. A name longer than iSCSI allows has no place in a designator, so it is left
+    out.
     """
-    vendor = lu.identity.vendor.encode("ascii", "replace")[:8].ljust(8, b"\0")
+    identity = lu.identity
     relative = _RELATIVE_PORT.to_bytes(4, "big")
     port = _name_string(_PORT_NAME.format(lu.device.name, _RELATIVE_PORT))
     device = _name_string(lu.device.name)
-    designators = [
-        _designator(_BINARY, _T10_VENDOR_ID, vendor + lu.identity.device_id),
-        _designator(_ISCSI | _BINARY, _PIV | _TARGET_PORT | _RELATIVE_TARGET_PORT, relative),
+    designators = [_designator(_BINARY, _T10_VENDOR_ID, _vendor_field(identity.vendor) + identity.device_id)]
+    designators += [
+        _designator(_BINARY, kind, value) for kind, value in ((_NAA, identity.naa), (_EUI_64, identity.eui)) if value
     ]
+    designators.append(_designator(_ISCSI | _BINARY, _PIV | _TARGET_PORT | _RELATIVE_TARGET_PORT, relative))
     if len(port) <= _LONGEST_DESIGNATOR:
         designators += [
             _designator(_ISCSI | _UTF_8, _PIV | _TARGET_PORT | _SCSI_NAME_STRING, port),

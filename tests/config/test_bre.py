@@ -1,15 +1,17 @@
-"""Basic regular expressions by POSIX's words, and the promise of linear time."""
+"""Basic regular expressions by POSIX's words and by the C library's deeds, and the promise of linear time."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import platform
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ietpy.config.bre import BadExpressionError, compile_bre
+from ietpy.config.bre import MOST_STATES, BadExpressionError, branches, compile_bre
 
 MICROSOFT = "iqn.1991-05.com.microsoft:mscs1-2.example.com"
 
@@ -48,6 +50,19 @@ MICROSOFT = "iqn.1991-05.com.microsoft:mscs1-2.example.com"
         pytest.param("^a$", "a", False, id="anchors are literals"),
         pytest.param("^a$", "^a$", True, id="literal anchors"),
         pytest.param(r"\\", "\\", True, id="escaped backslash"),
+        pytest.param(r"\+a", "+a", True, id="GNU plus with nothing to repeat is a plus"),
+        pytest.param(r"a\?\?", "", True, id="GNU question mark may follow another"),
+        pytest.param(r"a\{,2\}", "aa", True, id="at most"),
+        pytest.param(r"a\{,2\}", "aaa", False, id="at most, too many"),
+        pytest.param(r"a\{,\}", "aaa", True, id="any number"),
+        pytest.param(r"\w*", "a_9", True, id="GNU word characters"),
+        pytest.param(r"\w", "-", False, id="GNU word characters, another"),
+        pytest.param(r"\W", "-", True, id="GNU other characters"),
+        pytest.param(r"\W", "_", False, id="GNU other characters, a word's"),
+        pytest.param(r"\s\S", "\ta", True, id="GNU blanks and others"),
+        pytest.param(r"\s\S", "a\t", False, id="GNU blanks and others, the wrong way round"),
+        pytest.param(r"\d", "d", True, id="not Perl"),
+        pytest.param(r"a\|", "", True, id="an empty alternative"),
     ],
 )
 def test_matches(expression: str, text: str, matches: bool) -> None:
@@ -95,15 +110,28 @@ def test_classes(name: str, inside: str, outside: str) -> None:
         r"\(a",
         "\\",
         r"\(a\)\1",
-        r"\w",
+        r"\b",
+        r"\<a",
+        r"\`",
+        r"\0",
         r"a\{",
         r"a\{x\}",
         r"a\{3,2\}",
-        r"a\{,2\}",
+        r"a\{\}",
+        r"a\{1x\}",
         r"a\{1,2,3\}",
         r"\{1\}",
-        r"\+",
-        r"\?",
+        r"\(^a\)",
+        r"a\|^b",
+        r"\(a$\)",
+        r"a$\|b",
+        r"a**",
+        r"a\+*",
+        r"a*\{2\}",
+        "[a-c-e]",
+        "[[:digit:]-z]",
+        "a" + r"\?" * 30,
+        "[" + "ab" * MOST_STATES + "]",
         r"a\{9999\}",
         r"a\{999\}\{999\}",
         r"\(\)\{999\}\{999\}",
@@ -120,6 +148,51 @@ def test_nested_stars_walk_each_character_once() -> None:
     """What takes a backtracking matcher longer than the universe has left."""
     assert not compile_bre(r"\(\(a*\)*\)*b")("a" * 223)
     assert not compile_bre(".*.*.*.*.*.*.*.*x")("a" * 223)
+
+
+def test_alternatives_are_whole_unless_as_loose_as_under_iet() -> None:
+    """IET put ``^`` before an item and ``$`` behind it, which bind tighter than an alternative."""
+    expression = r"ab\|cd\|ef"
+    assert branches(expression)
+    assert not branches(r"\(ab\|cd\)")
+    whole, loose = compile_bre(expression), compile_bre(expression, True)
+    texts = ["ab", "cd", "ef", "abx", "xcdx", "xef", "xab", "efx"]
+    assert [whole(text) for text in texts] == [True] * 3 + [False] * 5
+    assert [loose(text) for text in texts] == [True] * 6 + [False] * 2
+    assert not compile_bre("ab", True)("abx")
+
+
+def _c_library(expression: str, text: str) -> bool | None:
+    """What IET's regcomp and regexec made of an item; None for one that regcomp refuses."""
+    library = ctypes.CDLL(None)
+    compiled = ctypes.create_string_buffer(512)  # more than any regex_t
+    without_groups = 8  # REG_NOSUB
+    if library.regcomp(compiled, f"^{expression}$".encode(), without_groups):
+        return None
+    try:
+        return bool(library.regexec(compiled, text.encode(), 0, None, 0) == 0)
+    finally:
+        library.regfree(compiled)
+
+
+_TOKENS = ["a", "b", "-", ".", "*", "^", "$", "]", "+", "{", "}", ",", r"\.", r"\(", r"\)", r"\|", r"\+", r"\?", r"\w"]
+_TOKENS += [r"\{1,2\}", r"\{,1\}", r"\{2\}", r"\d", "[ab]", "[^a]", "[]a-]", "[a-b-]", "[[:alpha:]", "[[:digit:]]", "["]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="IET ran with glibc")
+@given(tokens=st.lists(st.sampled_from(_TOKENS), max_size=8), text=st.text(alphabet="ab-.+d", max_size=5))
+@example(tokens=["a", "*", "*"], text="aa")
+@example(tokens=[r"\(", "*", "a", r"\)"], text="*a")
+@example(tokens=["a", r"\|", "b"], text="ab-")
+@example(tokens=["a", r"\{2\}", r"\?"], text="")
+def test_agrees_with_the_library_that_iet_used(tokens: list[str], text: str) -> None:
+    expression = "".join(tokens)
+    try:
+        loose, whole = compile_bre(expression, True)(text), compile_bre(expression)(text)
+    except BadExpressionError:
+        return
+    assert loose is _c_library(expression, text)
+    assert whole <= loose
 
 
 @given(expression=st.text(alphabet="ab.*\\()[]{}|+?^-1,:", max_size=24), text=st.text(alphabet="ab*.", max_size=12))

@@ -14,8 +14,9 @@ from ietpy.config.access import AccessFiles
 from ietpy.config.findings import MODES, Finding
 from ietpy.config.load import load, loads
 from ietpy.config.model import LunConfig, TargetConfig
-from ietpy.config.options import LUN_OPTIONS, OPTIONS, Option, Origin, Reader, Scope
+from ietpy.config.options import LUN_EXTENSIONS, LUN_OPTIONS, OPTIONS, Option, Origin, Reader, Scope
 from ietpy.iscsi.keys import KEYS
+from ietpy.scsi.identity import IdentityOptions
 from ietpy.stores import STORES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,12 +42,14 @@ def test_every_parameter_of_a_store_is_a_parameter() -> None:
             assert store.name in known[row.name]
 
 
-@pytest.mark.parametrize("option", [*OPTIONS, *LUN_OPTIONS], ids=lambda option: option.name)
+MODELS = {Scope.LUN: LunConfig, Scope.LUN_OPTION: IdentityOptions, Scope.TARGET: TargetConfig}
+
+
+@pytest.mark.parametrize("option", [*OPTIONS, *LUN_OPTIONS, *LUN_EXTENSIONS], ids=lambda option: option.name)
 def test_a_row_is_complete(option: Option) -> None:
     assert option.prose.endswith(".") or option.scope is Scope.LUN
-    model = LunConfig if option.scope is Scope.LUN else TargetConfig
-    if option.attribute and option.scope in (Scope.LUN, Scope.TARGET) and option.attribute != "scsi_type":
-        assert option.attribute in {field.name for field in fields(model)}
+    if option.attribute and option.scope in MODELS and option.attribute != "scsi_type":
+        assert option.attribute in {field.name for field in fields(MODELS[option.scope])}
 
 
 @pytest.mark.parametrize(
@@ -83,5 +86,5 @@ def test_the_reference_is_not_stale() -> None:
     result = subprocess.run([sys.executable, ROOT / "docs" / "generate.py", "--check"], capture_output=True, text=True)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     page = (ROOT / "docs" / "reference" / "ietd.conf.md").read_text("utf-8")
-    for option in (*OPTIONS, *LUN_OPTIONS):
+    for option in (*OPTIONS, *LUN_OPTIONS, *LUN_EXTENSIONS):
         assert f"### {option.name}\n" in page

@@ -57,10 +57,19 @@ def test_iet_keeps_the_byte_order_mark() -> None:
 def test_iet_cuts_at_4095_bytes(bytes_before: int, pieces: list[str]) -> None:
     text = "Key " + "v" * bytes_before + "w\n"
     assert [one.keyword.text for one in statements(text, "iet")] == pieces
-    assert [one.keyword.text for one in statements(text)] == ["Key"]
+    assert [(one.keyword.text, one.tail) for one in statements(text)] == [
+        (piece, piece != "Key") for piece in pieces
+    ]
     report = Report("f", "iet")
     read(text, report)
     assert [one.code for one in report.diagnostics] == (["long-line"] if bytes_before > 4089 else [])
+
+
+def test_a_byte_order_mark_counts_among_the_bytes_of_a_line() -> None:
+    text = "\ufeff#" + "x" * 4091 + "Key v\n"
+    assert [one.keyword.text for one in statements(text, "iet")] == ["\ufeff#" + "x" * 4091, "Key"]
+    (tail,) = statements(text)
+    assert (tail.tail, tail.keyword.text, tail.keyword.column) == (True, "Key", 4094)
 
 
 def test_places_in_a_slice_are_places_in_the_line() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ietpy.scsi.identity import iet_identity
+from ietpy.scsi.identity import AS_IET, Identity, IdentityOptions, iet_identity
 
 
 @pytest.mark.parametrize(("name", "lun", "identifier"), [
@@ -38,3 +38,21 @@ def test_scsi_id_replaces_the_hash_and_is_the_default_serial(scsi_id: bytes, ide
 def test_scsi_sn_is_the_serial_and_leaves_the_identifier() -> None:
     assert iet_identity("test", 0, scsi_sn="disk-7").serial == "disk-7"
     assert iet_identity("test", 0, scsi_sn="disk-7").device_id.hex() == "706092f5372167d10ab2119156edb1f4"
+
+
+ALL = IdentityOptions(b"N" * 16, b"E" * 8, "ACME", "disk", "1.0", "s" * 40)
+
+
+@pytest.mark.parametrize(("options", "identity"), [
+    pytest.param(AS_IET, Identity("IET", "VIRTUAL-DISK", "0", "sn", b"id".ljust(16, b"\0")), id="nothing"),
+    pytest.param(
+        ALL, Identity("ACME", "disk", "1.0", "s" * 40, b"id".ljust(16, b"\0"), b"N" * 16, b"E" * 8), id="everything"
+    ),
+    pytest.param(
+        IdentityOptions(naa=b"N" * 8),
+        Identity("IET", "VIRTUAL-DISK", "0", "sn", b"id".ljust(16, b"\0"), b"N" * 8),
+        id="a designator leaves the rest",
+    ),
+])
+def test_options_replace_what_they_name_and_nothing_else(options: IdentityOptions, identity: Identity) -> None:
+    assert iet_identity("iqn.x", 0, b"id", "sn", options) == identity

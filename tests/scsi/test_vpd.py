@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ietpy.scsi.asc import Asc
-from ietpy.scsi.identity import Identity
+from ietpy.scsi.identity import Identity, IdentityOptions, iet_identity
 from ietpy.scsi.status import SenseKey
 from ietpy.scsi.store import Capabilities
 from ietpy.scsi.vpd import VPD_PAGES, vital_product_data
@@ -27,10 +27,12 @@ def test_supported_pages(disk: Any) -> None:
     pytest.param(
         "3592265eae69d00a6e8560cd2833744e", b"\x00\x80\x00\x20" + b"3592265eae69d00a6e8560cd2833744e", id="default"
     ),
+    pytest.param("s" * 33, b"\x00\x80\x00\x21" + b"s" * 33, id="33 stand as they are"),
+    pytest.param("s" * 252, b"\x00\x80\x00\xfc" + b"s" * 252, id="252 characters"),
 ])
 def test_unit_serial_number(disk: Any, serial: str, page: bytes) -> None:
     disk.lu.identity = Identity("IET", "VIRTUAL-DISK", "0", serial, bytes(16))
-    assert disk.run("12 01 80 00 FF 00").data == page
+    assert disk.run("12 01 80 01 FF 00").data == page
 
 
 def test_device_identification(make_disk: Callable[..., Any]) -> None:
@@ -45,14 +47,77 @@ def test_device_identification(make_disk: Callable[..., Any]) -> None:
     ))
 
 
+def designators(page: bytes) -> list[tuple[int, int, int, bytes]]:
+    """ASSOCIATION, DESIGNATOR TYPE, CODE SET and DESIGNATOR of each."""
+    found, place = [], 4
+    while place < len(page):
+        end = place + 4 + page[place + 3]
+        found.append((page[place + 1] >> 4 & 3, page[place + 1] & 15, page[place] & 15, page[place + 4:end]))
+        place = end
+    assert place == len(page) == 4 + int.from_bytes(page[2:4], "big")
+    return found
+
+
+#: What udev's scsi_id and multipath look for, best first: NAA (extended, registered, any), EUI-64, T10 vendor ID.
+_RANKS = [(3, 6), (3, 5), (3, None), (2, None), (1, None)]
+
+
+def wwid(page: bytes) -> str:
+    """What they call a logical unit with this page: the designator type and the designator."""
+    own = [(kind, value) for association, kind, _, value in designators(page) if association == 0]
+    best = next(
+        (kind, value) for rank, naa in _RANKS for kind, value in own if kind == rank and naa in (None, value[0] >> 4)
+    )
+    return f"{best[0]}{best[1].hex()}"
+
+
 def test_only_the_first_designator_is_of_the_logical_unit(disk: Any) -> None:
-    data = disk.run("12 01 83 00 FF 00").data
-    associations, place = [], 4
-    while place < len(data):
-        associations.append(data[place + 1] >> 4 & 3)
-        place += 4 + data[place + 3]
-    assert associations == [0, 1, 1, 2]
-    assert place == len(data) == 4 + int.from_bytes(data[2:4], "big")
+    """None that outranks IET's: the names of iet-compat 7.3 stay."""
+    found = designators(disk.run("12 01 83 00 FF 00").data)
+    assert [(association, kind) for association, kind, _, _ in found] == [(0, 1), (1, 4), (1, 8), (2, 8)]
+
+
+NAA = bytes.fromhex("600140512345678901234567890abcde")
+EUI = bytes.fromhex("0014051234567890")
+
+
+@pytest.mark.parametrize(("lun", "scsi_id", "options", "name"), [
+    pytest.param(1, None, IdentityOptions(), "149455400000000003592265eae69d00a6e8560cd2833744e", id="as captured"),
+    pytest.param(
+        0, b"xyz", IdentityOptions(), "1494554000000000078797a00000000000000000000000000", id="ScsiId, as captured"
+    ),
+    pytest.param(
+        0, b"hosta_iscsi", IdentityOptions(), "14945540000000000686f7374615f69736373690000000000", id="another"
+    ),
+    pytest.param(1, None, IdentityOptions(product="disk", revision="9", serial="s" * 40),
+                 "149455400000000003592265eae69d00a6e8560cd2833744e", id="product and serial do not name a disk"),
+    pytest.param(1, None, IdentityOptions(vendor="ACME"),
+                 "141434d45202020203592265eae69d00a6e8560cd2833744e", id="another vendor, another name"),
+    pytest.param(1, None, IdentityOptions(vendor="IET"),
+                 "149455400000000003592265eae69d00a6e8560cd2833744e", id="IET by name is IET"),
+    pytest.param(1, None, IdentityOptions(naa=NAA), "3600140512345678901234567890abcde", id="NAA"),
+    pytest.param(1, None, IdentityOptions(eui=EUI), "20014051234567890", id="EUI-64"),
+    pytest.param(1, None, IdentityOptions(naa=NAA, eui=EUI), "3600140512345678901234567890abcde", id="NAA first"),
+])
+def test_what_a_disk_is_called(disk: Any, lun: int, scsi_id: bytes | None, options: Any, name: str) -> None:
+    disk.lu.identity = iet_identity("iqn.2001-04.com.example:storage.lun1", lun, scsi_id, None, options)
+    assert wwid(disk.run("12 01 83 01 FF 00").data) == name
+
+
+def test_further_designators_stand_behind_iets(disk: Any) -> None:
+    before = designators(disk.run("12 01 83 01 FF 00").data)
+    disk.lu.identity = iet_identity(disk.device.name, 0, options=IdentityOptions(naa=NAA, eui=EUI))
+    after = designators(disk.run("12 01 83 01 FF 00").data)
+    assert after == [before[0], (0, 3, 1, NAA), (0, 2, 1, EUI), *before[1:]]
+
+
+def test_vendor_product_and_revision_are_in_the_inquiry_data(disk: Any) -> None:
+    before = disk.run("12 00 00 00 FF 00").data
+    options = IdentityOptions(vendor="LIO-ORG", product="disk of ann", revision="4.0")
+    disk.lu.identity = iet_identity(disk.device.name, 0, options=options)
+    after = disk.run("12 00 00 00 FF 00").data
+    assert after[8:36] == b"LIO-ORG disk of ann     4.0 "
+    assert (after[:8], after[36:]) == (before[:8], before[36:])
 
 
 def test_a_name_too_long_for_a_designator_is_left_out(disk: Any) -> None:

@@ -1,0 +1,380 @@
+"""A running configuration written back into the file it came from (``ietpy save``).
+
+What did not change keeps its bytes: comments, order, indentation, line ends, bytes that are no UTF-8. Changes are those
+that ietadm can make: they come behind what was there. Whatever is wrong with a file, the outcome is read back,
+and nothing is returned that would mean something else than what runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields, replace
+from typing import Any, Final, TypeVar
+
+from ietpy.config.block import Block
+from ietpy.config.findings import Report, printable
+from ietpy.config.load import loads
+from ietpy.config.lun import read_lun
+from ietpy.config.lun_option import rendered
+from ietpy.config.model import Account, Configuration, LunConfig, TargetConfig, effective_nop_timeout, meaning
+from ietpy.config.options import Option, Reader, Scope
+from ietpy.config.outline import Entry, outline
+from ietpy.config.render import (
+    TARGET_KEYS,
+    UnwritableError,
+    account_line,
+    key_line,
+    key_value,
+    lun_line,
+    target_lines,
+)
+from ietpy.config.syntax import BLANKS, Statement
+from ietpy.config.values import is_comment
+from ietpy.errors import ConfigError, Diagnostic, Span
+from ietpy.schema import WordList
+from ietpy.scsi.identity import AS_IET
+
+_BOM: Final = "\ufeff"
+_NOTHING: Final = re.compile("")
+_WORD: Final = re.compile(f"[^{BLANKS}]+")
+_TWO_WORDS: Final = re.compile(f"[^{BLANKS}]+[{BLANKS}]+[^{BLANKS}]+")
+_UP_TO_COMMENT: Final = re.compile(f".+?(?=[{BLANKS}]+#|[{BLANKS}]*$)")
+_INDENTATION: Final = "    "  #: of a block where nothing shows what is usual in a file
+
+T = TypeVar("T")
+
+
+def rewrite(text: str, running: Configuration, *, compat: str | None = None, file: str = "") -> str:
+    """``text`` with what changed in ``running`` since it was read; ``text`` itself if nothing did.
+
+    ``compat`` is the mode to read it in, by default that of ``running``; ``file`` its name in messages. Raises
+    ConfigError where that is impossible, because of mistakes in the file or because it cannot be said in one.
+    """
+    mode, file = compat or running.compat, file or running.file
+    if meaning(loads(text, file, mode)) == meaning(running):
+        return text
+    rewriter = _Rewriter(text, file, mode)
+    try:
+        rewriter.follow(meaning(running))
+    except UnwritableError as error:
+        raise _refusal(Span(file, 1, 1), str(error), "then save again") from None
+    result = rewriter.lines.text()
+    _check(text, result, running, file, mode)
+    return result
+
+
+def _check(before: str, after: str, running: Configuration, file: str, mode: str) -> None:
+    """Read ``after`` back. Raises ConfigError unless it means what runs, in the mode the file had."""
+    found = loads(after, file, mode)
+    different = _difference(meaning(found), meaning(running))
+    if loads(after).compat != loads(before).compat:
+        different = "the Compat line"
+    elif not different and found.refused and not loads(before, file, mode).refused:
+        different = found.errors[0].problem
+    if different:
+        raise _refusal(
+            Span(file, 1, 1),
+            f"the changes cannot be written into this file without changing what else it means ({different})",
+            f"mend what ietpy check -c {printable(file)} finds, and save again",
+        )
+
+
+def _difference(found: Configuration, wanted: Configuration) -> str:
+    """Where two meanings differ, in a few words; empty if nowhere."""
+    others = {target.name: target for target in found.targets}
+    for target in wanted.targets:
+        other = others.get(target.name)
+        names = [] if other is None else [name for name in _fields(target) if _differs(name, target, other)]
+        if other is None or names:
+            return f"target {printable(target.name)}" + "".join(f", {name}" for name in names)
+    return ", ".join(name for name in _fields(wanted) if _differs(name, found, wanted))
+
+
+def _fields(model: Any) -> list[str]:
+    return [field.name for field in fields(model) if field.compare]
+
+
+def _differs(name: str, one: Any, other: Any) -> bool:
+    return bool(getattr(one, name) != getattr(other, name))
+
+
+def _refusal(span: Span, problem: str, hint: str) -> ConfigError:
+    return ConfigError([Diagnostic(span, "error", "not-written", problem, hint)])
+
+
+class _Lines:
+    """The lines of a file, counted from 1, and what becomes of them. Behind line 0 is above the first."""
+
+    def __init__(self, text: str) -> None:
+        self._mark = _BOM if text.startswith(_BOM) else ""
+        self._lines = ["", *text[len(self._mark) :].split("\n")]
+        self._ended = self._lines[-1] == ""
+        if self._ended:
+            self._lines.pop()
+        self._gone: set[int] = set()
+        self._added: dict[int, list[str]] = {}
+
+    @property
+    def last(self) -> int:
+        return len(self._lines) - 1
+
+    def __getitem__(self, number: int) -> str:
+        return self._lines[number]
+
+    def remove(self, numbers: Iterable[int]) -> None:
+        self._gone.update(numbers)
+
+    def change(self, number: int, column: int, what: re.Pattern[str], text: str) -> None:
+        """Put ``text`` in the place of ``what`` stands at ``column``, which counts a byte order mark."""
+        self._end(number)
+        line = self._lines[number]
+        start = column - 1 - len(self._mark) * (number == 1)
+        self._lines[number] = line[:start] + what.sub(lambda _: text, line[start:], count=1)
+
+    def add(self, number: int, line: str) -> None:
+        """Put a line behind line ``number`` and what was put there before, with the line end that is usual there."""
+        self._end(number)
+        self._added.setdefault(number, []).append(line + self._return(number))
+
+    def add_above(self, number: int, line: str) -> None:
+        """Put a line into a paragraph of its own behind line ``number``."""
+        end = self._return(number)
+        self._added.setdefault(number, [end]).insert(-1, line + end)
+
+    def add_paragraph(self, lines: Iterable[str]) -> None:
+        """Put lines at the end, behind a blank one."""
+        before = list(self._left())
+        for line in ("", *lines) if before and before[-1].strip(BLANKS) else lines:
+            self.add(self.last, line)
+
+    def _return(self, number: int) -> str:
+        """What stands before the newline of line ``number``; of line 0 as of the first."""
+        return "\r" if self._lines[number or min(1, self.last)].endswith("\r") else ""
+
+    def _end(self, number: int) -> None:
+        """End a line, as the one before it ends, if it is the last and does not end with a newline."""
+        if number == self.last and not self._ended:
+            self._lines[number] += self._return(max(number - 1, 0))
+            self._ended = True
+
+    def _left(self) -> Iterator[str]:
+        for number, line in enumerate(self._lines):
+            if number and number not in self._gone:
+                yield line
+            yield from self._added.get(number, ())
+
+    def text(self) -> str:
+        left = list(self._left())
+        ended = self._ended or self.last in self._gone
+        return self._mark + "\n".join(left) + ("\n" if left and ended else "")
+
+
+class _Rewriter:
+    """One file being changed towards a meaning."""
+
+    def __init__(self, text: str, file: str, mode: str) -> None:
+        self.lines = _Lines(text)
+        self.outline, self.old = outline(text, file, mode)
+        self.entries = self.outline.entries
+        self.at = {entry.first: entry for entry in reversed(self.entries)}
+        self._below: dict[int, list[Entry]] = {}
+        for entry in self.entries:
+            for block in filter(None, (entry.block, entry.block.heir)):
+                self._below.setdefault(id(block), []).append(entry)
+        self.scratch = Report(file, mode)
+
+    def follow(self, new: Configuration) -> None:
+        """Make every change that leads to ``new``."""
+        old, discovery = self.old, self.outline.discovery
+        self.incoming(discovery, old.discovery_incoming, new.discovery_incoming)
+        self.outgoing(discovery, old.discovery_outgoing, new.discovery_outgoing)
+        plain = meaning(old).targets
+        matches = _matches(plain, new.targets, _frame)
+        for target, match in zip(new.targets, matches, strict=True):
+            if match is not None and plain[match] != target:
+                self.target(old.targets[match], target)
+        for index, target in enumerate(old.targets):
+            if index not in matches:
+                self.drop(self.block(target))
+        for target, match in zip(new.targets, matches, strict=True):
+            if match is None:
+                head, *rest = target_lines(target)
+                self.lines.add_paragraph([head, *(self.indentation(None) + line for line in rest)])
+
+    def below(self, block: Block) -> list[Entry]:
+        """The entries of a block and of those it inherits accounts from."""
+        return self._below.get(id(block), [])
+
+    # -- targets ------------------------------------------------------------------------------------------------
+
+    def block(self, target: TargetConfig) -> Block:
+        return self.outline.targets[target.name.lower()]
+
+    def target(self, old: TargetConfig, new: TargetConfig) -> None:
+        """Change what stands below a Target line."""
+        block = self.block(old)
+        self.incoming(block, old.incoming, new.incoming)
+        self.outgoing(block, old.outgoing, new.outgoing)
+        self.luns(block, old.luns, new.luns)
+        self.lun_options(block, old.luns, new.luns)
+        for option in TARGET_KEYS:
+            have, wanted = key_value(old, option), key_value(new, option)
+            if option.attribute == "nop_timeout":
+                have = effective_nop_timeout(new.nop_interval, block.values.get(option.name, 0))
+            if have != wanted:
+                self.key(block, option, wanted)
+
+    def drop(self, block: Block) -> None:
+        """Remove a target, from each of its Target lines to the last statement below; what introduces the next stays.
+
+        So do lines that hold wherever they stand.
+        """
+        for segment in self.outline.segments():
+            again = segment[0].is_of(Reader.TARGET) and segment[0].block.heir is block
+            if segment[0].block is block or again:
+                stay = {entry.first for entry in segment if _holds_anywhere(entry)}
+                self.lines.remove(set(range(segment[0].first, segment[-1].last + 1)) - stay)
+
+    def key(self, block: Block, option: Option, value: Any) -> None:
+        """Set a key on its last line, or on a new one; without a value remove it."""
+        entries = [entry for entry in self.below(block) if entry.block is block and entry.option is option]
+        if value is None:
+            self.lines.remove(entry.first for entry in entries)
+        elif entries:
+            self.set_value(entries[-1].statement, option, option.value.render(value))
+        else:
+            self.put(block, self.keyed(block), key_line(option, value))
+
+    def set_value(self, statement: Statement, option: Option, text: str) -> None:
+        keyword, words = statement.keyword, statement.words
+        if not words or is_comment(words[0]):
+            self.lines.change(statement.line, keyword.column + len(keyword.text), _NOTHING, f" {text}")
+        else:
+            extent = _UP_TO_COMMENT if isinstance(option.value, WordList) else _WORD
+            self.lines.change(statement.line, words[0].column, extent, text)
+
+    # -- accounts -----------------------------------------------------------------------------------------------
+
+    def incoming(self, block: Block, old: tuple[Account, ...], new: tuple[Account, ...]) -> None:
+        owner = block.name or "discovery"
+        places = [self.at[account.span.line] for account in old]
+        self.items(block, places, _matches(old, new), new, lambda one: account_line("IncomingUser", one, owner))
+        gone = {account.name for account in old} - {account.name for account in new}
+        for entry in self.below(block):  # a line that another one outranked would come to light
+            if _speaks_for(block, entry, Reader.INCOMING) and entry.statement.words[0].text in gone:
+                self.lines.remove([entry.first])
+
+    def outgoing(self, block: Block, old: Account | None, new: Account | None) -> None:
+        if new is None:
+            speaking = (entry for entry in self.below(block) if _speaks_for(block, entry, Reader.OUTGOING))
+            self.lines.remove(entry.first for entry in speaking if old is not None)
+        elif new != old:
+            line = account_line("OutgoingUser", new, block.name or "discovery")
+            if old is None:
+                self.put(block, self.keyed(block), line)
+            else:
+                self.lines.change(old.span.line, old.span.column, _TWO_WORDS, line.partition(" ")[2])
+
+    # -- logical units ------------------------------------------------------------------------------------------
+
+    def luns(self, block: Block, old: tuple[LunConfig, ...], new: tuple[LunConfig, ...]) -> None:
+        places = [self.at[lun.span.line] for lun in old]
+        matches = _matches(old, new, lambda lun: replace(lun, identity=AS_IET))
+        self.items(block, places, matches, new, lun_line)
+        gone = {lun.number for index, lun in enumerate(old) if index not in matches}
+        for entry in self.below(block):  # a second line for the same number would come to light
+            if entry.block is block and entry.is_of(Reader.LUN):
+                lun = read_lun(entry.statement, self.scratch)
+                if lun is not None and lun.number in gone:
+                    self.lines.remove(range(entry.first, entry.last + 1))
+
+    def lun_options(self, block: Block, old: tuple[LunConfig, ...], new: tuple[LunConfig, ...]) -> None:
+        """Lines about a LUN that is no more go with it; those that never were about one stay."""
+        said = block.lun_options
+        wanted = {lun.number: lun.identity for lun in new}
+        for number in sorted({lun.number for lun in old} | wanted.keys()):
+            identity = wanted.get(number)
+            if identity == said.identity(number):
+                continue
+            self.lines.remove(place.line for other, place in said.lines if other == number)
+            if identity not in (None, AS_IET):
+                self.put(block, self.keyed(block), rendered(number, wanted[number]))
+
+    # -- where --------------------------------------------------------------------------------------------------
+
+    def items(
+        self,
+        block: Block,
+        places: list[Entry],
+        matches: list[int | None],
+        new: Sequence[T],
+        line_of: Callable[[T], str],
+    ) -> None:
+        """Remove the lines of what has no match; write what is new behind the last line of its kind."""
+        for index, place in enumerate(places):
+            if index not in matches:
+                self.lines.remove(range(place.first, place.last + 1))
+        for item, match in zip(new, matches, strict=True):
+            if match is None:
+                self.put(block, places[-1] if places else self.keyed(block), line_of(item))
+
+    def keyed(self, block: Block) -> Entry | None:
+        """The last line of a block that was understood; None for discovery without any."""
+        return next((entry for entry in reversed(self.below(block)) if entry.block is block and entry.option), None)
+
+    def put(self, block: Block, anchor: Entry | None, line: str) -> None:
+        """Write a new line behind ``anchor``; the first one of discovery above the comments of what comes first."""
+        if anchor is not None:
+            self.lines.add(anchor.last, self.indentation(block, anchor) + line)
+        elif not self.entries:
+            self.lines.add(self.lines.last, line)
+        else:
+            number = self.entries[0].first - 1
+            while self.lines[number].lstrip(BLANKS).startswith("#"):
+                number -= 1
+            self.lines.add_above(number, line)
+
+    def indentation(self, block: Block | None, anchor: Entry | None = None) -> str:
+        """That of ``anchor`` if it is not at the head of its block, else of the block's lines, else of any target's."""
+        discovery = self.outline.discovery
+        like = anchor if anchor is not None and anchor.indented else None
+        if like is None and block is not None:
+            like = next((entry for entry in self.below(block) if entry.block is block and entry.indented), None)
+        if like is None and block is not discovery:
+            like = next((entry for entry in self.entries if entry.block is not discovery and entry.indented), None)
+        if like is None:
+            return "" if block is discovery else _INDENTATION
+        line = self.lines[like.first]
+        return line[: len(line) - len(line.lstrip(" \t"))]
+
+
+def _matches(old: Sequence[T], new: Sequence[T], key: Callable[[T], Any] = lambda item: item) -> list[int | None]:
+    """For each of ``new`` its place among ``old``, or None for what is to be written.
+
+    Both are in the same order. What follows something new is new, too: new lines go behind those that stay.
+    """
+    keys = [key(item) for item in old]
+    found: list[int | None] = []
+    start = 0
+    for item in new:
+        wanted = key(item)
+        match = next((index for index in range(start, len(keys)) if keys[index] == wanted), None)
+        found.append(match)
+        start = len(keys) if match is None else match + 1
+    return found
+
+
+def _frame(target: TargetConfig) -> tuple[Any, ...]:
+    """What cannot change while a target stays the same one."""
+    return target.name, target.alias, target.closed, target.initiator_addresses, target.initiator_names
+
+
+def _holds_anywhere(entry: Entry) -> bool:
+    return entry.is_of(Reader.VALUE) and entry.option is not None and entry.option.scope is Scope.ANYWHERE
+
+
+def _speaks_for(block: Block, entry: Entry, reader: Reader) -> bool:
+    """Whether this is a whole account line of ``block``, in IET's second block of a target, too."""
+    own = entry.block is block or bool(block.name)  # what discovery inherits is not its own
+    return own and entry.is_of(reader) and len(entry.statement.words) > 1

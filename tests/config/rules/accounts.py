@@ -1,0 +1,297 @@
+"""Accounts (iet-compat 1.7, 1.8), and other words that keep somebody out (1.2, decisions 1)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .rule import Rule, T
+
+RULES: Final = (
+    Rule(
+        "1.7", "several accounts", T + "IncomingUser a b\nIncomingUser c d\nOutgoingUser e f\n",
+        "knew them all",
+        repair="t: +a/b +c/d -e/f", starts=True,
+    ),
+    Rule(
+        "1.7", "one user twice", T + "IncomingUser a b\nIncomingUser a c\n",
+        "let the later line win and listed both",
+        repair="t: +a/b +a/c", found="same-user-twice@3", starts=True,
+    ),
+    Rule(
+        "1.7", "names differ by letter case", T + "IncomingUser joe b\nIncomingUser Joe c\n",
+        "took them for two users",
+        repair="t: +joe/b +Joe/c", starts=True,
+    ),
+    Rule(
+        "1.7", "a second OutgoingUser", T + "OutgoingUser a b\nOutgoingUser c d\n",
+        "replaced the first, with a warning",
+        repair="t: -c/d", found="second-outgoinguser@3", starts=True,
+    ),
+    Rule(
+        "1.7", "a keyword that resembles Target above an account", "Tgt b\nLun 0 Path=/x\nIncomingUser j s\n",
+        "gave the account to discovery",
+        repair="+j/s", found="unknown-keyword@1 outside-target@2",
+    ),
+    Rule(
+        "1.7", "a second OutgoingUser for discovery", "OutgoingUser a b\nOutgoingUser c d\n",
+        "replaced the first, with a warning",
+        repair="-c/d", found="second-outgoinguser@2", starts=True,
+    ),
+    Rule(
+        "1.7", "a short secret", T + "IncomingUser a b\n",
+        "knew no minimum",
+        repair="t: +a/b", starts=True,
+    ),
+    Rule(
+        "1.7", "one secret for both directions", T + "IncomingUser a secret\nOutgoingUser a secret\n",
+        "allowed it",
+        repair="t: +a/secret -a/secret", starts=True,
+    ),
+    Rule(
+        "1.7", "a name and a secret of 255 bytes", T + "IncomingUser " + "n" * 255 + " " + "s" * 255 + "\n",
+        "kept them",
+        repair="t: +" + "n" * 255 + "/" + "s" * 255, starts=True,
+    ),
+    Rule(
+        "1.7", "a name and a secret of 256 bytes", T + "IncomingUser " + "n" * 256 + " " + "s" * 256 + "\n",
+        "used 255 bytes of each",
+        repair="t: +" + "n" * 256 + "/" + "s" * 256, found="long-account@2 long-account@2",
+        iet="t: +" + "n" * 255 + "/" + "s" * 255,
+    ),
+    Rule(
+        "1.7", "discovery and targets are apart", "IncomingUser a b\n" + T + "IncomingUser c d\nTarget u\n",
+        "never let an account of one in to the other",
+        repair="+a/b; t: +c/d; u:", starts=True,
+    ),
+    Rule(
+        "1.7", "no secret", T + "IncomingUser a\n",
+        "ignored the line, which left the target open",
+        repair="t: CLOSED", found="account-without-secret@2", iet="t:",
+    ),
+    Rule(
+        "1.7", "no secret twice", T + "IncomingUser a\nIncomingUser\n",
+        "ignored the lines",
+        repair="t: CLOSED", found="account-without-secret@2 account-without-secret@3", iet="t:",
+    ),
+    Rule(
+        "1.7", "no secret beside a whole account", T + "IncomingUser a b\nIncomingUser c\n",
+        "knew the whole account only",
+        repair="t: +a/b CLOSED", found="account-without-secret@3", iet="t: +a/b",
+    ),
+    Rule(
+        "1.7", "no secret for discovery", "IncomingUser\n" + T,
+        "ignored the line, which left discovery open",
+        repair="CLOSED; t:", found="account-without-secret@1", iet="t:",
+    ),
+    Rule(
+        "1.7", "half an outgoing account", T + "OutgoingUser a\n",
+        "ignored the line",
+        repair="t: CLOSED", found="account-without-secret@2", iet="t:",
+    ),
+    Rule(
+        "1.7", "a line below half an account", T + "IncomingUser a\nhunter2\nTaget1 x\nUsers y z\n",
+        "knew no such keyword",
+        repair="t: +y/z CLOSED",
+        found="account-without-secret@2 unknown-keyword@3 unclear-keyword@4 misspelt-keyword@5 borrowed-keyword@5",
+        iet="t:", iet_found="account-without-secret@2 unknown-keyword@3 unknown-keyword@4 unknown-keyword@5",
+        strict_found="account-without-secret@2 unknown-keyword@3 unknown-keyword@4 unknown-keyword@5",
+    ),
+    Rule(
+        "1.7", "a misspelt IncomingUser", T + "IncomingUsr a b\n",
+        "ignored the line, which left the target open",
+        repair="t: +a/b", found="misspelt-keyword@2", iet="t:", iet_found="unknown-keyword@2",
+        strict_found="unknown-keyword@2",
+    ),
+    Rule(
+        "1.7", "a misspelt OutgoingUser", T + "OutgoinUser a b\n",
+        "ignored the line",
+        repair="t: -a/b", found="misspelt-keyword@2", iet="t:", iet_found="unknown-keyword@2",
+        strict_found="unknown-keyword@2",
+    ),
+    Rule(
+        "1.7", "a misspelt account without a secret", T + "IncomingUsr a\n",
+        "ignored the line, which left the target open",
+        repair="t: CLOSED", found="misspelt-keyword@2 account-without-secret@2", iet="t:",
+        iet_found="unknown-keyword@2", strict_found="unknown-keyword@2",
+    ),
+    Rule(
+        "1.7", "a keyword that resembles IncomingUser", T + "InUser a b\n",
+        "ignored the line, which left the target open",
+        repair="t: +a/b", found="misspelt-keyword@2 borrowed-keyword@2", iet="t:", iet_found="unknown-keyword@2",
+        strict_found="unknown-keyword@2",
+    ),
+    Rule(
+        "1.7", "a keyword that resembles IncomingUser, for discovery", "InUser a b\n" + T,
+        "ignored the line, which left discovery open",
+        repair="+a/b; t:", found="misspelt-keyword@1 borrowed-keyword@1", iet="t:", iet_found="unknown-keyword@1",
+        strict_found="unknown-keyword@1",
+    ),
+    Rule(
+        "1.7", "a misspelt account beside a right one",
+        T + "IncomingUser a b\nIncomingUsr a old\nOutgoingUser c d\nOutgoinUser c old\n",
+        "knew the lines spelt right",
+        repair="t: +a/b -c/d", found="misspelt-keyword@3 same-user-twice@3 misspelt-keyword@5 second-outgoinguser@5",
+        iet_found="unknown-keyword@3 unknown-keyword@5", strict_found="unknown-keyword@3 unknown-keyword@5",
+    ),
+    Rule(
+        "1.7", "a misspelt account before a right one",
+        T + "IncomingUsr a old\nIncomingUser a b\nOutgoinUser c old\nOutgoingUser c d\n",
+        "knew the lines spelt right",
+        repair="t: +a/b -c/d", found="misspelt-keyword@2 same-user-twice@3 misspelt-keyword@4 second-outgoinguser@5",
+        iet_found="unknown-keyword@2 unknown-keyword@4", strict_found="unknown-keyword@2 unknown-keyword@4",
+    ),
+    Rule(
+        "1.7", "words for an account elsewhere",
+        T + "chap a b\nTarget u\nUsername a\nPassword b\nTarget v\nAuthMethod CHAP\nTarget w\nauth-group g\n",
+        "ignored the lines, which left the targets open",
+        repair="t: CLOSED; u: CLOSED; v: CLOSED; w: CLOSED",
+        found="unclear-keyword@2 unclear-keyword@4 unclear-keyword@5 unclear-keyword@7 unclear-keyword@9",
+        iet="t:; u:; v:; w:",
+        iet_found="unknown-keyword@2 unknown-keyword@4 unknown-keyword@5 unknown-keyword@7 unknown-keyword@9",
+        strict_found="unknown-keyword@2 unknown-keyword@4 unknown-keyword@5 unknown-keyword@7 unknown-keyword@9",
+    ),
+    Rule(
+        "1.7", "words for an account beside an account", T + "AuthMethod CHAP\nIncomingUser a b\n",
+        "ignored the line",
+        repair="t: +a/b", found="unclear-keyword@2", iet_found="unknown-keyword@2", strict_found="unknown-keyword@2",
+    ),
+    Rule(
+        "1.7", "words that ask for no account", T + "AuthMethod None\nauth-group no-authentication\n",
+        "ignored the lines",
+        repair="t:", found="unknown-keyword@2 unknown-keyword@3",
+    ),
+    Rule(
+        "1.7", "words for an account above all targets", "AuthMethod CHAP\nTarget t\nTarget u\nIncomingUser a b\n",
+        "ignored the line",
+        repair="CLOSED; t: CLOSED; u: +a/b", found="unclear-keyword@1", iet="t:; u: +a/b",
+        iet_found="unknown-keyword@1", strict_found="unknown-keyword@1",
+    ),
+    Rule(
+        "1.7", "words for access elsewhere",
+        T + "initiator-portal 10.0.0.1\nTarget u\nInitiator iqn.x\nTarget v\nallowed_portal 10.0.0.1\n",
+        "ignored the lines, which left the targets open",
+        repair="t: CLOSED; u: CLOSED; v: CLOSED", found="unclear-keyword@2 unclear-keyword@4 unclear-keyword@6",
+        iet="t:; u:; v:", iet_found="unknown-keyword@2 unknown-keyword@4 unknown-keyword@6",
+        strict_found="unknown-keyword@2 unknown-keyword@4 unknown-keyword@6",
+    ),
+    Rule(
+        "1.7", "words for access above all targets", "Initiator iqn.x\n" + T,
+        "ignored the line, which left the target open",
+        repair="CLOSED; t: CLOSED", found="unclear-keyword@1", iet="t:", iet_found="unknown-keyword@1",
+        strict_found="unknown-keyword@1",
+    ),
+    Rule(
+        "1.7", "words for access below a misspelt Target", "Target a\nTargt b\nallowed_portal 10.0.0.1\n",
+        "ignored the line",
+        repair="a:", found="unclear-keyword@2 unknown-keyword@3", iet_found="unknown-keyword@2 unknown-keyword@3",
+        strict_found="unknown-keyword@2 unknown-keyword@3",
+    ),
+    Rule(
+        "1.7", "words for read-only", T + "Lun 0 Path=/x\nreadonly 1\nTarget u\nLun 0 Path=/y\nIOMode=ro\n",
+        "ignored the lines, which left the LUNs writable",
+        repair="t: 0=/x(ro); u: 0=/y(ro)", found="unclear-keyword@3 unclear-keyword@6", iet="t: 0=/x; u: 0=/y",
+        iet_found="unknown-keyword@3 unknown-keyword@6", strict_found="unknown-keyword@3 unknown-keyword@6",
+    ),
+    Rule(
+        "1.7", "words for read-only above all targets", "ReadOnly Yes\n" + T + "Lun 0 Path=/x\n",
+        "ignored the line, which left the LUN writable",
+        repair="t: 0=/x(ro)", found="unclear-keyword@1", iet="t: 0=/x", iet_found="unknown-keyword@1",
+        strict_found="unknown-keyword@1",
+    ),
+    Rule(
+        "1.7", "words for writable", T + "Lun 0 Path=/x\nreadonly 0\nIOMode wt\n",
+        "ignored the lines",
+        repair="t: 0=/x", found="unknown-keyword@3 unknown-keyword@4",
+    ),
+    Rule(
+        "1.2", "tgt's restrictions",
+        T + "initiator-address 10.0.0.1,10.0.0.0/8\ninitiator-address 192.0.2.1 192.0.2.2\ninitiator-name iqn.x\n",
+        "ignored the lines, which left the target open",
+        repair="t: from=10.0.0.1 from=10.0.0.0/8 from=192.0.2.1 from=192.0.2.2 who=iqn.x",
+        found="borrowed-keyword@2 borrowed-keyword@3 borrowed-keyword@4", iet="t:",
+        iet_found="unknown-keyword@2 unknown-keyword@3 unknown-keyword@4",
+        strict_found="unknown-keyword@2 unknown-keyword@3 unknown-keyword@4",
+    ),
+    Rule(
+        "1.2", "tgt's restrictions, misspelt", T + "initiator-adress 10.0.0.1\ninitiator_name: iqn.x\n",
+        "ignored the lines, which left the target open",
+        repair="t: from=10.0.0.1 who=iqn.x",
+        found="misspelt-keyword@2 borrowed-keyword@2 misspelt-keyword@3 joined-by-equals@3 borrowed-keyword@3",
+        iet="t:", iet_found="unknown-keyword@2 unknown-keyword@3", strict_found="unknown-keyword@2 unknown-keyword@3",
+    ),
+    Rule(
+        "1.2", "an empty restriction", T + "initiator-name\n",
+        "ignored the line",
+        repair="t: CLOSED", found="borrowed-keyword@2 empty-restriction@2", iet="t:", iet_found="unknown-keyword@2",
+        strict_found="unknown-keyword@2",
+    ),
+    Rule(
+        "1.2", "a restriction that is a comment", T + "initiator-address # ALL\n",
+        "ignored the line",
+        repair="t: CLOSED", found="borrowed-keyword@2 empty-restriction@2", iet="t:", iet_found="unknown-keyword@2",
+        strict_found="unknown-keyword@2",
+    ),
+    Rule(
+        "1.2", "a restriction with a comment", T + "initiator-address 10.0.0.1 # not ALL\n",
+        "ignored the line",
+        repair="t: from=10.0.0.1", found="borrowed-keyword@2", iet="t:", iet_found="unknown-keyword@2",
+        strict_found="unknown-keyword@2",
+    ),
+    Rule(
+        "1.2", "a restriction to everybody", T + "initiator-address ALL\ninitiator-name ALL\n",
+        "ignored the lines",
+        repair="t: from=ALL who=ALL", found="borrowed-keyword@2 borrowed-keyword@3", iet="t:",
+        iet_found="unknown-keyword@2 unknown-keyword@3", strict_found="unknown-keyword@2 unknown-keyword@3",
+    ),
+    Rule(
+        "1.2", "a restriction to everybody beside others", T + "initiator-address 10.0.0.1 and ALL,host\n",
+        "ignored the line",
+        repair="t: from=10.0.0.1 from=and from=host",
+        found="borrowed-keyword@2 empty-restriction@2 access-everybody@2 empty-restriction@2", iet="t:",
+        iet_found="unknown-keyword@2", strict_found="unknown-keyword@2",
+    ),
+    Rule(
+        "1.2", "a restriction to no address", T + "initiator-address host.example.com\n",
+        "ignored the line",
+        repair="t: from=host.example.com", found="borrowed-keyword@2 empty-restriction@2", iet="t:",
+        iet_found="unknown-keyword@2", strict_found="unknown-keyword@2",
+    ),
+    Rule(
+        "1.2", "a restriction above all targets",
+        "initiator-address 10.0.0.1\nTarget t\nTarget u\ninitiator-address 10.0.0.2\n",
+        "ignored the lines",
+        repair="t: from=10.0.0.1; u: from=10.0.0.2", found="borrowed-keyword@1 outside-target@1 borrowed-keyword@4",
+        iet="t:; u:", iet_found="unknown-keyword@1 unknown-keyword@4",
+        strict_found="unknown-keyword@1 unknown-keyword@4",
+    ),
+    Rule(
+        "1.2", "an empty restriction above all targets", "initiator-address\nTarget t\n",
+        "ignored the line",
+        repair="t: CLOSED", found="borrowed-keyword@1 outside-target@1 empty-restriction@1", iet="t:",
+        iet_found="unknown-keyword@1", strict_found="unknown-keyword@1",
+    ),
+    Rule(
+        "1.2", "a restriction below a misspelt Target", "Target a\nTargt b\ninitiator-address 10.0.0.1\n",
+        "ignored the line",
+        repair="a:", found="unclear-keyword@2 borrowed-keyword@3", iet_found="unknown-keyword@2 unknown-keyword@3",
+        strict_found="unknown-keyword@2 unknown-keyword@3",
+    ),
+    Rule(
+        "1.8", "User of 0.2", "User a b\n" + T + "User c d\n",
+        "up to 0.4.0 as IncomingUser; then ignored, which left the doors open",
+        repair="+a/b; t: +c/d", found="borrowed-keyword@1 borrowed-keyword@3", iet="t:",
+        iet_found="unknown-keyword@1 unknown-keyword@3", strict_found="unknown-keyword@1 unknown-keyword@3",
+    ),
+    Rule(
+        "1.8", "User without a secret", T + "User a\n",
+        "ignored the line, which left the target open",
+        repair="t: CLOSED", found="borrowed-keyword@2 account-without-secret@2", iet="t:",
+        iet_found="unknown-keyword@2", strict_found="unknown-keyword@2",
+    ),
+    Rule(
+        "1.8", "User beside IncomingUser", T + "IncomingUser a new\nUser a old\n",
+        "knew the new secret only",
+        repair="t: +a/new", found="borrowed-keyword@3 same-user-twice@3", iet_found="unknown-keyword@3",
+        strict_found="unknown-keyword@3",
+    ),
+)
