@@ -1,36 +1,31 @@
-"""What the control socket can do: one decorated function each, from which dispatch and help are drawn.
+"""What the control socket can do: one row each, from which dispatch, checks and help follow.
 
-A handler gets the daemon and its arguments by name and returns what JSON can hold. Bad news: AdminError.
+A row names a method of the running daemon, which gets the arguments by name and returns what JSON can hold. Bad
+news: AdminError.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from ietpy.errors import AdminError
 
 
-class Daemon(Protocol):
-    """What operations may ask of the running daemon; plain facts, from any thread."""
-
-    def status(self) -> dict[str, Any]: ...
-
-    def targets(self) -> list[dict[str, Any]]: ...
-
-    def sessions(self) -> list[dict[str, Any]]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One row. ``arguments`` maps each accepted argument to the type of its value; all are required."""
+    """``arguments`` maps each accepted argument to the type of its value; all are required."""
 
     name: str
     help: str
-    arguments: Mapping[str, type]
-    handler: Callable[..., Any]
+    arguments: Mapping[str, type] = field(default_factory=dict)
+
+    @property
+    def method(self) -> str:
+        """The daemon's method that answers (``daemon.administration``)."""
+        return self.name.replace("-", "_")
 
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Raise AdminError (EINVAL) unless ``arguments`` are exactly those of this row."""
@@ -44,54 +39,46 @@ class Operation:
             )
 
 
-class OperationSet:
-    """Operations by name; filled while its module is read, never changed afterwards."""
+_TARGET: Final = {"tid": int}  #: IET's target number
+_LUN: Final = {"tid": int, "lun": int}
+_SESSION: Final = {"tid": int, "sid": int}  #: IET's session number
+_ACCOUNT: Final = {"tid": int, "outgoing": bool, "name": str}  #: tid 0: of discovery
 
-    def __init__(self) -> None:
-        self._rows: dict[str, Operation] = {}
+OPERATIONS: Final = (
+    Operation("ping", "answer, to show that somebody is there"),
+    Operation("status", "everything `ietpy-daemon status` prints"),
+    Operation("targets", "targets with their logical units"),
+    Operation("sessions", "live iSCSI sessions"),
+    Operation("volume", "the text of IET's /proc/net/iet/volume"),
+    Operation("session", "the text of IET's /proc/net/iet/session"),
+    Operation("create-target", "serve a target; its number, the next free one for tid 0", {**_TARGET, "name": str}),
+    Operation("delete-target", "serve a target, which has no session, no more", _TARGET),
+    Operation("show-target", "a target's options that are not negotiated", _TARGET),
+    Operation("update-target", "change options and session keys of a target", {**_TARGET, "values": dict}),
+    Operation("redirect-target", "send logins of a target elsewhere; empty: no more", {**_TARGET, "address": str}),
+    Operation("show-session", "session parameters: configured for sid 0, else negotiated", _SESSION),
+    Operation("close-connection", "close a connection, and its session with it", {**_SESSION, "cid": int}),
+    Operation("create-lun", "serve a logical unit, given the words of a Lun line", {**_LUN, "parameters": str}),
+    Operation("delete-lun", "serve a logical unit no more", _LUN),
+    Operation("create-account", "add a CHAP account", {**_ACCOUNT, "secret": str}),
+    Operation("delete-account", "remove the newest account of a name", _ACCOUNT),
+    Operation("show-accounts", "names of accounts, newest first, without secrets", _TARGET),
+    Operation("show-account", "the secret of an account", _ACCOUNT),
+    Operation("deregister", "leave the iSNS server; targets stay"),
+    Operation("reload", "read the configuration again and serve what it says; what could not be done"),
+    Operation(
+        "rewritten", "the configuration file's text, before and after live changes are written into it",
+        {"force": bool},
+    ),
+)
 
-    def operation(
-        self, name: str, help: str, **arguments: type
-    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Make the decorated function the handler of operation ``name``."""
-
-        def keep(handler: Callable[..., Any]) -> Callable[..., Any]:
-            self._rows[name] = Operation(name, help, arguments, handler)
-            return handler
-
-        return keep
-
-    @property
-    def rows(self) -> tuple[Operation, ...]:
-        return tuple(self._rows.values())
-
-    def perform(self, daemon: Daemon, name: str, arguments: Mapping[str, Any]) -> Any:
-        """Run one operation. Raises AdminError: ENOSYS if there is no such, EINVAL for wrong arguments."""
-        row = self._rows.get(name)
-        if row is None:
-            raise AdminError(errno.ENOSYS, f"no operation {name!r}; there are {', '.join(self._rows)}")
-        row.check(arguments)
-        return row.handler(daemon, **arguments)
-
-
-OPERATIONS = OperationSet()
-
-
-@OPERATIONS.operation("ping", "answer, to show that somebody is there")
-def ping(daemon: Daemon) -> str:
-    return "pong"
+_BY_NAME: Final = {row.name: row for row in OPERATIONS}
 
 
-@OPERATIONS.operation("status", "everything `ietpy-daemon status` prints")
-def status(daemon: Daemon) -> dict[str, Any]:
-    return daemon.status()
-
-
-@OPERATIONS.operation("targets", "targets with their logical units")
-def targets(daemon: Daemon) -> list[dict[str, Any]]:
-    return daemon.targets()
-
-
-@OPERATIONS.operation("sessions", "live iSCSI sessions")
-def sessions(daemon: Daemon) -> list[dict[str, Any]]:
-    return daemon.sessions()
+def perform(daemon: object, name: str, arguments: Mapping[str, Any]) -> Any:
+    """Run one operation. Raises AdminError: ENOSYS if there is no such, EINVAL for wrong arguments."""
+    row = _BY_NAME.get(name)
+    if row is None:
+        raise AdminError(errno.ENOSYS, f"no operation {name!r}; there are {', '.join(_BY_NAME)}")
+    row.check(arguments)
+    return getattr(daemon, row.method)(**arguments)

@@ -15,19 +15,21 @@ class RuntimePaths:
 
     pid_file: str
     control: str
+    published: str  #: the directory that stands for IET's /proc/net/iet
     private: str = ""
 
 
 def runtime_paths(environment: dict[str, str], uid: int) -> RuntimePaths:
     """The default places of a user. $XDG_RUNTIME_DIR counts only if it is his: ``su`` leaves another's."""
     if uid == 0:
-        return RuntimePaths("/run/ietd.pid", "/run/ietpy/control")
+        return RuntimePaths("/run/ietd.pid", "/run/ietpy/control", "/run/iet")
     session = environment.get("XDG_RUNTIME_DIR", "")
     if session and _owner(session) == uid:
         directory = os.path.join(session, "ietpy")
     else:
         directory = os.path.join(environment.get("TMPDIR") or "/tmp", f"ietpy-{uid}")
-    return RuntimePaths(os.path.join(directory, "ietd.pid"), os.path.join(directory, "control"), directory)
+    pid_file, control, published = (os.path.join(directory, name) for name in ("ietd.pid", "control", "iet"))
+    return RuntimePaths(pid_file, control, published, directory)
 
 
 def make_private(directory: str, uid: int) -> None:

@@ -61,6 +61,10 @@ def parse_request(message: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     operation, arguments = message.get("operation"), message.get("arguments", {})
     if not isinstance(operation, str) or not isinstance(arguments, dict):
         raise AdminError(errno.EPROTO, 'a request needs "operation" (text) and "arguments" (object)')
+    try:
+        encode(message)
+    except UnicodeEncodeError:  # JSON can escape what is no character; nobody further in could write it anywhere
+        raise AdminError(errno.EPROTO, "a request with half a surrogate pair") from None
     return operation, arguments
 
 

@@ -17,12 +17,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ietpy.admin import protocol
-from ietpy.errors import AdminError
+from ietpy.errors import AdminError, IetpyError
 
 log = logging.getLogger(__name__)
 
 PATIENCE: Final = 5.0  #: seconds a client may take for each of asking and listening
-CROWD: Final = 16  #: clients served at once; further ones are turned away
+CROWD: Final = 16  #: clients served at once; further ones wait their turn
+_PAUSE: Final = 0.1  #: seconds between looks at whether to stop
 _UCRED = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
 
 Perform = Callable[[str, dict[str, Any]], Any]
@@ -106,15 +107,15 @@ class Service:
 
     def _accept(self) -> None:
         while not self._stopping.is_set():
+            if not self._places.acquire(timeout=_PAUSE):
+                continue
             try:
                 connection, _ = self._listener.accept()
             except OSError as error:
+                self._places.release()
                 if not self._stopping.is_set():
                     log.warning("control socket: %s", error.strerror)
-                    self._stopping.wait(0.1)  # out of descriptors: give them time to come back
-                continue
-            if not self._places.acquire(blocking=False):
-                connection.close()
+                    self._stopping.wait(_PAUSE)  # out of descriptors: give them time to come back
                 continue
             server = threading.Thread(target=self._serve, args=(connection,), name="control", daemon=True)
             server.start()
@@ -141,6 +142,13 @@ def answer(connection: socket.socket, perform: Perform) -> None:
         reply = protocol.encode(protocol.success(perform(operation, arguments)))
     except AdminError as error:
         reply = protocol.encode(protocol.failure(error))
+    except IetpyError as error:
+        reply = protocol.encode(protocol.failure(AdminError(errno.EINVAL, str(error))))
+    except OSError:
+        raise
+    except Exception as mistake:  # ours; it costs this request and nothing else
+        log.critical("internal error in an operation: %r", mistake, exc_info=log.isEnabledFor(logging.DEBUG))
+        reply = protocol.encode(protocol.failure(AdminError(errno.EIO, f"an internal error: {mistake!r}")))
     connection.sendall(reply)
 
 

@@ -1,6 +1,6 @@
 """``ietpy demo``: a scratch image served at once, with the lines that connect to it; ``--check`` proves it works.
 
-It goes the daemon's way (text of an ietd.conf, loader, assembly, server) but needs no root, no file of its own in /etc
+It goes the daemon's way (text of an ietd.conf, loader, inventory, server) but needs no root, no file of its own in /etc
 and no control socket, and leaves nothing behind.
 """
 
@@ -22,12 +22,15 @@ import click
 from ietpy import images
 from ietpy.cli.stopping import Stopped, stoppable
 from ietpy.config.load import loads
-from ietpy.daemon.assemble import assemble
+from ietpy.daemon.inventory import Inventory
+from ietpy.daemon.media import Media
 from ietpy.errors import IetpyError, UsageError
 from ietpy.initiator.client import Client
 from ietpy.initiator.login import LoginPlan
-from ietpy.initiator.url import DEFAULT_PORT, Url
-from ietpy.server.listener import Server, bind
+from ietpy.initiator.url import Url
+from ietpy.iscsi.pdu import DEFAULT_PORT
+from ietpy.server.listener import Server
+from ietpy.server.portals import bind
 
 _LOOPBACK: Final = "127.0.0.1"
 #: How this machine reaches what listens everywhere.
@@ -129,11 +132,11 @@ def serving(address: str, port: int | None, size: int) -> Iterator[Demo]:
         path = os.path.join(directory, "demo.img")
         images.make_image(path, size)
         configuration = loads(images.target_lines(path, "localhost"), "the demo's own ietd.conf")
-        assembly = assemble(configuration)
+        inventory = Inventory(configuration, Media())
         try:
-            if assembly.degraded:
-                raise UsageError("\n".join(str(problem) for problem in assembly.problems))
-            server = Server(assembly.node, listen(address, port))
+            if inventory.degraded:
+                raise UsageError("\n".join(str(problem) for problem in inventory.problems))
+            server = Server(inventory.node, listen(address, port))
             server.start()
             try:
                 host, bound = server.portals()[0]
@@ -144,7 +147,7 @@ def serving(address: str, port: int | None, size: int) -> Iterator[Demo]:
             finally:
                 server.stop(_STOP_SECONDS)
         finally:
-            assembly.close()
+            inventory.close()
 
 
 def listen(address: str, port: int | None) -> list[socket.socket]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 import ietpy
-from ietpy.errors import ConfigError, IetpyError
+from ietpy.errors import AdminError, ConfigError, IetpyError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,10 @@ class SubCommand:
 SUB_COMMANDS: Final = (
     SubCommand("check", "ietpy.cli.check:check", "Print everything noticed in an ietd.conf; serve nothing."),
     SubCommand("demo", "ietpy.cli.demo:demo", "Make an image, serve it, and say how to connect."),
+    SubCommand("explain", "ietpy.cli.explain:explain", "Say whether an initiator gets a target, and what decides."),
     SubCommand("mkimage", "ietpy.cli.mkimage:mkimage", "Make a disk image."),
+    SubCommand("proc", "ietpy.cli.proc:proc", "Print what IET's /proc/net/iet/volume or session had."),
+    SubCommand("save", "ietpy.cli.save:save", "Write changes made with ietadm into ietd.conf."),
     SubCommand("status", "ietpy.cli.ietpy:status", "Say whether the daemon runs and what it serves."),
 )
 
@@ -54,7 +57,7 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except IetpyError as error:
             click.echo(str(error) if isinstance(error, ConfigError) else f"ietpy: {error}", err=True)
-            ctx.exit(2)
+            ctx.exit(1 if isinstance(error, AdminError) else 2)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

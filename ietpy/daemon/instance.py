@@ -10,19 +10,19 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Protocol
 
-import ietpy
-from ietpy.admin.operations import OPERATIONS
 from ietpy.admin.service import Service
-from ietpy.config.model import Configuration, LunConfig
-from ietpy.daemon.assemble import Assembly
+from ietpy.config.model import Configuration
+from ietpy.daemon.administration import Administration
+from ietpy.daemon.inventory import Inventory
+from ietpy.daemon.naming import Naming
 from ietpy.daemon.options import StartOptions
 from ietpy.daemon.pidfile import PidFile
+from ietpy.daemon.publish import Publisher
 from ietpy.errors import Diagnostic, IetpyError
-from ietpy.scsi.logical_unit import LogicalUnit
 
 log = logging.getLogger(__name__)
 
@@ -38,21 +38,22 @@ class Network(Protocol):
 
     def stop(self, timeout: float) -> bool: ...
 
-    def sessions(self) -> list[dict[str, Any]]: ...
-
     def portals(self) -> list[tuple[str, int]]: ...
 
 
 @dataclass
 class Instance:
-    """One daemon; also what the control socket's operations ask (``admin.operations.Daemon``)."""
+    """One daemon. ``read`` reads its configuration again; ConfigError if it cannot be used."""
 
     options: StartOptions
-    configuration: Configuration
-    assembly: Assembly
+    inventory: Inventory
     server: Network
     pid_file: PidFile
-    service: Service = field(init=False)
+    publisher: Publisher
+    naming: Naming
+    administration: Administration
+    service: Service
+    read: Callable[[], Configuration]
 
     def run(self, ready: Callable[[], None]) -> int:
         """Serve until SIGTERM or SIGINT; call ``ready`` when everything serves. Returns the exit status."""
@@ -61,75 +62,68 @@ class Instance:
         become(self.options.uid, self.options.gid)
         self.pid_file.write(os.getpid())
         self.server.start()
+        self.naming.follow(self.inventory.configuration)
+        self.publisher.start()
         self.service.start()
-        for problem in (*self.configuration.diagnostics, *self.assembly.problems):
-            log.log(logging.ERROR if problem.severity == "error" else logging.WARNING, "%s", problem)
+        self.report(self.inventory.configuration.diagnostics)
         log.info("%s (pid %d)", self.summary(), os.getpid())
         ready()
-        wait()
+        wait(self.reload)
         return self.end(time.monotonic() + GRACE)
+
+    def report(self, found: Iterable[Diagnostic]) -> None:
+        """Log what was found in the files, and what is not served."""
+        for problem in (*found, *self.inventory.problems):
+            log.log(logging.ERROR if problem.severity == "error" else logging.WARNING, "%s", problem)
+
+    def reload(self) -> None:
+        """On SIGHUP: serve what the file says now, or go on as before if it cannot be used."""
+        try:
+            for sentence in self.administration.reload()["unable"]:
+                log.warning("%s", sentence)
+        except IetpyError as error:
+            log.error("the configuration cannot be used, nothing has changed: %s", error)
+
+    def reread(self) -> dict[str, list[str]]:
+        """Read the configuration again and apply it: what could not be done, and what was found."""
+        configuration = self.read()
+        unable = self.inventory.apply(configuration)
+        self.naming.follow(configuration)
+        self.report(configuration.diagnostics)
+        log.info("reloaded: %s", self.summary())
+        found = (*configuration.diagnostics, *self.inventory.problems)
+        return {"unable": unable, "found": [str(each) for each in found]}
 
     def end(self, deadline: float) -> int:
         """Drain, flush, let go. Returns 0 when everything written is on stable storage."""
         log.info("ending")
+        self.naming.deregister()  # while commands are finished; waited for further down
         if not self.server.stop(DRAIN):
             log.warning("some commands did not end within %g s; their connections were closed", DRAIN)
         self.service.stop()
+        self.naming.stop()
         outcome: list[bool] = []
         # A device that hangs would hold the flush, and with it the daemon, for ever.
-        flusher = threading.Thread(target=lambda: outcome.append(self.assembly.close()), daemon=True)
+        flusher = threading.Thread(target=lambda: outcome.append(self.inventory.close()), daemon=True)
         flusher.start()
         flusher.join(max(0.0, deadline - time.monotonic()))
         if not outcome:
             log.error("a backing device does not finish flushing; what it was sent last may be lost")
+        self.publisher.stop()
         self.pid_file.remove()
         log.info("ended")
         return 0 if outcome == [True] else 1
 
     def summary(self) -> str:
         portals = ", ".join(portal_name(address, port) for address, port in self.server.portals())
-        count = len(self.assembly.node.targets)
+        count = len(self.inventory.all())
         return f"serving {count} target{'' if count == 1 else 's'} on {portals}"
 
-    def perform(self, operation: str, arguments: dict[str, Any]) -> Any:
-        return OPERATIONS.perform(self, operation, arguments)
 
-    def status(self) -> dict[str, Any]:
-        return {
-            "version": ietpy.__version__,
-            "pid": os.getpid(),
-            "config": self.configuration.file,
-            "compat": self.configuration.compat,
-            "options": self.options.facts(),
-            "portals": [{"address": address, "port": port} for address, port in self.server.portals()],
-            "targets": self.targets(),
-            "sessions": self.sessions(),
-            "degraded": self.assembly.degraded,
-            "problems": [problem_facts(problem) for problem in self.assembly.problems],
-        }
-
-    def targets(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "name": target.name,
-                "sessions": len(target.sessions),
-                "luns": [
-                    lun_facts(lun, target.device.logical_units[lun.number])
-                    for lun in self.assembly.served.get(name, ())
-                    if lun.number in target.device.logical_units
-                ],
-            }
-            for name, target in self.assembly.node.targets.items()
-        ]
-
-    def sessions(self) -> list[dict[str, Any]]:
-        return self.server.sessions()
-
-
-def wait() -> None:
-    """Until the first SIGTERM or SIGINT. The signals are blocked, so no handler ever runs."""
+def wait(reload: Callable[[], None]) -> None:
+    """Until the first SIGTERM or SIGINT; SIGHUP reloads. The signals are blocked, so no handler ever runs."""
     while signal.sigwait(_SIGNALS) == signal.SIGHUP:
-        log.warning("reload (SIGHUP) is not supported yet; use ietpy-daemon restart")
+        reload()
 
 
 def become(uid: int, gid: int) -> None:
@@ -150,30 +144,3 @@ def become(uid: int, gid: int) -> None:
 
 def portal_name(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
-def lun_facts(lun: LunConfig, unit: LogicalUnit) -> dict[str, Any]:
-    """A logical unit for ``status --json``; sizes in bytes."""
-    return {
-        "number": lun.number,
-        "type": lun.type,
-        "path": lun.path,
-        "mode": "ro" if lun.read_only else "wb" if lun.write_cache else "wt",
-        "block_size": unit.block_size,
-        "size": unit.blocks * unit.block_size,
-    }
-
-
-def problem_facts(problem: Diagnostic) -> dict[str, Any]:
-    """A diagnostic for ``status --json``."""
-    span = problem.span
-    return {
-        "file": span.file,
-        "line": span.line,
-        "column": span.column,
-        "severity": problem.severity,
-        "code": problem.code,
-        "problem": problem.problem,
-        "hint": problem.hint,
-        "text": str(problem),
-    }

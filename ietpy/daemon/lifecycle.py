@@ -8,6 +8,7 @@ that went.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 import sys
@@ -16,16 +17,22 @@ from contextlib import ExitStack
 from typing import Final
 
 from ietpy.admin import service
+from ietpy.admin.operations import perform
 from ietpy.config.access import AccessFiles
-from ietpy.config.load import load
+from ietpy.config.load import load, nothing
 from ietpy.config.model import Configuration
 from ietpy.daemon import logs
-from ietpy.daemon.assemble import assemble
+from ietpy.daemon.administration import Administration
 from ietpy.daemon.instance import Instance
+from ietpy.daemon.inventory import Inventory
+from ietpy.daemon.media import Media
+from ietpy.daemon.naming import Naming
 from ietpy.daemon.options import Places, StartOptions
 from ietpy.daemon.pidfile import PidFile
+from ietpy.daemon.publish import Publisher
 from ietpy.errors import ConfigError, IetpyError, UsageError
-from ietpy.server.listener import Server, bind
+from ietpy.server.listener import Server
+from ietpy.server.portals import bind
 
 UMASK: Final = 0o022
 _READY: Final = b"ready "
@@ -34,12 +41,19 @@ _FAILED: Final = b"failed "
 Say = Callable[[str], None]
 
 
+class CannotListen(IetpyError):
+    """No portal can be opened."""
+
+
 def read_configuration(options: StartOptions) -> Configuration:
     """The configuration ``options`` lead to, with what was found in it and in its companion files.
 
     Raises ConfigError; in the strict mode for every error found.
     """
-    configuration = load(options.config or None, options.compat or None)
+    if options.lenient and options.config and not os.path.lexists(options.config):
+        configuration = nothing(options.config, options.compat)
+    else:
+        configuration = load(options.config or None, options.compat or None)
     found = (*configuration.diagnostics, *AccessFiles(compat=configuration.compat).diagnostics())
     if configuration.compat == "strict" and any(diagnostic.severity == "error" for diagnostic in found):
         raise ConfigError(found)
@@ -55,31 +69,64 @@ def prepare(options: StartOptions, places: Places) -> Instance:
     with ExitStack() as undo:
         pid_file = PidFile.acquire(places.pid_file)
         undo.callback(pid_file.release)
-        assembly = assemble(configuration, base=os.getcwd() if options.foreground else "/")
-        undo.callback(assembly.close)
+        base = os.getcwd() if options.foreground else "/"
+        inventory = Inventory(configuration, Media(base))
+        undo.callback(inventory.close)
         try:
             sockets = bind(options.address or None, options.port)
         except (OSError, UnicodeError) as error:  # a name no resolver can be asked for is a UnicodeError
             where = f"{options.address or 'any address'}, port {options.port}"
-            raise IetpyError(f"cannot listen on {where}: {getattr(error, 'strerror', None) or error}") from None
+            reason = getattr(error, "strerror", None) or error
+            raise CannotListen(f"cannot listen on {where}: {reason}") from None
         for listener in sockets:
             undo.callback(listener.close)
         control = service.bind(places.control)
         undo.callback(control.close)
-        instance = Instance(options, configuration, assembly, Server(assembly.node, sockets), pid_file)
-        instance.service = service.Service(control, instance.perform)
+        instance = compose(options, places, inventory, Server(inventory.node, sockets), pid_file, control)
+        instance.publisher.prepare(options.uid, options.gid)
         undo.pop_all()
     return instance
 
 
-def start(options: StartOptions, places: Places, say: Say, complain: Say) -> int:
+def compose(
+    options: StartOptions,
+    places: Places,
+    inventory: Inventory,
+    server: Server,
+    pid_file: PidFile,
+    control: socket.socket,
+) -> Instance:
+    """The parts of a daemon, told of each other."""
+    naming = Naming(
+        targets=lambda: [target.name for target in inventory.node.targets.values()],
+        portal_port=lambda: server.portals()[0][1],
+    )
+    administration = Administration(
+        options, inventory, server, isns=naming,
+        reread=lambda: instance.reread(), publish=lambda: publisher.publish(), published=places.published,
+    )
+    inventory.gate = naming
+    publisher = Publisher(places.published, {"volume": administration.volume, "session": administration.session})
+    inventory.transport = server
+    inventory.changed = server.sessions_changed = publisher.changed
+    control_service = service.Service(control, functools.partial(perform, administration))
+    instance = Instance(
+        options, inventory, server, pid_file, publisher, naming, administration, control_service,
+        read=lambda: read_configuration(options),
+    )
+    return instance
+
+
+def start(
+    options: StartOptions, places: Places, say: Say, complain: Say, log_format: str = logs.FORMAT
+) -> int:
     """Start a daemon and return the exit status: at once when detached, at its end in the foreground."""
     inherited = descriptors()
     instance = prepare(options, places)
-    for diagnostic in (*instance.configuration.diagnostics, *instance.assembly.problems):
+    for diagnostic in (*instance.inventory.configuration.diagnostics, *instance.inventory.problems):
         complain(str(diagnostic))
     if options.foreground:
-        logs.set_up(True, options.debug)
+        logs.set_up(True, options.debug, log_format)
         return instance.run(lambda: announce(instance, say))
     return detach(instance, descriptors() - inherited, say)
 

@@ -17,6 +17,9 @@ _PRIORITIES: Final = (
 )
 
 
+FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"  #: of lines on stderr
+
+
 class SyslogHandler(logging.Handler):
     """Log records to syslog(3), which finds a syslog that starts later and says nothing when there is none.
 
@@ -29,12 +32,12 @@ class SyslogHandler(logging.Handler):
             syslog.syslog(priority, line.replace("\0", "\\0"))
 
 
-def set_up(foreground: bool, debug: int) -> None:
+def set_up(foreground: bool, debug: int, form: str = FORMAT) -> None:
     """Direct this process's log; ``debug`` is IET's -d LEVEL: 0 for what an administrator wants to know."""
     handler: logging.Handler
     if foreground:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(logging.Formatter(form))
     else:
         syslog.openlog("ietd", syslog.LOG_PID, syslog.LOG_DAEMON)
         handler = SyslogHandler()

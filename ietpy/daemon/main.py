@@ -109,11 +109,21 @@ def restart(ctx: click.Context, /, pid_file: str | None, control: str | None, **
 @options(*_PLACES)
 @click.pass_context
 def reload(ctx: click.Context, pid_file: str | None, control: str | None) -> None:
-    """Not supported yet; use restart."""
+    """Serve what the configuration file says now; sessions of what stays go on.
+
+    A file that cannot be used changes nothing (exit status 2). Exit status 1: a target that is no longer in the file
+    is in use and was kept.
+    """
     from ietpy.daemon import manage
 
-    complain("ietpy-daemon: reload is not supported yet; use ietpy-daemon restart")
-    ctx.exit(manage.UNSUPPORTED)
+    facts = manage.reload(_places(pid_file, control))
+    if facts is None:
+        complain("ietpy-daemon is not running")
+        ctx.exit(manage.NOT_RUNNING)
+    for sentence in (*facts["found"], *facts["unable"]):
+        complain(sentence)
+    click.echo("ietpy-daemon: reloaded")
+    ctx.exit(1 if facts["unable"] else 0)
 
 
 @main.command()

@@ -9,12 +9,12 @@ from typing import Any, Final
 from ietpy.admin import client
 from ietpy.daemon import pidfile
 from ietpy.daemon.options import Places
-from ietpy.errors import AdminError
+from ietpy.errors import AdminError, UsageError
 
 STOP_PATIENCE: Final = 15.0  #: seconds; the daemon allows itself 10
 NOT_RUNNING: Final = 3  #: exit status of status (LSB, "program is not running")
 DEGRADED: Final = 150  #: exit status of status --health; LSB leaves 150 to 199 to the application
-UNSUPPORTED: Final = 3  #: exit status of an action that is not implemented (LSB)
+RELOAD_PATIENCE: Final = 120.0  #: seconds; many devices may have to be opened
 
 
 def stop(places: Places) -> int | None:
@@ -39,15 +39,36 @@ def status(places: Places) -> dict[str, Any] | None:
     return facts
 
 
+def reload(places: Places) -> dict[str, list[str]] | None:
+    """Have the daemon read its file again: what it found, and what it could not do; None when none runs.
+
+    Raises UsageError when the file cannot be used: nothing has changed then.
+    """
+    places.verify()
+    if pidfile.running_pid(places.pid_file) is None:
+        return None
+    try:
+        facts: dict[str, list[str]] = client.ask(places.control, "reload", patience=RELOAD_PATIENCE)
+    except AdminError as error:
+        if error.code == errno.EINVAL:
+            raise UsageError(f"nothing has changed, as the configuration cannot be used: {error}") from None
+        raise
+    return facts
+
+
 def answer(control: str) -> dict[str, Any] | None:
     """As ``status``, of a daemon known by its control socket alone. Raises AdminError when it is no answer."""
     try:
         facts: dict[str, Any] = client.ask(control, "status")
     except AdminError as error:
-        if error.code in (errno.ENOENT, errno.ECONNREFUSED):
+        if isinstance(error, client.Unreachable) and error.code in (errno.ENOENT, errno.ECONNREFUSED):
             return None
         raise
     return facts
+
+
+#: What is said of a session, as far as there is something to say.
+_SESSION: Final = ("tsih", "initiator", "address", "portal", "target", "user")
 
 
 def describe(facts: dict[str, Any]) -> Iterator[str]:
@@ -63,7 +84,7 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
         luns, sessions = _count(len(target["luns"]), "LUN"), _count(target["sessions"], "session")
         yield f"target: {target['name']} ({luns}, {sessions})"
     for session in facts["sessions"]:
-        yield "session: " + ", ".join(f"{name} {value}" for name, value in session.items() if value)
+        yield "session: " + ", ".join(f"{name} {session[name]}" for name in _SESSION if session.get(name))
     for problem in facts["problems"]:
         yield problem["text"]
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from ietpy.admin.paths import check_private, make_private, runtime_paths
 from ietpy.errors import UsageError
+from ietpy.iscsi.pdu import DEFAULT_PORT
 
-PORT: Final = 3260  #: RFC 7143 section 4.2.7.1, IANA's iscsi-target
 RUN_DIRECTORY_MODE: Final = 0o755
 
 
@@ -19,16 +19,18 @@ class StartOptions:
     """Options of ``start``, defaults filled in. ``config`` is absolute, or empty for the default places.
 
     ``uid`` and ``gid`` 0 mean no change, as with IET. ``compat`` empty: the file decides.
+    ``lenient``: a configuration file that does not exist is an empty one, as it was for ietd.
     """
 
     config: str = ""
     foreground: bool = False
     address: str = ""
-    port: int = PORT
+    port: int = DEFAULT_PORT
     uid: int = 0
     gid: int = 0
     debug: int = 0
     compat: str = ""
+    lenient: bool = False
 
     @classmethod
     def from_facts(cls, facts: dict[str, Any], **given: Any) -> StartOptions:
@@ -48,6 +50,12 @@ class Places:
     pid_file: str
     control: str
     private: str = ""  #: the directory of ours that holds them, if one does
+
+    @property
+    def published(self) -> str:
+        """The directory that stands for IET's /proc/net/iet; where the control socket is one's own, beside that."""
+        default = runtime_paths(dict(os.environ), os.geteuid())
+        return default.published if self.control == default.control else f"{self.control}.iet"
 
     @classmethod
     def of(cls, pid_file: str | None, control: str | None) -> Places:

@@ -14,7 +14,8 @@ ME = os.geteuid()
 
 
 def test_root_uses_the_places_iet_used() -> None:
-    assert runtime_paths({"XDG_RUNTIME_DIR": "/x"}, 0) == RuntimePaths("/run/ietd.pid", "/run/ietpy/control")
+    found = runtime_paths({"XDG_RUNTIME_DIR": "/x"}, 0)
+    assert found == RuntimePaths("/run/ietd.pid", "/run/ietpy/control", "/run/iet")
 
 
 def test_a_plain_user_has_his_own_directory(tmp_path: Path) -> None:
@@ -35,7 +36,7 @@ def test_a_plain_user_has_his_own_directory(tmp_path: Path) -> None:
 )
 def test_without_a_session_directory_it_is_below_tmpdir(environment: dict[str, str], directory: str) -> None:
     found = runtime_paths(environment, 12345)
-    assert found == RuntimePaths(f"{directory}/ietd.pid", f"{directory}/control", directory)
+    assert found == RuntimePaths(f"{directory}/ietd.pid", f"{directory}/control", f"{directory}/iet", directory)
 
 
 def test_the_private_directory_is_made_once(tmp_path: Path) -> None:

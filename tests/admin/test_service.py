@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -133,14 +134,35 @@ def test_another_user_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
             protocol.parse_reply(protocol.read_message(lambda count: service.receive_exactly(theirs, count)))
 
 
-def test_a_crowd_is_turned_away_and_the_service_lives(path: str, running: service.Service) -> None:
+def test_a_crowd_waits_its_turn(path: str, running: service.Service) -> None:
+    """More than are served at once, and more than a backlog holds (each as ietadm in the background of a script)."""
     crowd = [socket.socket(socket.AF_UNIX) for _ in range(service.CROWD)]
+    answers: list[Any] = []
+    callers = [
+        threading.Thread(target=lambda: answers.append(client.ask(path, "x"))) for _ in range(3 * service.CROWD)
+    ]
     try:
         for member in crowd:
             member.connect(path)
-        with socket.socket(socket.AF_UNIX) as surplus:
-            surplus.connect(path)
-            assert surplus.recv(1) == b""
+        for caller in callers:
+            caller.start()
     finally:
         for member in crowd:
             member.close()
+    for caller in callers:
+        caller.join(30)
+    assert answers == [["x", {}]] * len(callers)
+
+
+def test_a_crowd_does_not_keep_the_service_from_ending(path: str) -> None:
+    served = service.Service(service.bind(path), perform)
+    served.start()
+    crowd = [socket.socket(socket.AF_UNIX) for _ in range(service.CROWD + 1)]
+    try:
+        for member in crowd:
+            member.connect(path)
+        served.stop()
+    finally:
+        for member in crowd:
+            member.close()
+    assert not os.path.lexists(path)

@@ -12,66 +12,105 @@ from typing import Any
 import pytest
 
 from ietpy.admin import service
-from ietpy.config.model import Configuration, LunConfig, TargetConfig
+from ietpy.config.load import load
 from ietpy.daemon import instance as module
-from ietpy.daemon.assemble import assemble
 from ietpy.daemon.instance import Instance, become, portal_name
-from ietpy.daemon.options import StartOptions
+from ietpy.daemon.inventory import Inventory
+from ietpy.daemon.lifecycle import compose
+from ietpy.daemon.media import Media
+from ietpy.daemon.options import Places, StartOptions
 from ietpy.daemon.pidfile import PidFile
-from ietpy.errors import IetpyError, Span
+from ietpy.errors import ConfigError, IetpyError
+from ietpy.iscsi.target import IscsiNode
+from ietpy.server.listener import Server
 
 NAME = "iqn.2001-04.com.example:t"
 
 
-class FakeServer:
-    """Stands for ``server.listener.Server``."""
+class FakeServer(Server):
+    """``server.listener.Server`` without sockets."""
 
     drained = True
 
-    def start(self) -> None: ...
+    def __init__(self, node: IscsiNode) -> None:
+        super().__init__(node, [])
 
     def stop(self, timeout: float) -> bool:
+        for part in (self._wake_receive, self._wake_send, self._selector):
+            part.close()
         return self.drained
-
-    def sessions(self) -> list[dict[str, Any]]:
-        return [{"initiator": "iqn.i"}]
 
     def portals(self) -> list[tuple[str, int]]:
         return [("127.0.0.1", 3260), ("::1", 3260)]
 
 
 @pytest.fixture
-def instance(tmp_path: Path) -> Instance:
-    lines = (LunConfig(0, Span("ietd.conf", 2, 2), type="nullio"), LunConfig(1, Span("ietd.conf", 3, 2), path="/gone"))
-    target = TargetConfig(NAME, Span("ietd.conf", 1, 1), luns=lines)
-    configuration = Configuration("ietd.conf", targets=(target,))
-    pid_file = PidFile.acquire(str(tmp_path / "ietd.pid"))
-    made = Instance(StartOptions(), configuration, assemble(configuration), FakeServer(), pid_file)
-    made.service = service.Service(service.bind(str(tmp_path / "control")), made.perform)
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "etc" / "ietd.conf"
+    path.parent.mkdir()
+    path.write_text(f"Target {NAME}\n\tLun 0 Type=nullio\n\tLun 1 Path=/gone\n")
+    return path
+
+
+@pytest.fixture
+def instance(tmp_path: Path, config: Path) -> Instance:
+    run = tmp_path / "run"
+    run.mkdir()
+    places = Places(str(run / "ietd.pid"), str(run / "control"))
+    options = StartOptions(config=str(config))
+    inventory = Inventory(load(config), Media())
+    pid_file = PidFile.acquire(places.pid_file)
+    made = compose(options, places, inventory, FakeServer(inventory.node), pid_file, service.bind(places.control))
+    made.publisher.prepare(0, 0)
     return made
 
 
 def test_facts_are_json_and_complete(instance: Instance) -> None:
-    facts = json.loads(json.dumps(instance.perform("status", {})))
+    facts = json.loads(json.dumps(instance.administration.status()))
     assert facts["pid"] == os.getpid()
     assert facts["portals"] == [{"address": "127.0.0.1", "port": 3260}, {"address": "::1", "port": 3260}]
     assert facts["degraded"] is True
     assert [problem["line"] for problem in facts["problems"]] == [3]
-    assert facts["options"] == StartOptions().facts()
-    assert [unit["number"] for unit in facts["targets"][0]["luns"]] == [0]
-    assert instance.perform("sessions", {}) == [{"initiator": "iqn.i"}]
+    assert facts["options"] == instance.options.facts()
+    (target,) = facts["targets"]
+    assert (target["tid"], target["name"], target["sessions"]) == (1, NAME, 0)
+    assert [unit["number"] for unit in target["luns"]] == [0]
     instance.end(time.monotonic() + 10)
 
 
-def test_a_logical_unit_removed_since_is_not_told_of(instance: Instance) -> None:
-    instance.assembly.node.targets[NAME].device.remove(0)
-    assert instance.perform("targets", {}) == [{"name": NAME, "sessions": 0, "luns": []}]
+def test_a_reload_serves_what_the_file_says_now(instance: Instance, config: Path, caplog: Any) -> None:
+    config.write_text(f"Target {NAME}\n\tLun 0 Type=nullio\nTarget other\n")
+    instance.reload()
+    assert [target["name"] for target in instance.administration.targets()] == [NAME, "other"]
+    assert not instance.inventory.degraded
+    assert "tid:2 name:other" in Path(instance.publisher.directory, "volume").read_text()
+    instance.end(time.monotonic() + 10)
+
+
+def test_a_file_that_cannot_be_used_changes_nothing(instance: Instance, config: Path, caplog: Any) -> None:
+    config.write_text("Compat strict\nTargett other\n")
+    instance.reload()
+    assert [target["name"] for target in instance.administration.targets()] == [NAME]
+    assert "nothing has changed" in caplog.text
+    with pytest.raises(ConfigError):
+        instance.administration.reload()
+    instance.end(time.monotonic() + 10)
+
+
+def test_what_a_reload_could_not_do_is_told(instance: Instance, config: Path, caplog: Any) -> None:
+    instance.inventory.target(1).node.sessions["iqn.i", b""] = None  # type: ignore[assignment]
+    config.write_text("foo bar\n")
+    result = instance.administration.reload()
+    assert "still in use" in result["unable"][0]
+    assert "unknown keyword 'foo'" in result["found"][0]
+    instance.reload()
+    assert "still in use" in caplog.text
     instance.end(time.monotonic() + 10)
 
 
 def test_the_end_takes_everything_away(instance: Instance, tmp_path: Path) -> None:
     assert instance.end(time.monotonic() + 10) == 0
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_commands_that_do_not_end_are_told_of(instance: Instance, caplog: pytest.LogCaptureFixture) -> None:
@@ -84,15 +123,15 @@ def test_a_device_that_hangs_does_not_hold_the_end(
     instance: Instance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     recovered = threading.Event()
-    monkeypatch.setattr(instance.assembly, "close", recovered.wait)
+    monkeypatch.setattr(instance.inventory, "close", recovered.wait)
     assert instance.end(time.monotonic()) == 1
     recovered.set()
     assert "does not finish flushing" in caplog.text
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_a_flush_that_fails_is_an_exit_status(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(instance.assembly, "close", lambda: False)
+    monkeypatch.setattr(instance.inventory, "close", lambda: False)
     assert instance.end(time.monotonic() + 10) == 1
 
 

@@ -81,15 +81,19 @@ def test_a_foreground_daemon_says_ready_and_ends_cleanly(daemon: Any, number: in
     assert not daemon.pid_file.exists()
 
 
-def test_hangup_is_answered_with_a_warning(daemon: Any) -> None:
+def test_hangup_reloads(daemon: Any) -> None:
     command = daemon.command("start", "-f", *daemon.listening())
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("ietpy-daemon: serving")
+        daemon.write("Target other\nTarget another\n")
         process.send_signal(signal.SIGHUP)
+        assert process.stderr is not None
+        log = iter(process.stderr.readline, "")
+        assert any("INFO reloaded: serving 2 targets on 127.0.0.1:" in line for line in log)
+        assert [target["name"] for target in daemon.status()["targets"]] == ["other", "another"]
         process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=30)
-    assert "WARNING reload (SIGHUP) is not supported yet; use ietpy-daemon restart" in log
+        process.communicate(timeout=30)
 
 
 def test_relative_media_are_found_where_iet_found_them(daemon: Any) -> None:

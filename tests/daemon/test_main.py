@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ietpy.initiator.client import Client
+from ietpy.initiator.login import LoginPlan
 
 TARGET = "iqn.2001-04.com.example:storage.disk1"
 
@@ -35,6 +37,7 @@ def test_status_says_what_is_served(daemon: Any) -> None:
     assert facts["config"] == str(daemon.config)
     assert facts["targets"] == [
         {
+            "tid": 1,
             "name": TARGET,
             "sessions": 0,
             "luns": [
@@ -45,6 +48,7 @@ def test_status_says_what_is_served(daemon: Any) -> None:
                     "mode": "wt",
                     "block_size": 512,
                     "size": 1 << 20,
+                    "leaving": False,
                 }
             ],
         }
@@ -191,14 +195,39 @@ def test_restart_of_what_does_not_run_starts_it(daemon: Any) -> None:
     assert daemon.status()["running"] is True
 
 
-def test_reload_says_that_it_is_not_there_yet(daemon: Any) -> None:
+def test_reload_serves_what_the_file_says_now(daemon: Any) -> None:
+    absent = daemon.run("reload")
+    assert absent.returncode == 3
+    assert absent.stderr == "ietpy-daemon is not running\n"
     daemon.start()
+    daemon.write(f"Target {TARGET}\n\tLun 0 Path={daemon.image}\n\tLun 1 Path=/gone.img\nTarget other\n")
     reloaded = daemon.run("reload")
-    assert reloaded.returncode == 3
-    assert "use ietpy-daemon restart" in reloaded.stderr
-    pid = daemon.status()["pid"]
-    os.kill(pid, signal.SIGHUP)
-    assert daemon.status()["pid"] == pid
+    assert reloaded.returncode == 0
+    assert reloaded.stdout == "ietpy-daemon: reloaded\n"
+    assert f"{daemon.config}:3:2: error: LUN 1 of {TARGET} is not served: " in reloaded.stderr
+    assert [target["name"] for target in daemon.status()["targets"]] == [TARGET, "other"]
+
+
+def test_a_reload_of_a_file_that_cannot_be_used_changes_nothing(daemon: Any) -> None:
+    daemon.start()
+    daemon.write("Compat strict\nTargett other\n")
+    reloaded = daemon.run("reload")
+    assert reloaded.returncode == 2
+    assert "nothing has changed" in reloaded.stderr
+    assert f"{daemon.config}:2:1: error: " in reloaded.stderr
+    assert [target["name"] for target in daemon.status()["targets"]] == [TARGET]
+
+
+def test_a_reload_keeps_what_is_in_use(daemon: Any) -> None:
+    daemon.start()
+    with Client.connect("127.0.0.1", daemon.status()["portals"][0]["port"]) as client:
+        client.login(LoginPlan(target=TARGET))
+        daemon.write("Target other\n")
+        reloaded = daemon.run("reload")
+        assert reloaded.returncode == 1
+        assert f"{TARGET} is not in the file as one to be served, and is still in use" in reloaded.stderr
+        assert client.command(0, bytes(6)).status == 2
+        assert client.command(0, bytes(6)).status == 0
 
 
 def test_a_daemon_that_does_not_answer_is_running_and_degraded(daemon: Any) -> None:

@@ -29,7 +29,7 @@ def test_everything_is_said_once() -> None:
         "portal: [::1]:3260",
         "portal: 127.0.0.1:3260",
         "target: iqn.x (1 LUN, 2 sessions)",
-        "session: initiator iqn.y, tsih 1",
+        "session: tsih 1, initiator iqn.y",
         "ietd.conf:3:2: error: gone",
     ]
 

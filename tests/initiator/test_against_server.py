@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ietpy.config.load import loads
-from ietpy.daemon.assemble import assemble
+from ietpy.daemon.inventory import Inventory
+from ietpy.daemon.media import Media
 from ietpy.images import make_image
 from ietpy.initiator.client import Client
 from ietpy.initiator.errors import CommandFailed, LoginRefused
@@ -18,7 +19,8 @@ from ietpy.initiator.login import Chap, LoginPlan
 from ietpy.iscsi.errors import LoginStatus, RejectReason
 from ietpy.iscsi.pdu import NO_TAG, Opcode
 from ietpy.scsi.status import Status
-from ietpy.server.listener import Server, bind
+from ietpy.server.listener import Server
+from ietpy.server.portals import bind
 
 OPEN, LOCKED, BOTH_WAYS = "iqn.2026-01.test:open", "iqn.2026-01.test:locked", "iqn.2026-01.test:both"
 SECRET, MUTUAL = "secretsecret12", "mutualmutual12"
@@ -42,13 +44,13 @@ Target iqn.2026-01.test:both
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     path: Path = tmp_path_factory.mktemp("image") / "disk.img"
     make_image(str(path), BLOCKS * 512)
-    assembly = assemble(loads(CONFIGURATION.format(path=path)))
-    assert not assembly.degraded, assembly.problems
-    server = Server(assembly.node, bind("127.0.0.1", 0))
+    inventory = Inventory(loads(CONFIGURATION.format(path=path)), Media())
+    assert not inventory.degraded, inventory.problems
+    server = Server(inventory.node, bind("127.0.0.1", 0))
     server.start()
     yield server.portals()[0][1]
     assert server.stop(10)
-    assert assembly.close()
+    assert inventory.close()
 
 
 @pytest.fixture

@@ -1,0 +1,67 @@
+"""The text of IET's /proc/net/iet/volume and session (iet-compat section 6), from plain facts about what is served.
+
+``targets`` and ``sessions`` are what the operations of these names return (``admin.operations``).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+Facts = Mapping[str, Any]
+
+_DIGEST: Final = {False: "none", True: "crc32c"}
+
+
+def session_id(isid: bytes, tsih: int) -> int:
+    """IET's number of a session: the bytes of ISID and TSIH, in its byte order, as one little-endian number."""
+    return int.from_bytes(isid + tsih.to_bytes(2, "little"), "little")
+
+
+def volume(targets: Iterable[Facts]) -> str:
+    """Targets, newest first, with their logical units in the order of creation."""
+    lines = []
+    for target in reversed(list(targets)):
+        lines.append(_target_line(target))
+        lines += [_lun_line(lun) for lun in target["luns"]]
+    return "".join(lines)
+
+
+def session(targets: Iterable[Facts], sessions: Iterable[Facts]) -> str:
+    """All targets, newest first, each with its sessions, newest first, and their connection."""
+    of_target: dict[str, list[Facts]] = {}
+    for each in sessions:
+        of_target.setdefault(each["target"], []).insert(0, each)
+    lines = []
+    for target in reversed(list(targets)):
+        lines.append(_target_line(target))
+        lines += [_session_lines(each) for each in of_target.get(target["name"], ())]
+    return "".join(lines)
+
+
+def _target_line(target: Facts) -> str:
+    return f"tid:{target['tid']} name:{target['name']}\n"
+
+
+def _lun_line(lun: Facts) -> str:
+    path = f" path:{lun['path']}" if lun["path"] else ""
+    return (
+        f"\tlun:{lun['number']} state:{int(lun['leaving'])} iotype:{lun['type']} iomode:{lun['mode']}"
+        f" blocks:{lun['size'] // lun['block_size']} blocksize:{lun['block_size']}{path}\n"
+    )
+
+
+def _session_lines(each: Facts) -> str:
+    sid = session_id(bytes.fromhex(each["isid"]), each["tsih"])
+    state = "closing" if each["closing"] else "active"
+    return (
+        f"\tsid:{sid} initiator:{each['initiator']}\n"
+        f"\t\tcid:{each['cid']} ip:{_address(each['address'])} state:{state}"
+        f" hd:{_DIGEST[each['header_digest']]} dd:{_DIGEST[each['data_digest']]}\n"
+    )
+
+
+def _address(address: str) -> str:
+    """IPv6 with all its digits, in brackets."""
+    return f"[{ipaddress.IPv6Address(address).exploded}]" if ":" in address else address

@@ -1,0 +1,86 @@
+"""``ietpy save``: what was changed in the running daemon (by ietadm) is written into its ietd.conf."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import secrets
+from typing import Final
+
+import click
+
+from ietpy.admin.client import ask
+from ietpy.cli.control import control_socket
+from ietpy.errors import UsageError
+
+FRESH_MODE: Final = 0o600  #: of a file that did not exist: it may get secrets
+
+
+@click.command()
+@click.option("-n", "--dry-run", is_flag=True, help="Only say how much would change.")
+@click.option("--force", is_flag=True, help="Also where the file was edited since it was read: what runs counts.")
+def save(dry_run: bool, force: bool) -> None:
+    """Write changes made with ietadm into the ietd.conf that the running daemon has read.
+
+    Comments, order and lines that did not change are kept. The file is replaced as a whole, with its owner and mode;
+    redirections are not kept in it, as under IET. Exit status 1: no daemon answers, or it says why not; 2: the file
+    cannot be written.
+    """
+    answer = ask(control_socket(), "rewritten", {"force": force})
+    path, before, after = answer["file"], answer["before"], answer["after"]
+    if before == after:
+        click.echo(f"{path}: nothing has changed")
+        return
+    added, removed = count_changes(before, after)
+    if not dry_run:
+        replace_file(path, before, after)
+    lines = f"{added} line{'' if added == 1 else 's'} added, {removed} removed"
+    click.echo(f"{path}: {'would be saved' if dry_run else 'saved'}; {lines}")
+
+
+def count_changes(before: str, after: str) -> tuple[int, int]:
+    """Lines added and removed. The lines themselves are not shown: some hold secrets."""
+    marks = [line[:1] for line in difflib.ndiff(before.splitlines(), after.splitlines())]
+    return marks.count("+"), marks.count("-")
+
+
+def replace_file(path: str, before: str, after: str) -> None:
+    """Put ``after`` in the place of ``before``, at once and for good. Raises UsageError."""
+    real = os.path.realpath(path)  # a link stays one
+    fresh = f"{real}.{secrets.token_hex(4)}"
+    try:
+        status = _status_if_unchanged(real, before)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FRESH_MODE)
+        try:
+            with open(descriptor, "wb") as file:
+                if status is not None:
+                    os.fchown(descriptor, status.st_uid, status.st_gid)
+                    os.fchmod(descriptor, status.st_mode & 0o7777)
+                file.write(after.encode("utf-8", "surrogateescape"))
+                file.flush()
+                os.fsync(descriptor)
+            os.replace(fresh, real)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(fresh)
+            raise
+        directory = os.open(os.path.dirname(real), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}; nothing has changed") from None
+
+
+def _status_if_unchanged(path: str, before: str) -> os.stat_result | None:
+    """The file's owner and mode, None without a file. Raises UsageError if it is not what the daemon read just now."""
+    try:
+        with open(path, "rb") as file:
+            if file.read() == before.encode("utf-8", "surrogateescape"):
+                return os.fstat(file.fileno())
+    except FileNotFoundError:
+        if not before:
+            return None
+    raise UsageError(f"{path} was changed a moment ago by somebody else; look at it and try again")

@@ -1,0 +1,242 @@
+"""What the control socket can ask of a running daemon (``admin.operations``): facts, and IET's live changes.
+
+Targets go by IET's tid, sessions by IET's sid; texts are ietd.conf's. Wrong requests are AdminErrors with IET's errno.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import ietpy
+from ietpy.admin import proc
+from ietpy.config.live import SOURCE, lun_parameters, redirection, target_keys, target_name
+from ietpy.config.load import loads
+from ietpy.config.model import Account, TargetConfig
+from ietpy.config.options import OPTIONS, Reader, Scope
+from ietpy.daemon.inventory import Inventory
+from ietpy.daemon.options import StartOptions
+from ietpy.daemon.served import ServedTarget, configured, negotiated, problem_facts, target_facts
+from ietpy.errors import AdminError, Span
+from ietpy.iscsi.session import Session
+
+_BY_HAND: Final = Span(SOURCE, 0, 0)  #: where what ietadm made stands in a file: nowhere yet
+
+
+class Network(Protocol):
+    """What administration asks of ``server.listener.Server``."""
+
+    def sessions(self) -> list[dict[str, Any]]: ...
+
+    def portals(self) -> list[tuple[str, int]]: ...
+
+    def end_session(self, session: Session) -> None: ...
+
+
+class Names(Protocol):
+    """What administration asks of ``daemon.naming.Naming``."""
+
+    def deregister(self) -> None: ...
+
+    def facts(self) -> dict[str, Any] | None: ...
+
+
+@dataclass
+class Administration:
+    """``reread`` reads the configuration again and applies it, and says what it could not do and what it found.
+
+    ``publish`` makes the files below ``published`` current, so that whoever was answered finds them so.
+    """
+
+    options: StartOptions
+    inventory: Inventory
+    network: Network
+    reread: Callable[[], dict[str, list[str]]]
+    publish: Callable[[], None]
+    published: str
+    isns: Names
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _handed_out: str | None = None  #: the text that the last asker was given to put in place
+
+    # Facts --------------------------------------------------------------------------------------------------------
+
+    def ping(self) -> str:
+        return "pong"
+
+    def status(self) -> dict[str, Any]:
+        inventory = self.inventory
+        return {
+            "version": ietpy.__version__,
+            "pid": os.getpid(),
+            "config": inventory.configuration.file,
+            "compat": inventory.configuration.compat,
+            "options": self.options.facts(),
+            "published": self.published,
+            "portals": [{"address": address, "port": port} for address, port in self.network.portals()],
+            "targets": self.targets(),
+            "sessions": self.sessions(),
+            "isns": self.isns.facts(),
+            "degraded": inventory.degraded,
+            "problems": [problem_facts(problem) for problem in inventory.problems],
+        }
+
+    def targets(self) -> list[dict[str, Any]]:
+        return [target_facts(target) for target in self.inventory.all()]
+
+    def sessions(self) -> list[dict[str, Any]]:
+        return self.network.sessions()
+
+    def volume(self) -> str:
+        return proc.volume(self.targets())
+
+    def session(self) -> str:
+        return proc.session(self.targets(), self.sessions())
+
+    # Targets ------------------------------------------------------------------------------------------------------
+
+    def create_target(self, tid: int, name: str) -> int:
+        """The number it got."""
+        tid = self.inventory.add_target(TargetConfig(target_name(name), _BY_HAND), tid)
+        self.publish()
+        return tid
+
+    def delete_target(self, tid: int) -> None:
+        self.inventory.remove_target(tid)
+        self.publish()
+
+    def show_target(self, tid: int) -> dict[str, str]:
+        """Options that are not negotiated; those never set as IET had them (decisions 7)."""
+        config = self.inventory.target(tid).config
+        rows = [row for row in OPTIONS if row.scope is Scope.TARGET and row.reader is Reader.VALUE and row.attribute]
+        values = {row.name: getattr(config, row.attribute, None) for row in rows}
+        return {row.name: row.iet_default if values[row.name] is None else str(values[row.name]) for row in rows}
+
+    def update_target(self, tid: int, values: dict[str, str]) -> None:
+        self.inventory.target(tid)  # whether there is one comes before what is wrong with the values
+        if not all(isinstance(value, str) for value in values.values()):
+            raise AdminError(errno.EINVAL, "values are texts, as in ietd.conf")
+        fields, keys = target_keys(values, self._mode)
+        self.inventory.reconfigure(tid, fields, keys)
+        self.publish()
+
+    def redirect_target(self, tid: int, address: str) -> None:
+        self.inventory.redirect(tid, redirection(address))
+
+    # Sessions -----------------------------------------------------------------------------------------------------
+
+    def show_session(self, tid: int, sid: int) -> dict[str, str]:
+        """Session parameters: as configured if ``sid`` is 0, else as negotiated."""
+        target = self.inventory.target(tid)
+        return configured(target.config) if not sid else negotiated(self._session(target, sid).parameters)
+
+    def close_connection(self, tid: int, sid: int, cid: int) -> None:
+        session = self._session(self.inventory.target(tid), sid)
+        if cid != session.cid:
+            raise AdminError(errno.EEXIST, f"session {sid} has no connection {cid}, only {session.cid}")
+        self.network.end_session(session)
+
+    def _session(self, target: ServedTarget, sid: int) -> Session:
+        with target.node.device.lock:
+            sessions = list(target.node.sessions.values())
+        for session in sessions:
+            if proc.session_id(session.isid, session.tsih) == sid:
+                return session
+        raise AdminError(errno.ENOENT, f"{target.config.name} has no session {sid}; see ietpy proc session")
+
+    # Logical units ------------------------------------------------------------------------------------------------
+
+    def create_lun(self, tid: int, lun: int, parameters: str) -> None:
+        self.inventory.check_lun_free(tid, lun)
+        self.inventory.add_lun(tid, lun_parameters(lun, parameters, self._mode))
+        self.publish()
+
+    def delete_lun(self, tid: int, lun: int) -> None:
+        self.inventory.remove_lun(tid, lun)
+        self.publish()
+
+    # Accounts: of discovery where tid is 0 -------------------------------------------------------------------------
+
+    def create_account(self, tid: int, outgoing: bool, name: str, secret: str) -> None:
+        if not name or not secret:
+            raise AdminError(errno.EINVAL, "an account needs a name and a secret")
+        account = Account(name, secret, _BY_HAND)
+        with self._lock:
+            incoming, ours = self.inventory.accounts_of(tid)
+            self.inventory.set_accounts(tid, *((incoming, account) if outgoing else ((*incoming, account), ours)))
+
+    def delete_account(self, tid: int, outgoing: bool, name: str) -> None:
+        """The newest of its name; an older one with this name counts again."""
+        with self._lock:
+            account = self._account(tid, outgoing, name)
+            incoming, ours = self.inventory.accounts_of(tid)
+            left = tuple(each for each in incoming if each is not account)
+            self.inventory.set_accounts(tid, left, None if outgoing else ours)
+
+    def show_accounts(self, tid: int) -> dict[str, Any]:
+        """Names alone: incoming, newest first, and outgoing."""
+        incoming, outgoing = self.inventory.accounts_of(tid)
+        names = [account.name for account in reversed(incoming)]
+        return {"incoming": names, "outgoing": None if outgoing is None else outgoing.name}
+
+    def show_account(self, tid: int, outgoing: bool, name: str) -> str:
+        return self._account(tid, outgoing, name).secret
+
+    def _account(self, tid: int, outgoing: bool, name: str) -> Account:
+        incoming, ours = self.inventory.accounts_of(tid)
+        known = (() if ours is None else (ours,)) if outgoing else reversed(incoming)
+        for account in known:
+            if account.name == name:
+                return account
+        raise AdminError(errno.ENOENT, "there is no account of this name in this scope")
+
+    # The whole ----------------------------------------------------------------------------------------------------
+
+    def deregister(self) -> None:
+        """What ``ietadm --op delete`` alone did: leave the iSNS server; targets stay."""
+        self.isns.deregister()
+
+    def reload(self) -> dict[str, list[str]]:
+        """Serve what the file says now: what could not be done ("unable"), and what is wrong ("found"), in sentences.
+
+        Raises ConfigError when the file cannot be used; then nothing has changed.
+        """
+        result = self.reread()
+        self.publish()
+        return result
+
+    def rewritten(self, force: bool) -> dict[str, str]:
+        """The configuration file with what was changed since written into it; the asker puts it in place.
+
+        Raises AdminError (EBUSY) when it was edited since it was read, unless ``force``, and ConfigError when it has
+        mistakes that cannot be edited around.
+        """
+        from ietpy.config.model import meaning
+        from ietpy.config.writer import rewrite
+
+        configuration = self.inventory.configuration
+        try:
+            with open(configuration.file, "rb") as file:
+                text = file.read().decode("utf-8", "surrogateescape")
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise AdminError(error.errno or errno.EIO, f"{configuration.file}: {error.strerror}") from None
+            text = ""
+        now = meaning(loads(text, configuration.file, self.options.compat or None))
+        known = text == self._handed_out or now in (meaning(self.inventory.loaded), meaning(configuration))
+        if not (known or force):
+            raise AdminError(
+                errno.EBUSY,
+                f"{configuration.file} was edited since it was read; ietpy-daemon reload takes what it says now and"
+                " gives up what was changed by hand, ietpy save --force the other way round",
+            )
+        after = rewrite(text, configuration, compat=self.options.compat or None, file=configuration.file)
+        self._handed_out = after
+        return {"file": configuration.file, "before": text, "after": after}
+
+    @property
+    def _mode(self) -> str:
+        return self.inventory.configuration.compat

@@ -1,0 +1,90 @@
+"""The files that stand for /proc/net/iet: whole at any time, current after a change, gone at the end."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from ietpy.daemon.publish import Publisher
+from ietpy.errors import UsageError
+
+
+class Texts:
+    def __init__(self) -> None:
+        self.text = "first\n"
+        self.written = threading.Semaphore(0)
+
+    def volume(self) -> str:
+        return self.text
+
+    def session(self) -> str:
+        self.written.release()
+        return "tid:1 name:\udcff\n"
+
+
+@pytest.fixture
+def texts() -> Texts:
+    return Texts()
+
+
+@pytest.fixture
+def publisher(tmp_path: Path, texts: Texts) -> Publisher:
+    made = Publisher(str(tmp_path / "iet"), {"volume": texts.volume, "session": texts.session})
+    made.prepare(0, 0)
+    return made
+
+
+def test_files_are_there_from_the_start_and_gone_at_the_end(publisher: Publisher, tmp_path: Path) -> None:
+    umask = os.umask(0o077)
+    try:
+        publisher.start()
+    finally:
+        os.umask(umask)
+    directory = tmp_path / "iet"
+    assert (directory / "volume").read_text() == "first\n"
+    assert (directory / "session").read_bytes() == b"tid:1 name:\xff\n"
+    assert {stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()} == {0o644}
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o755
+    publisher.stop()
+    assert not directory.exists()
+    publisher.publish()
+    assert not directory.exists()
+
+
+def test_a_change_is_written_by_the_publishers_own_thread(publisher: Publisher, texts: Texts, tmp_path: Path) -> None:
+    publisher.start()
+    assert texts.written.acquire(timeout=20)
+    texts.text = "second\n"
+    publisher.changed()
+    assert texts.written.acquire(timeout=20)
+    publisher.publish()  # waits until the thread is through
+    assert (tmp_path / "iet" / "volume").read_text() == "second\n"
+    assert not list((tmp_path / "iet").glob("*.new"))
+    publisher.stop()
+
+
+def test_what_cannot_be_written_is_said_once(
+    publisher: Publisher, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "iet").rmdir()
+    publisher.publish()
+    publisher.publish()
+    assert caplog.text.count("cannot write below") == 1
+    publisher.stop()
+
+
+def test_nobody_leads_it_astray(publisher: Publisher, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "iet" / "volume.new").symlink_to(tmp_path / "elsewhere")
+    publisher.publish()
+    assert "cannot write below" in caplog.text
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_directory_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="cannot be made: Not a directory; use --control"):
+        Publisher(str(tmp_path / "file" / "iet"), {}).prepare(0, 0)
