@@ -80,6 +80,8 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
     yield f"configuration: {facts['config']} ({facts['compat']})"
     for portal in facts["portals"]:
         yield f"portal: {_portal(portal)}"
+    if facts.get("isns"):
+        yield f"iSNS: {facts['isns']['server']}, {facts['isns']['state']}"
     for target in facts["targets"]:
         luns, sessions = _count(len(target["luns"]), "LUN"), _count(target["sessions"], "session")
         yield f"target: {target['name']} ({luns}, {sessions})"

@@ -21,7 +21,7 @@ import pytest
 
 ADDRESS = "127.0.0.1"
 PATIENCE = 60  #: seconds; bounds a failure, never waited for otherwise
-READY = re.compile(rf"ietpy-daemon: serving \d+ targets? on {re.escape(ADDRESS)}:(\d+) \(pid (\d+)\)")
+READY = re.compile(r"ietpy-daemon: serving \d+ targets? on 127\.0\.0\.\d:(\d+) \(pid (\d+)\)")
 
 #: The Debian package of each tool used here.
 PACKAGES = {
@@ -86,7 +86,8 @@ class Daemon:
         pytest.fail(f"{arguments} ended with status {process.wait(PATIENCE)}:\n{self.log}", pytrace=False)
 
     def start(self, *arguments: str) -> Daemon:
-        listening = ["-f", "-c", str(self.config), "-a", ADDRESS, "-p", "0"]
+        address = [] if "-a" in arguments else ["-a", ADDRESS]
+        listening = ["-f", "-c", str(self.config), *address, "-p", "0"]
         self.process = self._launch(self._command("start", *listening, *arguments))
         return self
 
@@ -128,11 +129,15 @@ class Daemon:
     def log(self) -> str:
         return self.log_file.read_text()
 
-    def status(self) -> dict[str, Any]:
-        asked = self._command("status", "--json")
+    def command(self, action: str, *arguments: str) -> Result:
+        """``ietpy-daemon ACTION`` on this daemon, to its end, with status 0."""
+        asked = self._command(action, *arguments)
         answer = subprocess.run(asked, capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert answer.returncode == 0, answer.stdout + answer.stderr
-        facts: dict[str, Any] = json.loads(answer.stdout)
+        return answer
+
+    def status(self) -> dict[str, Any]:
+        facts: dict[str, Any] = json.loads(self.command("status", "--json").stdout)
         return facts
 
     def portal(self, account: str = "") -> str:
