@@ -142,7 +142,7 @@ def test_a_fragment_is_named_and_short(path: Path) -> None:
 # Commands ------------------------------------------------------------------------------------------------------------
 
 #: What a page says, and what the test runs for it: the same below {place}, beside whatever else this machine runs.
-TOLD = [ROOT / "README.md", DOCS / "quickstart.md"]
+TOLD = [ROOT / "README.md", DOCS / "quickstart.md", DOCS / "migrating-from-iet.md"]
 INSTALL = {
     "apt-get update && apt-get install -y python3-venv && "
     "python3 -m venv ~/ietpy && ~/ietpy/bin/pip install . && ~/ietpy/bin/ietpy demo":
@@ -152,7 +152,7 @@ INSTALL = {
 _OURS = "--pid-file {place}/ietd.pid --control {place}/control"
 _CONFIG = "-c {place}/etc/iet/ietd.conf"
 STORY = {
-    "ln -sf ~/ietpy/bin/ietpy* /usr/local/bin/": "ln -sf ~/ietpy/bin/ietpy* {place}/usr/local/bin/",
+    "ln -sf ~/ietpy/bin/iet* /usr/local/bin/": "ln -sf ~/ietpy/bin/iet* {place}/usr/local/bin/",
     "ietpy mkimage --size 10G /root/os.img": "ietpy mkimage --size 10G {place}/root/os.img",
     "mkdir -p /etc/iet": "mkdir -p {place}/etc/iet",
     "ietpy check": f"ietpy check {_CONFIG}",
@@ -165,6 +165,11 @@ STORY = {
     "ietpy-daemon stop": f"ietpy-daemon stop {_OURS}",
     "sed 's|/usr/bin/|/usr/local/bin/|' init/systemd/ietpy.service >/etc/systemd/system/ietpy.service":
     "sed 's|/usr/bin/|/usr/local/bin/|' init/systemd/ietpy.service >{place}/etc/systemd/system/ietpy.service",
+    "ln -sf ~/ietpy/bin/ietd ~/ietpy/bin/ietadm /usr/sbin/":
+    "ln -sf ~/ietpy/bin/ietd ~/ietpy/bin/ietadm {place}/usr/sbin/ && {place}/usr/sbin/ietadm --version",
+    "mkdir -p /usr/lib/ocf/resource.d/ietpy && cp init/ocf/* /usr/lib/ocf/resource.d/ietpy/":
+    "mkdir -p {place}/usr/lib/ocf/resource.d/ietpy && cp init/ocf/* {place}/usr/lib/ocf/resource.d/ietpy/ && "
+    "{place}/usr/lib/ocf/resource.d/ietpy/iSCSITarget usage",
 }
 #: It is running now.
 SELF = {"tests/run"}
@@ -181,9 +186,12 @@ Run = Callable[[str], str]
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Directories as on a machine where ietpy was installed into ~/ietpy."""
-    for directory in ("root", "ietpy", "etc/systemd/system", "usr/local/bin"):
+    """Directories as on a machine where ietpy was installed into ~/ietpy, with a configuration of IET's."""
+    for directory in (
+        "root", "ietpy", "etc/iet", "etc/systemd/system", "usr/local/bin", "usr/sbin",
+    ):
         (tmp_path / directory).mkdir(parents=True)
+    (tmp_path / "etc" / "iet" / "ietd.conf").write_text("Target iqn.2010-06.ServerName:old\n\tLun 0 Type=nullio\n")
     (tmp_path / "ietpy" / "bin").symlink_to(Path(sys.executable).parent)
     return tmp_path
 
@@ -225,7 +233,7 @@ def test_commands_do_what_the_page_says(page: Path, place: Path, run: Run) -> No
 def test_the_unit_starts_what_was_linked(place: Path, run: Run) -> None:
     run(next(command for command in STORY.values() if command.startswith("sed ")))
     unit = (place / "etc/systemd/system/ietpy.service").read_text()
-    assert "\nExecStart=/usr/local/bin/ietpy-daemon start -f\n" in unit
+    assert "\nExecStart=/usr/local/bin/ietpy-daemon start -f $ISCSITARGET_OPTIONS $OPTIONS\n" in unit
     assert "/usr/bin" not in unit
 
 
