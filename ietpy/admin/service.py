@@ -118,7 +118,12 @@ class Service:
                     self._stopping.wait(_PAUSE)  # out of descriptors: give them time to come back
                 continue
             server = threading.Thread(target=self._serve, args=(connection,), name="control", daemon=True)
-            server.start()
+            try:
+                server.start()
+            except RuntimeError as error:  # the system has no thread left
+                log.warning("control socket: %s", error)
+                connection.close()
+                self._places.release()
 
     def _serve(self, connection: socket.socket) -> None:
         try:

@@ -6,6 +6,7 @@ It starts what ``ietpy-daemon start`` starts; what IET told nobody or only syslo
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any, Final
@@ -20,6 +21,9 @@ _LONG_OF: Final = {
     "-c": "--config", "-f": "--foreground", "-d": "--debug", "-u": "--uid", "-g": "--gid", "-a": "--address",
     "-p": "--port", "-v": "--version", "-h": "--help",
 }
+_NUMBER: Final = re.compile("[0-9]{1,10}")
+#: Options that are numbers, and how large these may be.
+_LARGEST: Final = {"debug": 2**31 - 1, "uid": 2**32 - 2, "gid": 2**32 - 2, "port": 65535}
 TRY: Final = "Try `iscsid --help' for more information."
 HELP: Final = """\
 Usage: iscsid [OPTION]
@@ -64,12 +68,11 @@ def run(arguments: list[str], environment: Mapping[str, str]) -> int:
                 given[name.removeprefix("--")] = True if name == "--foreground" else value
     except UsageError as error:
         return _usage(str(error))
-    for number in ("debug", "uid", "gid", "port"):
-        if number in given:
-            try:
-                given[number] = int(given[number])
-            except ValueError:
-                return _usage(f"ietd: --{number} takes a number, not {given[number]!a}")
+    for name in _LARGEST.keys() & given.keys():
+        text, largest = given[name], _LARGEST[name]
+        if not _NUMBER.fullmatch(text) or int(text) > largest:
+            return _usage(f"ietd: --{name} takes a number from 0 to {largest}, not {text[:60]!a}")
+        given[name] = int(text)
     if given.get("config"):
         given["config"] = os.path.abspath(given["config"])
     return _start(given, environment)

@@ -41,8 +41,9 @@ def save(dry_run: bool, force: bool) -> None:
 
 def count_changes(before: str, after: str) -> tuple[int, int]:
     """Lines added and removed. The lines themselves are not shown: some hold secrets."""
-    marks = [line[:1] for line in difflib.ndiff(before.splitlines(), after.splitlines())]
-    return marks.count("+"), marks.count("-")
+    matcher = difflib.SequenceMatcher(None, before.split("\n"), after.split("\n"), autojunk=False)
+    changes = [change[1:] for change in matcher.get_opcodes() if change[0] != "equal"]
+    return sum(end - start for _, _, start, end in changes), sum(end - start for start, end, _, _ in changes)
 
 
 def replace_file(path: str, before: str, after: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -24,6 +25,9 @@ from ietpy.daemon.served import ServedTarget, configured, negotiated, problem_fa
 from ietpy.errors import AdminError, Span
 from ietpy.iscsi.session import Session
 
+#: Seconds to wait for the end of a session, whose commands may wait for a device, and between looks at it.
+PATIENCE: Final = 2.0
+_PAUSE: Final = 0.005
 _BY_HAND: Final = Span(SOURCE, 0, 0)  #: where what ietadm made stands in a file: nowhere yet
 
 
@@ -134,10 +138,15 @@ class Administration:
         return configured(target.config) if not sid else negotiated(self._session(target, sid).parameters)
 
     def close_connection(self, tid: int, sid: int, cid: int) -> None:
+        """Returns when the session has gone: whoever ends it deletes its target next (openQRM, Cinder)."""
         session = self._session(self.inventory.target(tid), sid)
         if cid != session.cid:
             raise AdminError(errno.EEXIST, f"session {sid} has no connection {cid}, only {session.cid}")
         self.network.end_session(session)
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline and any(each["tsih"] == session.tsih for each in self.network.sessions()):
+            time.sleep(_PAUSE)
+        self.publish()
 
     def _session(self, target: ServedTarget, sid: int) -> Session:
         with target.node.device.lock:

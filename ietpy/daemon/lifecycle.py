@@ -62,8 +62,9 @@ def read_configuration(options: StartOptions) -> Configuration:
 
 def prepare(options: StartOptions, places: Places) -> Instance:
     """Everything opened, bound and locked; no thread started. Raises IetpyError with what is wrong."""
-    if options.uid not in (0, os.geteuid()) and os.geteuid() != 0:
-        raise UsageError(f"only root can start a daemon of user {options.uid} (-u)")
+    ours = options.uid in (0, os.geteuid()) and options.gid in (0, os.getegid())
+    if not ours and os.geteuid() != 0:
+        raise UsageError(f"only root can start a daemon of user {options.uid}, group {options.gid} (-u, -g)")
     configuration = read_configuration(options)
     places.prepare()
     with ExitStack() as undo:

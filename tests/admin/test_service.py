@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -154,6 +155,18 @@ def test_a_crowd_waits_its_turn(path: str, running: service.Service) -> None:
     assert answers == [["x", {}]] * len(callers)
 
 
+def test_a_crowd_that_does_not_move_is_waited_for_with_patience(path: str) -> None:
+    with service.bind(path), contextlib.ExitStack() as crowd:
+        with contextlib.suppress(BlockingIOError):  # the backlog is full
+            while True:
+                member = crowd.enter_context(socket.socket(socket.AF_UNIX))
+                member.setblocking(False)
+                member.connect(path)
+        with pytest.raises(AdminError, match="gave no answer in 0") as caught:
+            client.ask(path, "x", patience=0.05)
+        assert caught.value.code == errno.ETIMEDOUT
+
+
 def test_a_crowd_does_not_keep_the_service_from_ending(path: str) -> None:
     served = service.Service(service.bind(path), perform)
     served.start()
@@ -166,3 +179,36 @@ def test_a_crowd_does_not_keep_the_service_from_ending(path: str) -> None:
         for member in crowd:
             member.close()
     assert not os.path.lexists(path)
+
+
+def test_without_a_thread_one_client_is_turned_away(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = service.Service(service.bind(path), perform)
+    served.start()
+    real = threading.Thread.start
+    refused: list[object] = []
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name == "control" and not refused:
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(AdminError):
+        client.ask(path, "x")
+    assert client.ask(path, "x") == ["x", {}]
+    served.stop()
+
+
+def test_a_mistake_of_ours_is_an_answer(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(operation: str, arguments: dict[str, Any]) -> Any:
+        raise ZeroDivisionError("oops")
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(protocol.encode(protocol.request("x", {})))
+        service.answer(ours, broken)
+        with pytest.raises(AdminError, match="an internal error") as caught:
+            protocol.parse_reply(protocol.read_message(lambda count: service.receive_exactly(theirs, count)))
+    assert caught.value.code == errno.EIO
+    assert "ZeroDivisionError" in caplog.text

@@ -90,35 +90,55 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout.count("\n")) == (2, 1)
     assert result.stdout.startswith(f"{missing}:1:1: error: cannot read this file: No such file or directory; ")
     document = json.loads(CliRunner().invoke(check, ["-c", missing, "--json"]).stdout)
-    assert document["configuration"] is None
+    assert (document["configuration"], document["modes"]) == (None, {})
     assert [one["code"] for one in document["diagnostics"]] == ["file-unreadable"]
 
 
+RICH = f"""\
+IncomingUser finder {SECRET}
+OutgoingUser self {SECRET}
+Target t\udcff
+IncomingUser joe {SECRET}
+IncomingUser joe {SECRET}2
+Lun 3 Path=IMAGE,IOMode=ro,ScsiId=ab
+Lun 4 Type=nullio,Blocks=8
+LunOption 4 Naa=5000000000000001
+HeaderDigest None
+foo
+"""
+
+
 def test_json(tmp_path: Path, image: Path) -> None:
-    text = (
-        f"IncomingUser finder {SECRET}\nOutgoingUser self {SECRET}\nTarget t\udcff\nIncomingUser joe {SECRET}\n"
-        f"Lun 3 Path={image},IOMode=ro,ScsiId=ab\nLun 4 Type=nullio,Blocks=8\nHeaderDigest None,CRC32C\nfoo\n"
-    )
-    result = run(tmp_path, text, "--json")
+    result = run(tmp_path, RICH.replace("IMAGE", str(image)), "--json")
     assert result.exit_code == 0
     assert SECRET not in result.stdout
     document = json.loads(result.stdout)
-    (finding,) = document["diagnostics"]
-    assert {name: finding[name] for name in ("line", "column", "severity", "code")} == {
-        "line": 8,
+    assert list(document) == ["format", "diagnostics", "configuration", "modes"]
+    assert document["format"] == 1
+    again, unknown = document["diagnostics"]
+    assert again["code"] == "same-user-twice"
+    place = f"{tmp_path}/ietd.conf"
+    assert unknown == {
+        "file": place,
+        "line": 10,
         "column": 1,
         "severity": "warning",
         "code": "unknown-keyword",
+        "text": f"{place}:10:1: warning: unknown keyword 'foo'; the line is ignored; IET: ignored the line",
+        "problem": "unknown keyword 'foo'",
+        "hint": "the line is ignored",
+        "iet": "ignored the line",
     }
     configuration = document["configuration"]
     assert (configuration["compat"], configuration["refused"]) == ("repair", False)
     assert configuration["discovery"] == {"incoming": ["finder"], "outgoing": "self", "closed": ""}
     (target,) = configuration["targets"]
     assert (target["name"], target["incoming"], target["outgoing"]) == ("t\\xff", ["joe"], None)
-    assert target["session_keys"] == {"HeaderDigest": ["None", "CRC32C"]}
-    assert target["luns"][0] == {
+    disk, nothing = target["luns"]
+    identity = disk.pop("identity")
+    assert disk == {
         "lun": 3,
-        "line": 5,
+        "line": 6,
         "path": str(image),
         "type": "fileio",
         "read_only": True,
@@ -128,7 +148,50 @@ def test_json(tmp_path: Path, image: Path) -> None:
         "scsi_sn": None,
         "options": {},
     }
-    assert target["luns"][1]["options"] == {"Blocks": 8}
+    assert identity == {
+        "vendor": "IET",
+        "product": "VIRTUAL-DISK",
+        "revision": "0",
+        "serial": "6162" + "0" * 28,
+        "device_id": "6162" + "0" * 28,
+        "naa": None,
+        "eui": None,
+    }
+    assert (nothing["options"], nothing["identity"]["naa"]) == ({"Blocks": 8}, "5000000000000001")
+
+
+def test_json_has_what_holds_where_the_file_is_silent(tmp_path: Path) -> None:
+    result = run(tmp_path, "Target t\nInitialR2T No\nMaxConnections 4\nMaxXmitDataSegmentLength 8192\n", "--json")
+    (target,) = json.loads(result.stdout)["configuration"]["targets"]
+    keys = target["session_keys"]
+    assert target["session_keys_set"] == ["InitialR2T", "MaxConnections", "MaxXmitDataSegmentLength"]
+    assert set(target["session_keys_set"]) < set(keys)
+    assert (keys["InitialR2T"], keys["MaxConnections"], keys["MaxXmitDataSegmentLength"]) == (False, 1, 8192)
+    assert (keys["HeaderDigest"], keys["MaxBurstLength"], keys["OFMarkInt"]) == (["None", "CRC32C"], 1048576, None)
+    assert (target["queued_commands"], target["wthreads"], target["max_sessions"]) == (128, 8, 0)
+    silent = run(tmp_path, "Target t\nQueuedCommands 5\n", "--json")
+    (target,) = json.loads(silent.stdout)["configuration"]["targets"]
+    assert (target["queued_commands"], target["session_keys"]["MaxXmitDataSegmentLength"]) == (5, None)
+
+
+def test_json_of_all_modes(tmp_path: Path) -> None:
+    text = f"Target t\nIncomingUsr joe {SECRET}\nLun 0 Type=nullio,ScsiId=\n"
+    plain = json.loads(run(tmp_path, text, "--json").stdout)
+    assert plain["modes"] == {
+        "repair": {"errors": 1, "warnings": 1, "refused": False},
+        "iet": {"errors": 0, "warnings": 2, "refused": False},
+        "strict": {"errors": 2, "warnings": 0, "refused": True},
+    }
+    result = run(tmp_path, text, "--json", "--all-modes", "--compat", "iet")
+    assert (result.exit_code, SECRET in result.stdout) == (0, False)
+    document = json.loads(result.stdout)
+    modes = document["modes"]
+    assert list(modes) == ["repair", "iet", "strict"]
+    assert modes["iet"]["configuration"] == document["configuration"]
+    assert modes["iet"]["diagnostics"] == document["diagnostics"]
+    incoming = {mode: one["configuration"]["targets"][0]["incoming"] for mode, one in modes.items()}
+    assert incoming == {"repair": ["joe"], "iet": [], "strict": []}
+    assert [one["code"] for one in modes["repair"]["diagnostics"]] == ["misspelt-keyword", "lun-refused"]
 
 
 def test_without_a_file_the_default_and_its_companions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,18 +119,6 @@ def test_a_target_is_served_as_configured() -> None:
     assert (unit.block_size, unit.blocks) == (4096, 256)
 
 
-def test_queued_commands_are_ours_where_the_file_is_silent() -> None:
-    assert build(target(), opener=Opener()).node.targets[NAME].queued_commands == 128
-
-
-def test_identity_is_that_of_name_and_number() -> None:
-    """Confirmed by a capture of IET (iet-compat 7.4, last row)."""
-    name = "iqn.2001-04.com.example:storage.lun1"
-    inventory = build(target(lun(1, type="nullio"), name=name), opener=Opener(nullio=FakeStore()))
-    identity = inventory.node.targets[name].device.logical_units[1].identity
-    assert identity.device_id.hex() == "3592265eae69d00a6e8560cd2833744e"
-
-
 def test_discovery_accounts_are_the_nodes() -> None:
     configuration = Configuration(
         "ietd.conf", discovery_incoming=(Account("joe", "secret", SPAN),), discovery_closed="a mistake"
@@ -179,13 +167,6 @@ def test_a_medium_that_does_not_suit_is_reported(store: FakeStore, line: dict[st
     assert reason in problems(inventory)[0]
 
 
-@pytest.mark.parametrize(("type", "expected"), [("blockio", 4096), ("fileio", 512)])
-def test_the_default_block_size(type: str, expected: int) -> None:
-    store = FakeStore(block_size=4096 if type == "blockio" else 512)
-    inventory = build(target(lun(0, path="/x", type=type)), opener=Opener(x=store))
-    assert inventory.node.targets[NAME].device.logical_units[0].block_size == expected
-
-
 def test_two_lines_of_one_file_share_a_store(tmp_path: Path) -> None:
     (tmp_path / "disk").write_bytes(b"")
     (tmp_path / "link").symlink_to("disk")
@@ -201,36 +182,6 @@ def test_two_lines_of_one_file_share_a_store(tmp_path: Path) -> None:
     units = [node.device.logical_units[0] for node in inventory.node.targets.values()]
     assert units[0].store is units[1].store
     assert [unit.write_protected for unit in units] == [True, False]
-
-
-def test_a_file_nobody_writes_is_opened_read_only(tmp_path: Path) -> None:
-    (tmp_path / "disk").write_bytes(b"")
-    opener = Opener(disk=FakeStore())
-    build(target(lun(0, path=str(tmp_path / "disk"), read_only=True)), opener=opener)
-    assert opener.opened[0][2] is True
-
-
-def test_nullio_is_never_shared() -> None:
-    opener = Opener(nullio=FakeStore())
-    inventory = build(target(lun(0, type="nullio"), lun(1, type="nullio")), opener=opener)
-    assert len(opener.opened) == 2
-    assert problems(inventory) == []
-
-
-def test_relative_paths_count_from_the_base() -> None:
-    opener = Opener()
-    inventory = build(target(lun(0, path="a/b")), opener=opener, base="/srv")
-    assert opener.opened[0][1] == "/srv/a/b"
-    assert "a relative Path counts from /srv; write the whole path" in problems(inventory)[0]
-
-
-def test_closing_flushes_and_closes_every_store() -> None:
-    good, bad = FakeStore(), FakeStore(broken=True)
-    inventory = build(target(lun(0, path="/bad"), lun(1, path="/good")), opener=Opener(good=good, bad=bad))
-    assert inventory.close() is False
-    assert bad.calls == good.calls == ["flush", "close"]
-    assert inventory.close() is True
-    assert good.calls == ["flush", "close"]
 
 
 ASKER = Asker("iqn.a", "10.0.0.7", "10.0.0.1")

@@ -1,0 +1,95 @@
+"""The parts of a target: accounts, options, logical units, and why one cannot be."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ietpy.config.load import loads
+from ietpy.config.model import LunConfig, TargetConfig
+from ietpy.daemon.assemble import LunRefused, accounts, follow, logical_unit, refusal, target_node
+from ietpy.errors import Span, StoreError
+from ietpy.iscsi.target import everybody
+from ietpy.scsi.device import ScsiDevice
+from ietpy.scsi.store import Capabilities
+
+NAME = "iqn.2001-04.com.example:storage.lun1"
+SPAN = Span("ietd.conf", 1, 1)
+
+
+def target(*lines: str) -> TargetConfig:
+    (found,) = loads("".join(f"{line}\n" for line in (f"Target {NAME}", *lines))).targets
+    return found
+
+
+def device() -> ScsiDevice:
+    return ScsiDevice(NAME, threading.RLock())
+
+
+def store(size: int = 1 << 20, block_size: int = 512) -> Any:
+    return SimpleNamespace(
+        size=size, block_size=block_size, physical_block_size=block_size, capabilities=Capabilities()
+    )
+
+
+def test_of_two_accounts_with_one_name_the_later_holds() -> None:
+    config = target("IncomingUser joe first", "IncomingUser joe second", "OutgoingUser jim other")
+    made = accounts(config.incoming, config.outgoing, "")
+    assert (made.incoming, made.outgoing, made.required) == ({"joe": "second"}, ("jim", "other"), True)
+    assert accounts((), None, "a mistake").required
+
+
+def test_options_of_a_target() -> None:
+    config = target(
+        "MaxSessions 3", "Wthreads 4", "QueuedCommands 16", "NOPInterval 30", "NOPTimeout 10", "InitialR2T No"
+    )
+    node = target_node(config, device(), everybody)
+    assert (node.max_sessions, node.wthreads, node.queued_commands) == (3, 4, 16)
+    assert (node.nop_interval, node.nop_timeout) == (30, 10)
+    assert node.key_values == {"InitialR2T": False}
+    follow(node, target())
+    assert (node.max_sessions, node.wthreads, node.queued_commands) == (0, 8, 128)
+    assert (node.nop_interval, node.nop_timeout, node.key_values) == (0, 0, {})
+
+
+def test_a_target_that_a_mistake_closes_admits_nobody_new() -> None:
+    node = target_node(target("IncomingUser joe"), device(), everybody)
+    assert node.accounts.closed
+
+
+def test_a_unit_has_the_identity_of_its_target_and_number() -> None:
+    """Captured from IET (iet-compat 7.4, last row)."""
+    unit = logical_unit(device(), LunConfig(1, SPAN, path="/x", read_only=True, write_cache=True), store())
+    assert unit.identity.device_id.hex() == "3592265eae69d00a6e8560cd2833744e"
+    assert (unit.read_only, unit.configured_write_cache, unit.block_size, unit.blocks) == (True, True, 512, 2048)
+
+
+@pytest.mark.parametrize(("type", "native", "given", "expected"), [
+    ("fileio", 512, None, 512), ("fileio", 512, 4096, 4096),
+    ("blockio", 4096, None, 4096), ("blockio", 512, 1024, 1024),
+])
+def test_block_sizes(type: str, native: int, given: int | None, expected: int) -> None:
+    config = LunConfig(0, SPAN, path="/x", type=type, block_size=given)
+    assert logical_unit(device(), config, store(block_size=native)).block_size == expected
+
+
+@pytest.mark.parametrize(("medium", "reason", "hint"), [
+    (store(block_size=4096), "cannot be addressed by blocks of 512 bytes, only 4096", "say BlockSize=4096"),
+    (store(size=511), "/x holds less than one block of 512 bytes", "make it larger"),
+])
+def test_a_medium_that_does_not_suit(medium: Any, reason: str, hint: str) -> None:
+    with pytest.raises(LunRefused, match=reason) as caught:
+        logical_unit(device(), LunConfig(0, SPAN, path="/x", block_size=512), medium)
+    assert caught.value.code == errno.EINVAL
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(("path", "hint"), [("/x", "ietpy-daemon reload"), ("x", "counts from /srv")])
+def test_a_store_that_cannot_be_opened(path: str, hint: str) -> None:
+    refused = refusal(LunConfig(0, SPAN, path=path), "/srv", StoreError(errno.EBUSY, "claimed"))
+    assert (refused.code, str(refused)) == (errno.EBUSY, "claimed")
+    assert hint in refused.hint
