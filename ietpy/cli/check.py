@@ -6,7 +6,8 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import click
@@ -14,11 +15,31 @@ import click
 from ietpy.config.access import AccessFiles
 from ietpy.config.findings import MODES, printable
 from ietpy.config.load import load
-from ietpy.config.model import Configuration, LunConfig, TargetConfig
+from ietpy.config.model import Account, Configuration, LunConfig, TargetConfig
 from ietpy.errors import ConfigError, Diagnostic
+from ietpy.iscsi.keys import KEYS
+from ietpy.iscsi.target import QUEUED_COMMANDS
+from ietpy.scsi.identity import iet_identity
 from ietpy.stores import STORES
 
 UNUSABLE: Final = 2  #: exit status: the file has errors
+FORMAT: Final = 1  #: of the JSON; fields are added without a change, but none is removed or means something else
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A file as one mode reads it, with everything found."""
+
+    configuration: Configuration
+    found: tuple[Diagnostic, ...]
+
+    @property
+    def errors(self) -> int:
+        return sum(diagnostic.severity == "error" for diagnostic in self.found)
+
+    @property
+    def warnings(self) -> int:
+        return len(self.found) - self.errors
 
 
 @click.command()
@@ -33,20 +54,32 @@ def check(ctx: click.Context, config: str | None, compat: str | None, all_modes:
     Exit status 0: no errors, perhaps warnings. 2: errors, or the file cannot be read.
     """
     try:
-        configuration = load(config, compat)
+        chosen = _view(config, compat)
+        views = {mode: chosen if mode == chosen.configuration.compat else _view(config, mode) for mode in MODES}
     except ConfigError as error:
-        _print(error.diagnostics, None, as_json)
+        if as_json:
+            click.echo(json.dumps(_document(error.diagnostics, None), indent=2))
+        else:
+            _print(error.diagnostics)
         ctx.exit(UNUSABLE)
-    found = findings(configuration, companions=config is None)
-    if as_json or not all_modes:
-        _print(found, configuration, as_json)
-    else:
-        for mode in MODES:
+    if as_json:
+        modes = {mode: _counts(view) | (_shown(view) if all_modes else {}) for mode, view in views.items()}
+        document = {**_document(chosen.found, chosen.configuration), "modes": modes}
+        click.echo(json.dumps(document, indent=2))
+        ctx.exit(UNUSABLE if chosen.errors else 0)
+    if all_modes:
+        for mode, view in views.items():
             click.echo(f"{mode}:")
-            _print(findings(load(config, mode), companions=config is None), None, False)
-    if not as_json:
-        click.echo(_summary(config, configuration, found))
-    ctx.exit(UNUSABLE if _errors(found) else 0)
+            _print(view.found)
+    else:
+        _print(chosen.found)
+    click.echo(_summary(chosen.configuration, views))
+    ctx.exit(UNUSABLE if chosen.errors else 0)
+
+
+def _view(config: str | None, compat: str | None) -> View:
+    configuration = load(config, compat)
+    return View(configuration, findings(configuration, companions=config is None))
 
 
 def findings(configuration: Configuration, *, companions: bool) -> tuple[Diagnostic, ...]:
@@ -80,15 +113,15 @@ def medium(target: TargetConfig, lun: LunConfig) -> Iterator[Diagnostic]:
 
 
 def effective(configuration: Configuration) -> dict[str, Any]:
-    """The configuration for JSON, without secrets."""
+    """The configuration for JSON: what holds, also where the file is silent; without secrets."""
     return {
         "file": printable(configuration.file),
         "compat": configuration.compat,
         "refused": configuration.refused,
-        "isns_server": configuration.isns_server,
+        "isns_server": printable(configuration.isns_server),
         "isns_access_control": configuration.isns_access_control,
         "discovery": {
-            "incoming": [printable(account.name) for account in configuration.discovery_incoming],
+            "incoming": _names(configuration.discovery_incoming),
             "outgoing": _outgoing(configuration.discovery_outgoing),
             "closed": configuration.discovery_closed,
         },
@@ -102,21 +135,29 @@ def _target(target: TargetConfig) -> dict[str, Any]:
         "line": target.span.line,
         "alias": printable(target.alias),
         "closed": target.closed,
-        "incoming": [printable(account.name) for account in target.incoming],
+        "incoming": _names(target.incoming),
         "outgoing": _outgoing(target.outgoing),
         "max_sessions": target.max_sessions,
         "wthreads": target.wthreads,
-        "queued_commands": target.queued_commands,
+        "queued_commands": QUEUED_COMMANDS if target.queued_commands is None else target.queued_commands,
         "nop_interval": target.nop_interval,
         "nop_timeout": target.nop_timeout,
-        "session_keys": dict(target.session_keys),
+        "session_keys": _session_keys(target),
+        "session_keys_set": sorted(target.session_keys),
         "initiator_addresses": [printable(item) for item in target.initiator_addresses],
         "initiator_names": [printable(item) for item in target.initiator_names],
-        "luns": [_lun(lun) for lun in target.luns],
+        "luns": [_lun(target, lun) for lun in target.luns],
     }
 
 
-def _lun(lun: LunConfig) -> dict[str, Any]:
+def _session_keys(target: TargetConfig) -> dict[str, Any]:
+    """What the target says of each key; null where it says nothing by itself."""
+    keys = {key.name: key.wish(target.session_keys) for key in KEYS if key.option}
+    return {**keys, "MaxXmitDataSegmentLength": target.session_keys.get("MaxXmitDataSegmentLength")}
+
+
+def _lun(target: TargetConfig, lun: LunConfig) -> dict[str, Any]:
+    identity = iet_identity(target.name, lun.number, lun.scsi_id, lun.scsi_sn, lun.identity)
     return {
         "lun": lun.number,
         "line": lun.span.line,
@@ -125,13 +166,31 @@ def _lun(lun: LunConfig) -> dict[str, Any]:
         "read_only": lun.read_only,
         "write_cache": lun.write_cache,
         "block_size": lun.block_size,
-        "scsi_id": None if lun.scsi_id is None else lun.scsi_id.hex(),
+        "scsi_id": _hexadecimal(lun.scsi_id),
         "scsi_sn": lun.scsi_sn,
         "options": dict(lun.options),
+        "identity": {
+            "vendor": identity.vendor,
+            "product": identity.product,
+            "revision": identity.revision,
+            "serial": identity.serial,
+            "device_id": identity.device_id.hex(),
+            "naa": _hexadecimal(identity.naa),
+            "eui": _hexadecimal(identity.eui),
+        },
     }
 
 
-def _outgoing(account: Any) -> str | None:
+def _hexadecimal(data: bytes | None) -> str | None:
+    return None if data is None else data.hex()
+
+
+def _names(accounts: tuple[Account, ...]) -> list[str]:
+    """Users, each once, as the last account of a name counts."""
+    return list(dict.fromkeys(printable(account.name) for account in accounts))
+
+
+def _outgoing(account: Account | None) -> str | None:
     return None if account is None else printable(account.name)
 
 
@@ -142,36 +201,41 @@ def _diagnostic(diagnostic: Diagnostic) -> dict[str, Any]:
         "column": diagnostic.span.column,
         "severity": diagnostic.severity,
         "code": diagnostic.code,
+        "text": printable(str(diagnostic)),
         "problem": diagnostic.problem,
         "hint": diagnostic.hint,
         "iet": diagnostic.iet,
     }
 
 
-def _errors(found: Iterable[Diagnostic]) -> int:
-    return sum(diagnostic.severity == "error" for diagnostic in found)
+def _shown(view: View) -> dict[str, Any]:
+    return {
+        "diagnostics": [_diagnostic(diagnostic) for diagnostic in view.found],
+        "configuration": effective(view.configuration),
+    }
 
 
-def _print(found: tuple[Diagnostic, ...], configuration: Configuration | None, as_json: bool) -> None:
-    if as_json:
-        document = {
-            "diagnostics": [_diagnostic(diagnostic) for diagnostic in found],
-            "configuration": None if configuration is None else effective(configuration),
-        }
-        click.echo(json.dumps(document, indent=2))
-        return
+def _counts(view: View) -> dict[str, Any]:
+    return {"errors": view.errors, "warnings": view.warnings, "refused": view.configuration.refused}
+
+
+def _document(found: tuple[Diagnostic, ...], configuration: Configuration | None) -> dict[str, Any]:
+    shown = None if configuration is None else effective(configuration)
+    diagnostics = [_diagnostic(diagnostic) for diagnostic in found]
+    return {"format": FORMAT, "diagnostics": diagnostics, "configuration": shown, "modes": {}}
+
+
+def _print(found: tuple[Diagnostic, ...]) -> None:
     for diagnostic in found:
         click.echo(printable(str(diagnostic)))
 
 
-def _summary(config: str | None, configuration: Configuration, found: tuple[Diagnostic, ...]) -> str:
+def _summary(configuration: Configuration, views: Mapping[str, View]) -> str:
     """One line: what was read, and how much each mode finds in it."""
     luns = sum(len(target.luns) for target in configuration.targets)
-    counts = []
-    for mode in MODES:
-        other = found if mode == configuration.compat else findings(load(config, mode), companions=config is None)
-        errors = _errors(other)
-        counts.append(f"{mode} {_count(errors, 'error')}, {_count(len(other) - errors, 'warning')}")
+    counts = (
+        f"{mode} {_count(view.errors, 'error')}, {_count(view.warnings, 'warning')}" for mode, view in views.items()
+    )
     subject = f"{printable(configuration.file)} ({configuration.compat})"
     served = f"{_count(len(configuration.targets), 'target')}, {_count(luns, 'LUN')}"
     return f"{subject}: {served}; " + "; ".join(counts)

@@ -81,7 +81,12 @@ class AccessFiles:
         """What is wrong with the files as they are now; with ``target``, with the lines for it and for ``ALL``."""
         found: list[Diagnostic] = []
         for kind in KINDS:
-            report = Report(str(self.path(kind)), self.compat)
+            path = self.path(kind)
+            report = Report(str(path), self.compat)
+            if path is not None and kind.denies:
+                problem = "with this file, who is not in initiators.allow is admitted unless a line here denies him"
+                hint = "name in initiators.allow whom to admit, and remove this file"
+                report.add(Finding.ACL_OLD_MODE, Word("", 1, 1), problem, hint)
             for _ in self.rules(kind, target, report) or ():
                 pass
             found += report.in_order()

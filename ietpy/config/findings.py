@@ -122,6 +122,7 @@ class Finding(Enum):
     )
     LUN_OPTION = ("lun-option", "error", "error", "has no such keyword and ignored the line")
     LUN_OPTION_ALONE = ("lun-option-without-lun", "error", "error", "has no such keyword and ignored the line")
+    ACL_OLD_MODE = ("deny-file", "warning", "warning", "warned at start too, and read it the same way")
     ACL_ITEM = ("access-item", "warning", "error", "never matched this item")
     ACL_EVERYBODY = ("access-everybody", "error", "error", "never matched this item")
     ACL_REPAIRED = ("access-repaired", "warning", "error", "never matched this item")

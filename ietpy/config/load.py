@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -31,16 +32,21 @@ def load(path: str | os.PathLike[str] | None = None, compat: str | None = None) 
     """
     if path is not None:
         return loads(_content(os.fspath(path)), os.fspath(path), compat)
-    for candidate in DEFAULT_PATHS:
+    return search(DEFAULT_PATHS, compat)
+
+
+def search(places: Sequence[str], compat: str | None) -> Configuration:
+    """The configuration in the first of ``places`` that exists; all but the first are deprecated."""
+    for candidate in places:
         if not os.path.lexists(candidate):
             continue
         found = loads(_content(candidate), candidate, compat)
-        if candidate == DEFAULT_PATHS[0]:
+        if candidate == places[0]:
             return found
         report = Report(candidate, found.compat)
-        report.add(Finding.OLD_PLACE, Word("", 1, 1), "this place is deprecated", f"move it to {DEFAULT_PATHS[0]}")
+        report.add(Finding.OLD_PLACE, Word("", 1, 1), "this place is deprecated", f"move it to {places[0]}")
         return found.with_diagnostics((*report.in_order(), *found.diagnostics))
-    return nothing(DEFAULT_PATHS[0], compat or "")
+    return nothing(places[0], compat or "")
 
 
 def nothing(path: str, compat: str = "") -> Configuration:
@@ -63,6 +69,7 @@ def _content(path: str) -> str:
                     "file-unreadable",
                     f"cannot read this file: {error.strerror}",
                     "name a readable configuration file with -c",
+                    f"tried {DEFAULT_PATHS[-1]} in its stead",
                 )
             ]
         ) from error

@@ -16,7 +16,7 @@ from ietpy.config.lun import continued, read_lun
 from ietpy.config.model import Configuration
 from ietpy.config.options import OPTION_BY_WORD, Option, Origin, Reader, Scope
 from ietpy.config.restrictions import restrict
-from ietpy.config.strangers import Guard, Stranger, behind, guard, in_one_word, joint_before, parted, stranger
+from ietpy.config.strangers import Guard, Stranger, behind, guard, in_one_word, joint_before, parted, seen, stranger
 from ietpy.config.syntax import Statement, Word
 from ietpy.config.values import is_comment, read_value
 
@@ -40,6 +40,7 @@ class Loader:
         self.lost = False  #: IET saw no Target, or no name, on the Target line we are below
         self.after_half_account = False
         self.unread = False  #: IET did not read this line; its keyword is misspelt or of somebody else's
+        self.read_otherwise = False  #: IET did, but took an equals sign for one of its words
         self.first = True
 
     @property
@@ -57,7 +58,7 @@ class Loader:
         while index < len(statements):
             statement = statements[index]
             index += 1
-            self.unread = False
+            self.unread = self.read_otherwise = False
             option = OPTION_BY_WORD.get(statement.keyword.text.lower())
             if statement.tail:
                 self.tail(option, statement)
@@ -76,7 +77,7 @@ class Loader:
         """What only IET saw, the rest of a long line: read if it kept somebody out, so that he stays there."""
         if option is not None and option.reader is Reader.TARGET:
             self.lost = True
-        elif option is not None and option.guards and _seen(option, statement):
+        elif option is not None and option.guards and seen(option, statement):
             problem = f"IET read the rest of this line as {option.name}, and it holds"
             self.report.add(Finding.LONG_LINE, statement.keyword, problem, "shorten the line")
             self.known(option, statement)
@@ -100,7 +101,7 @@ class Loader:
             problem, hint = f"{quoted(joint.text)} stands before the value of {option.name}", "leave it out"
             self.report.add(Finding.JOINED, joint, problem, hint, "took it for the first word")
             if not self.iet:
-                self.unread = True
+                self.read_otherwise = self.unread = True
                 statement = behind(statement, joint)
         return _READERS[option.reader](self, option, statement)
 
@@ -111,13 +112,13 @@ class Loader:
         option = unknown.option
         if not self.repair:
             return self.not_ours(unknown, keyword)
-        whole = None if unknown.exact else in_one_word(statement)
-        if whole is not None and OPTION_BY_WORD[whole.keyword.text.lower()].reader not in _NEVER_GUESSED:
-            option = OPTION_BY_WORD[whole.keyword.text.lower()]
+        whole = in_one_word(unknown, statement)
+        if whole is not None and whole[0].reader not in _NEVER_GUESSED:
+            option, statement = whole
             self.unread = True
             problem = f"{option.name} stands here as two words"
             self.report.add(Finding.MISSPELT, keyword, problem, f"write {option.name}")
-            return self.known(option, whole)
+            return self.known(option, statement)
         kept_out = guard(unknown, statement)
         if kept_out is not None and self.current.heir is None:
             return self.guarded(kept_out, unknown, keyword)
@@ -169,12 +170,10 @@ class Loader:
 
     def unclear(self, option: Option, statement: Statement, unknown: Stranger) -> None:
         """A misspelt Target, Lun or Compat: the writer must say it himself."""
-        consequence = _CONSEQUENCE[option.reader]
-        problem = f"{self.shown(unknown.head)} is no keyword; {consequence}"
+        problem = f"{self.shown(unknown.head)} is no keyword; {_CONSEQUENCE[option.reader]}"
         self.report.add(Finding.UNCLEAR_KEYWORD, statement.keyword, problem, f"did you mean {option.name}?")
         if option.reader is Reader.TARGET:
-            heir = self.current.heir or self.current
-            self.current = Block(statement.keyword, heir=heir)
+            self.current = Block(statement.keyword, heir=self.current.heir or self.current)
 
     # -- readers, one for each kind of line ---------------------------------------------------------------------
 
@@ -192,7 +191,9 @@ class Loader:
         if not words:
             problem, iet = "a Target line without a name; nothing below it is served", "took accounts for discovery's"
             self.report.add(Finding.TARGET_NAME, statement.keyword, problem, "write the name", iet)
-            self.current, self.lost = Block(statement.keyword, heir=self.discovery), False
+            # Below a keyword that IET missed, too, everything belonged to the target above.
+            heir = self.discovery if statement.keyword.complete else self.current.heir or self.current
+            self.current, self.lost = Block(statement.keyword, heir=heir), False
             return
         self.surplus(option, words, 1)
         note_quotes(words[0], "name", self.report)
@@ -222,11 +223,10 @@ class Loader:
             self.current.lun_options.add(statement, self.report)
 
     def read_account(self, option: Option, statement: Statement) -> None:
-        owner = self.owner(statement.keyword)
+        owner = self.owner(option, statement)
         words = self.words(statement, 2, "ignored the line")
         stand_in = hollow(words[:2])
-        outgoing = option.reader is Reader.OUTGOING
-        read = not self.unread and all(word.complete for word in words[:2])
+        outgoing, read = option.reader is Reader.OUTGOING, not self.unread and all(one.complete for one in words[:2])
         if stand_in is not None and not self.iet:
             words = words[: words.index(stand_in)]
         if self.unread and len(words) > 2 and not is_comment(words[2]):
@@ -261,8 +261,8 @@ class Loader:
     def of_two(self, option: Option, statement: Statement, old: Any, new: Any, unread: bool) -> Any:
         """Which of two values counts: the later; but a door once closed stays so."""
         value = new
-        if option.attribute == "isns_access_control":  # Yes anywhere switches it on, for good
-            value = True
+        if option.attribute == "isns_access_control":
+            value = True  # Yes anywhere switches it on, for good
         elif option.guards and unread and self.repair:
             value = min(old or new, new or old)
         problem = f"{option.name} is here twice with different values"
@@ -272,21 +272,13 @@ class Loader:
 
     def value_words(self, option: Option, statement: Statement) -> tuple[Word, ...]:
         """The words of a value; for IET a key of a target without any was 0."""
-        if not option.tokenised:
-            words = statement.words
-        else:
-            words = self.words(statement, 1, "crashed at start", keep=True)
+        words = self.words(statement, 1, "crashed at start", keep=True) if option.tokenised else statement.words
         commented = bool(words) and is_comment(words[0])
         if words and not commented:
             return words
-        place = statement.keyword
-        self.report.add(
-            Finding.MISSING_VALUE,
-            place,
-            f"{option.name} has no value",
-            f"write {option.value.accepts}",
-            "took the comment for it" if commented else "" if option.crash else "took 0",
-        )
+        place, problem, hint = statement.keyword, f"{option.name} has no value", f"write {option.value.accepts}"
+        iet = "took the comment for it" if commented else "" if option.crash else "took 0"
+        self.report.add(Finding.MISSING_VALUE, place, problem, hint, iet)
         if commented and self.iet:
             return words
         if option.attribute == "isns_server":
@@ -330,17 +322,19 @@ class Loader:
             self.report.add(Finding.SCOPE, keyword, problem, "move it below a Target line")
         return self.current is not self.discovery and self.current.heir is None
 
-    def owner(self, keyword: Word) -> Block:
+    def owner(self, option: Option, statement: Statement) -> Block:
         """Who gets the accounts of the current block.
 
         Target accounts never fall into discovery (decisions 1); but where they did under IET they closed it, so
         it must not be open now.
         """
         heir = self.current.heir
-        if heir is self.discovery or self.lost:
-            self.stray = self.stray or keyword
-            return self.current
-        return heir or self.current
+        if heir is not self.discovery and not self.lost:
+            return heir or self.current
+        read = self.read_otherwise or (not self.unread and seen(option, statement))
+        if option.reader is Reader.INCOMING and read:
+            self.stray = self.stray or statement.keyword
+        return self.current
 
     def behind_mark(self, statement: Statement) -> bool:
         """Whether a byte order mark hid this line from IET."""
@@ -352,12 +346,9 @@ class Loader:
         discovery = self.discovery
         if self.stray is not None and not discovery.accounts():
             discovery.close(f"line {self.stray.line} is an account below a Target line that IET did not see")
-            self.report.add(
-                Finding.CLOSED_DISCOVERY,
-                self.stray,
-                "IET did not see the Target line above this account; discovery is closed until it is corrected",
-                "correct that line, or write an account for discovery at the top",
-            )
+            problem = "IET did not see the Target line above this account; discovery is closed until it is corrected"
+            hint = "correct that line, or write an account for discovery at the top"
+            self.report.add(Finding.CLOSED_DISCOVERY, self.stray, problem, hint)
         self.check_isns()
         targets = tuple(block.finished(self.report, self.everywhere) for block in self.targets.values())
         return Configuration(
@@ -382,13 +373,6 @@ class Loader:
             self.everywhere.close(f"line {self.isns_lost.line} names no iSNS server")
         problem = f"iSNSAccessControl without iSNSServer {effect}"
         self.report.add(Finding.ISNS_ALONE, self.isns_control, problem, "name the server, or remove this line")
-
-
-def _seen(option: Option, statement: Statement) -> bool:
-    """Whether IET saw as many whole words as the line needs."""
-    needed = 2 if option.reader is Reader.INCOMING else 1
-    words = statement.words[:needed]
-    return len(words) == needed and (words[-1].complete or not option.tokenised)
 
 
 _CONSEQUENCE: Final = {

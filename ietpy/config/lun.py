@@ -18,7 +18,7 @@ from ietpy.config.findings import Finding, Report, quoted
 from ietpy.config.lun_parameters import SETTERS, Draft, set_store_option
 from ietpy.config.model import LunConfig
 from ietpy.config.options import FILE_TYPES, LUN_OPTION_BY_WORD, LUN_OPTIONS, Option
-from ietpy.config.strangers import ALIKE
+from ietpy.config.strangers import ALIKE, forbids_writing
 from ietpy.config.syntax import BLANKS, Statement, Word, split_blanks
 from ietpy.config.values import to_int
 
@@ -62,7 +62,10 @@ def _joined(statement: Statement, half: Statement) -> Statement:
     comma = "" if head.endswith(",") else ","
     tail = f"{half.keyword.text} {half.rest.text}".rstrip(BLANKS)
     rest = Word(head + comma + tail, statement.rest.line, statement.rest.column, half.rest.complete)
-    return Statement(statement.keyword, rest, lines=statement.lines + 1, head=statement.head or statement)
+    hidden = statement.hidden + half.hidden
+    return Statement(
+        statement.keyword, rest, hidden=hidden, lines=statement.lines + 1, head=statement.head or statement
+    )
 
 
 def read_lun(statement: Statement, report: Report) -> LunConfig | None:
@@ -103,6 +106,7 @@ def _read(statement: Statement, report: Report) -> LunConfig | None:
         report.add(Finding.LUN_NUMBER, rest, f"LUN {number} cannot exist", f"write a number from 0 to {HIGHEST_LUN}")
         return None
     draft = Draft(statement.keyword, number, report)
+    draft.read_only = report.mode != "iet" and "=" in statement.hidden  # which may be IOMode=ro
     for item in _items(draft, rest, after):
         _parameter(draft, item)
     return _finished(draft)
@@ -143,22 +147,18 @@ def _repaired(draft: Draft, text: Word) -> list[Word]:
             continue
         name, equals, value = (part.strip(BLANKS) for part in bare.partition("="))
         clean = item.at(item.text.index(bare), name + equals + value)
-        if clean.text != item.text or (item.column > text.column and not _comma_before(text, item)):
-            draft.report.add(
-                Finding.LUN_REPAIRED,
-                clean,
-                f"blanks around {quoted(clean.text)}",
-                "join the parameters by commas without blanks",
-            )
+        before = text.text[: item.column - text.column]
+        if before and not before.rstrip(BLANKS).endswith(","):
+            problem, iet = f"no comma before {quoted(clean.text)}", "took it for part of the value before it"
+            draft.report.add(Finding.LUN_REPAIRED, clean, problem, "join the parameters by commas", iet)
+        elif clean.text != item.text or before[-1:] not in ("", ","):
+            problem, hint = f"blanks around {quoted(clean.text)}", "join the parameters by commas without blanks"
+            draft.report.add(Finding.LUN_REPAIRED, clean, problem, hint)
         if not items and clean.text.startswith("/"):
             items += _positional(draft, clean)
         else:
             items.append(clean)
     return items
-
-
-def _comma_before(text: Word, item: Word) -> bool:
-    return text.text[item.column - text.column - 1] == ","
 
 
 def _split(text: Word, separator: re.Pattern[str]) -> list[Word]:
@@ -211,7 +211,7 @@ def _noted(draft: Draft, option: Option, item: Word, value: str) -> str:
         draft.report.add(Finding.LUN_COMMENT, item, problem, "write it on a line of its own")
     hidden = _HIDDEN.search(value)
     name, mode = hidden.groups() if hidden is not None else ("", "")
-    if hidden is not None and (known_by or name.lower() in LUN_OPTION_BY_WORD):
+    if name.lower() in LUN_OPTION_BY_WORD or (known_by and forbids_writing(name, mode)):
         problem = f"{quoted(name + '=')} is part of the value of {option.name}"
         draft.report.add(Finding.LUN_NO_COMMA, item, problem, "put a comma before it, or leave it out")
         # Not copied, as it may hide that nobody is to write (decisions 1).

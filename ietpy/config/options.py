@@ -2,7 +2,8 @@
 
 Session keys come from ``iscsi.keys.KEYS``; what IET did with them is in ``_SESSION`` below, and a key without an
 entry there fails at import. ``Type=`` values and what only one of them knows come from ``stores.STORES``. From these
-rows follow reading, range checks, spelling hints and ``docs/reference/ietd.conf.md``. Long, because it is a table.
+rows follow reading, range checks, spelling hints and ``docs/reference/ietd.conf.md``. More than 400 lines,
+as it is a table.
 """
 
 from __future__ import annotations

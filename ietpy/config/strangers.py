@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from typing import Final
 
 from ietpy.config.options import (
@@ -18,6 +19,7 @@ from ietpy.config.options import (
     Reader,
 )
 from ietpy.config.syntax import BLANKS, Statement, Word
+from ietpy.schema import Text
 
 ALIKE: Final = 0.8  #: difflib's ratio from which a misspelling is understood, not only hinted at
 #: What people put between a keyword and its value; what follows may be a secret and is never shown.
@@ -27,6 +29,11 @@ _NEVER_LIKE: Final = ("User",)
 #: With something like ``readonly`` or ``IOMode`` before them there is no doubt.
 _READ_ONLY: Final = ("ro", "r", "readonly", "read-only", "yes", "on", "true", "1")
 _KEEPS_OUT: Final = (Reader.INCOMING, Reader.ADDRESS, Reader.INITIATOR)
+_KEEPING_OUT: Final = tuple(
+    word
+    for word, option in OPTION_BY_WORD.items()
+    if option.name not in _NEVER_LIKE and (option.guards or option.reader in _KEEPS_OUT)
+)
 _HAS_WORDS: Final = (*_KEEPS_OUT, Reader.OUTGOING, Reader.VALUE)
 
 
@@ -34,15 +41,23 @@ _HAS_WORDS: Final = (*_KEEPS_OUT, Reader.OUTGOING, Reader.VALUE)
 class Stranger:
     """A keyword outside the vocabulary: ``head``, and ``tail`` joined to it by ``joint``.
 
-    ``option`` is the keyword it is or resembles; ``sure``: it can only mean that one.
+    ``option`` is the keyword it is or resembles, by difflib's ``ratio``.
     """
 
     head: str
     joint: str
     tail: str
     option: Option | None
-    sure: bool
-    exact: bool
+    ratio: float
+
+    @property
+    def exact(self) -> bool:
+        return self.ratio == 1
+
+    @property
+    def sure(self) -> bool:
+        """Whether it can only mean that keyword."""
+        return self.ratio >= ALIKE
 
     @property
     def hint(self) -> str:
@@ -69,21 +84,33 @@ def stranger(keyword: Word) -> Stranger:
     match = _JOINT.search(keyword.text)
     head = keyword.text[: match.start()] if match else keyword.text
     joint, tail = (match.group(), keyword.text[match.end() :]) if match else ("", "")
-    exact = OPTION_BY_WORD.get(head.lower())
-    if exact is not None:
-        return Stranger(head, joint, tail, exact, True, True)
-    near = get_close_matches(head.lower(), OPTION_BY_WORD, n=1)
-    sure = bool(get_close_matches(head.lower(), near, cutoff=ALIKE))
-    return Stranger(head, joint, tail, OPTION_BY_WORD[near[0]] if near else None, sure, False)
+    return Stranger(head, joint, tail, *_nearest(head, OPTION_BY_WORD))
 
 
-def in_one_word(statement: Statement) -> Statement | None:
-    """``Incoming User a b`` with its keyword in one word; None if it is none then, either."""
+def _nearest(head: str, words: Iterable[str]) -> tuple[Option | None, float]:
+    """The most similar of some keywords, and how similar it is."""
+    near = get_close_matches(head.lower(), words, 1)
+    if not near:
+        return None, 0.0
+    return OPTION_BY_WORD[near[0]], SequenceMatcher(None, near[0], head.lower()).ratio()
+
+
+def in_one_word(unknown: Stranger, statement: Statement) -> tuple[Option, Statement] | None:
+    """What ``Incoming User a b`` means with its keyword in one word; None if it is none then, either.
+
+    One that keeps somebody out may be misspelt besides.
+    """
     keyword = statement.keyword
     for first in statement.words[:1]:
-        for whole in (f"{keyword.text}{first.text}", f"{keyword.text}-{first.text}"):
-            if whole.lower() in OPTION_BY_WORD:
-                return replace(behind(statement, first), keyword=replace(keyword, text=whole, complete=first.complete))
+        joint = _JOINT.search(first.text)
+        half = first if joint is None else first.at(0, first.text[: joint.end()])
+        whole = keyword.text + (first.text if joint is None else first.text[: joint.start()])
+        option = OPTION_BY_WORD.get(whole.lower())
+        if option is None:
+            near, ratio = _nearest(whole, _KEEPING_OUT)
+            option = near if ratio > max(unknown.ratio, ALIKE) else None
+        if option is not None:
+            return option, replace(behind(statement, half), keyword=replace(keyword, complete=first.complete))
     return None
 
 
@@ -93,8 +120,7 @@ def guard(unknown: Stranger, statement: Statement) -> Guard | None:
     value = unknown.tail or next((one.text for one in statement.words), "")
     if value.lower() in NO_GUARD:
         return None
-    alike = get_close_matches(word, READ_ONLY_ELSEWHERE, 1, ALIKE)
-    if word in alike or (alike and value.lower() in _READ_ONLY):
+    if word in READ_ONLY_ELSEWHERE or forbids_writing(word, value):
         return Guard("all LUNs are read-only", "write IOMode=ro on the Lun lines that need it", read_only=True)
     if word in ACCESS_ELSEWHERE:
         account = ACCESS_ELSEWHERE[word]
@@ -107,6 +133,12 @@ def guard(unknown: Stranger, statement: Statement) -> Guard | None:
     if option.attribute == "isns_access_control":
         return Guard("access control is on, to be safe", hint, isns=True)
     return Guard("what it protects is closed", hint) if option.reader in _KEEPS_OUT else None
+
+
+def forbids_writing(word: str, value: str) -> bool:
+    """Whether something like ``IOMod`` with this value can only mean that nobody is to write."""
+    alike = get_close_matches(word.lower(), READ_ONLY_ELSEWHERE, 1, ALIKE)
+    return bool(alike) and value.strip("\"'").lower() in _READ_ONLY
 
 
 def parted(statement: Statement, unknown: Stranger) -> Statement:
@@ -123,9 +155,12 @@ def parted(statement: Statement, unknown: Stranger) -> Statement:
 
 
 def joint_before(option: Option, statement: Statement) -> Word | None:
-    """An equals sign or a colon by itself before the value of a line that has words."""
-    first = next(iter(statement.words), None)
-    return first if option.reader in _HAS_WORDS and first is not None and first.text in ("=", ":") else None
+    """An equals sign or a colon by itself before the words of a line; before a value the sign may touch it."""
+    touching = "=:" if option.reader is Reader.VALUE and not isinstance(option.value, Text) else ""
+    for first in statement.words[:1] if option.reader in _HAS_WORDS else ():
+        if first.text in ("=", ":") or first.text[0] in touching:
+            return first.at(0, first.text[0])
+    return None
 
 
 def behind(statement: Statement, word: Word) -> Statement:
@@ -133,3 +168,10 @@ def behind(statement: Statement, word: Word) -> Statement:
     rest = statement.rest
     text = rest.text[len(word.text) :].lstrip(BLANKS)
     return replace(statement, rest=rest.at(len(rest.text) - len(text), text))
+
+
+def seen(option: Option, statement: Statement) -> bool:
+    """Whether IET saw as many whole words as the line needs; a crash for want of one is not copied."""
+    needed = 2 if option.reader is Reader.INCOMING else 1
+    words = statement.words[:needed]
+    return len(words) == needed and (words[-1].complete or option.crash or not option.tokenised)

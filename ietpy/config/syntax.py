@@ -45,6 +45,7 @@ class Statement:
     keyword: Word
     rest: Word
     tail: bool = False  #: only IET saw it, at the end of a long line
+    hidden: str = ""  #: what follows a NUL byte, which nobody sees
     lines: int = 1  #: more where a backslash continues it
     head: Statement | None = None  #: then its first line alone, as IET saw it
 
@@ -76,6 +77,7 @@ class _Piece:
     shift: int  #: characters of the physical line before it
     ended: bool
     tail: bool = False
+    hidden: str = ""
 
 
 def split_blanks(text: str) -> list[str]:
@@ -135,7 +137,7 @@ def _cut(piece: _Piece, report: Report) -> Iterator[_Piece]:
         legacy = list(_slices(piece, data))
         slices = legacy if report.mode == "iet" else [piece, *(replace(part, tail=True) for part in legacy[1:])]
     for part in slices:
-        before, nul, _ = part.text.partition("\0")
+        before, nul, hidden = part.text.partition("\0")
         if nul and not part.tail:
             report.add(
                 Finding.NUL,
@@ -143,7 +145,7 @@ def _cut(piece: _Piece, report: Report) -> Iterator[_Piece]:
                 "a NUL byte stands here; what follows on the line is not read",
                 "remove it",
             )
-        yield replace(part, text=before, ended=part.ended and not nul)
+        yield replace(part, text=before, ended=part.ended and not nul, hidden=hidden)
 
 
 def _slices(piece: _Piece, data: bytes) -> Iterator[_Piece]:
@@ -169,6 +171,7 @@ def _placed(statement: Statement, piece: _Piece) -> Statement:
         Word(keyword.text, piece.line, piece.shift + first + 1, ended or after < len(text)),
         Word(rest.text[skipped:], piece.line, piece.shift + after + skipped + 1, ended),
         piece.tail,
+        piece.hidden,
     )
 
 

@@ -17,7 +17,7 @@ from ietpy.config.access import AccessFiles, Decision
 from ietpy.config.findings import MODES
 from ietpy.config.load import loads
 from ietpy.config.model import TargetConfig
-from ietpy.errors import Span
+from ietpy.errors import Diagnostic, Span
 from ietpy.iscsi.target import Asker
 
 T = "iqn.2001-04.com.example:t"
@@ -30,6 +30,11 @@ SIX = "3ffe:505:2:1::9"
 def write(directory: Path, name: str, text: str) -> Path:
     (directory / name).write_bytes(text.encode("utf-8", "surrogateescape"))
     return directory
+
+
+def remarks(access: AccessFiles) -> list[Diagnostic]:
+    """What is said of the files' lines, and not of there being a deny file at all."""
+    return [one for one in access.diagnostics() if one.code != "deny-file"]
 
 
 def files(directory: Path, mode: str = "repair") -> AccessFiles:
@@ -390,7 +395,7 @@ def test_rules(tmp_path: Path, row: Row) -> None:
     row.put(tmp_path)
     verdicts = {mode: files(tmp_path, mode).admits(row.target, row.initiator, row.peer, row.local) for mode in MODES}
     assert verdicts == {mode: row.verdict(mode) for mode in MODES}, row.rule
-    found = files(tmp_path).diagnostics()
+    found = remarks(files(tmp_path))
     assert sorted(one.code for one in found) == sorted(row.codes)
     assert all(one.hint and one.iet for one in found)
 
@@ -405,7 +410,7 @@ def test_the_mode_iet_differs_from_iet_for_a_reason_and_only_repair_opens(row: R
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
 def test_strict_calls_every_mistake_an_error(tmp_path: Path, row: Row) -> None:
-    found = files(row.put(tmp_path), "strict").diagnostics()
+    found = remarks(files(row.put(tmp_path), "strict"))
     assert {one.severity for one in found if one.code != "octal-number"} <= {"error"}
     assert bool(found) >= bool(row.codes)
 
@@ -450,9 +455,17 @@ def test_a_file_that_cannot_be_read_denies(tmp_path: Path, name: str, mode: str)
     (tmp_path / name).mkdir()
     write(tmp_path, "other", "")
     assert not files(tmp_path, mode).admits(T, NAME, PEER, LOCAL)
-    (one,) = files(tmp_path, mode).diagnostics()
+    (one,) = remarks(files(tmp_path, mode))
     assert one.code == "access-file-unreadable"
     assert one.iet == ("admitted everybody" if name == "initiators.deny" else "denied")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_deny_file_is_warned_of(tmp_path: Path, mode: str) -> None:
+    """iet-compat 1.1: at start, wherever it is."""
+    write(tmp_path, "initiators.deny", "")
+    (one,) = AccessFiles("/nonexistent", str(tmp_path), compat=mode).diagnostics()
+    assert (one.severity, one.code, str(one.span)) == ("warning", "deny-file", f"{tmp_path}/initiators.deny:1:1")
 
 
 def test_an_unreadable_deny_file_denies_but_whom_allow_names(tmp_path: Path) -> None:

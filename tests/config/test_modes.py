@@ -81,7 +81,7 @@ def same(one: Configuration, other: Configuration) -> bool:
 
 
 @given(text=TEXTS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_modes_differ_only_where_something_is_said(text: str) -> None:
     repair, iet, strict = (loads(text, "f", mode) for mode in ("repair", "iet", "strict"))
     if not same(repair, iet):
@@ -92,7 +92,7 @@ def test_modes_differ_only_where_something_is_said(text: str) -> None:
 
 
 @given(text=TEXTS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @example(f"Target t\n{LONG}IncomingUser joe secret\n")
 @example(f"{LONG}Target u\nIncomingUser joe secret\n")
 @example(f"Target t\n{LONG}MaxSessions 1\n")
@@ -145,12 +145,12 @@ def _slips(draw: st.DrawFn) -> str:
     # A word of four letters has no room for a slip but this one.
     word = edits[edit] if len(keyword) > 4 or edit == "nothing" else keyword
     case = draw(st.sampled_from([str, str.lower, str.upper]))
-    joint = draw(st.sampled_from([" ", "\t", "=", ": ", " = ", "= ", ":", ", "]))
+    joint = " " if " " in word else draw(st.sampled_from([" ", "\t", "=", ": ", " = ", "= ", ":", ", "]))
     return case(word) + joint + value + draw(st.sampled_from(["", " # a comment", " \\"]))
 
 
 @given(line=_slips(), end=st.sampled_from(["\n", "\r\n", "", "\0\n"]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @example("Incoming User joe secret", "\n")
 @example("initiator address 10.0.0.1", "\n")
 @example("Max Sessions 1", "\n")

@@ -115,15 +115,39 @@ RULES: Final = (
         iet_found="unknown-keyword@2", strict_found="unknown-keyword@2",
     ),
     Rule(
-        "1.7", "a keyword that resembles IncomingUser", T + "InUser a b\n",
+        "1.7", "a misspelt account with a word too many", T + "IncomingUsr a b c\n",
         "ignored the line, which left the target open",
-        repair="t: +a/b", found="misspelt-keyword@2 borrowed-keyword@2", iet="t:", iet_found="unknown-keyword@2",
+        repair="t: CLOSED", found="misspelt-keyword@2 account-without-secret@2", iet="t:",
+        iet_found="unknown-keyword@2", strict_found="unknown-keyword@2",
+    ),
+    Rule(
+        "1.7", "IncomingUser in two words", T + "Incoming User a b\n",
+        "ignored the line, which left the target open",
+        repair="t: +a/b", found="misspelt-keyword@2", iet="t:", iet_found="unknown-keyword@2",
         strict_found="unknown-keyword@2",
     ),
     Rule(
-        "1.7", "a keyword that resembles IncomingUser, for discovery", "InUser a b\n" + T,
+        "1.7", "IncomingUser misspelt in two words", T + "Incom ingUsr a b\n",
+        "ignored the line, which left the target open",
+        repair="t: +a/b", found="misspelt-keyword@2", iet="t:", iet_found="unknown-keyword@2",
+        strict_found="unknown-keyword@2",
+    ),
+    Rule(
+        "1.7", "MaxSessions in two words", T + "Max Sessions=1\n",
+        "ignored the line",
+        repair="t: max_sessions=1", found="misspelt-keyword@2", iet="t:", iet_found="unknown-keyword@2",
+        strict_found="unknown-keyword@2",
+    ),
+    Rule(
+        "1.7", "a keyword that resembles IncomingUser", T + "IncUser a b\n",
+        "ignored the line, which left the target open",
+        repair="t: CLOSED", found="unclear-keyword@2", iet="t:", iet_found="unknown-keyword@2",
+        strict_found="unknown-keyword@2",
+    ),
+    Rule(
+        "1.7", "a keyword that resembles IncomingUser, for discovery", "IncUser a b\n" + T,
         "ignored the line, which left discovery open",
-        repair="+a/b; t:", found="misspelt-keyword@1 borrowed-keyword@1", iet="t:", iet_found="unknown-keyword@1",
+        repair="CLOSED; t: CLOSED", found="unclear-keyword@1", iet="t:", iet_found="unknown-keyword@1",
         strict_found="unknown-keyword@1",
     ),
     Rule(
@@ -197,6 +221,13 @@ RULES: Final = (
         "ignored the line, which left the LUN writable",
         repair="t: 0=/x(ro)", found="unclear-keyword@1", iet="t: 0=/x", iet_found="unknown-keyword@1",
         strict_found="unknown-keyword@1",
+    ),
+    Rule(
+        "1.7", "something like words for read-only",
+        T + "Lun 0 Path=/x\nIO-Mode: ro\nTarget u\nLun 0 Path=/x\nMode: production\n",
+        "ignored the lines, which left the LUNs writable",
+        repair="t: 0=/x(ro); u: 0=/x", found="unclear-keyword@3 unknown-keyword@6", iet="t: 0=/x; u: 0=/x",
+        iet_found="unknown-keyword@3 unknown-keyword@6", strict_found="unknown-keyword@3 unknown-keyword@6",
     ),
     Rule(
         "1.7", "words for writable", T + "Lun 0 Path=/x\nreadonly 0\nIOMode wt\n",

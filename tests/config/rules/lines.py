@@ -61,9 +61,22 @@ RULES: Final = (
         repair="isns=h isns-access", found="long-line@2 long-line@2", iet_found="long-line@2",
     ),
     Rule(
+        "1.2", "a long comment with access control at its end, which ends the file",
+        "iSNSServer h\n" + LONG + "iSNSAccessControl Yes",
+        "crashed",
+        repair="isns=h isns-access", found="long-line@2 long-line@2 no-final-newline@2",
+        iet_found="long-line@2 no-final-newline@2",
+    ),
+    Rule(
         "1.2", "a long comment with a Target line at its end", LONG + "Target u\nIncomingUser a b\n",
         "gave the account to that target",
         repair="+a/b", found="long-line@1", iet="u: +a/b",
+    ),
+    Rule(
+        "1.2", "a long comment with a nameless Target at its end", T + LONG + "Target\nIncomingUser a b\n",
+        "gave the account to discovery",
+        repair="CLOSED; t: +a/b", found="long-line@2 stray-accounts@3", iet="CLOSED; t:",
+        iet_found="long-line@2 target-name@2 stray-accounts@3",
     ),
     Rule(
         "1.2", "a long comment with another key at its end", T + LONG + "Wthreads 9\n",
@@ -211,6 +224,11 @@ RULES: Final = (
         repair="t: 0=/x", found="nul-byte@2",
     ),
     Rule(
+        "1.2", "a NUL before IOMode=ro", T + "Lun 0 Path=/x\0,IOMode=ro\n",
+        "served it writable",
+        repair="t: 0=/x(ro)", found="nul-byte@2", iet="t: 0=/x",
+    ),
+    Rule(
         "1.2", "a NUL in the name of a target", "Target t\0u\n",
         "lost the name, behind which no blank was",
         repair="t:", found="no-final-newline@1 nul-byte@1", iet="",
@@ -222,6 +240,12 @@ RULES: Final = (
         "gave the accounts to discovery",
         repair="CLOSED; t: +a/b; u: +c/d", found="no-final-newline@1 nul-byte@1 stray-accounts@2 target-name@3",
         iet="CLOSED; u: +c/d", iet_found="target-name@1 no-final-newline@1 nul-byte@1 stray-accounts@2 target-name@3",
+    ),
+    Rule(
+        "1.2", "a NUL behind Target", T + "Target\0\nMaxSessions 2\nIncomingUser a b\n",
+        "ignored the line and gave those below to the target above",
+        repair="t: +a/b max_sessions=2", found="no-final-newline@2 target-name@2 nul-byte@2",
+        iet_found="no-final-newline@2 nul-byte@2",
     ),
     Rule(
         "1.2", "a NUL in a secret", T + "IncomingUser a b\0c\n",
@@ -285,6 +309,16 @@ RULES: Final = (
         "knew no such keyword",
         repair="t: InitialR2T=False", found="joined-by-equals@2", iet="t:", iet_found="unknown-keyword@2",
         strict_found="unknown-keyword@2",
+    ),
+    Rule(
+        "1.2", "an equals sign at the value", T + "MaxSessions =1\n",
+        "read 0: no limit",
+        repair="t: max_sessions=1", found="joined-by-equals@2", iet="t:", iet_found="joined-by-equals@2 bad-number@2",
+    ),
+    Rule(
+        "1.2", "Target in two words", "Target a\nTar get b\n",
+        "ignored the line",
+        repair="a:", found="unknown-keyword@2",
     ),
     Rule(
         "1.2", "an equals sign between blanks", T + "InitialR2T = No\n",

@@ -257,6 +257,12 @@ RULES: Final = (
         iet_found="unknown-keyword@3 unknown-keyword@4",
     ),
     Rule(
+        "1.6", "a backslash before a misspelt parameter", lun("Lun 1 Path=/x,ScsiSN=7 \\\nIOMod=ro"),
+        "served it writable, with the backslash in the serial number",
+        repair="t: 1=/x(ro,sn=7 \\)", found="continued-line@2 identity-kept@2 lun-repaired@2", iet="t: 1=/x(sn=7 \\)",
+        iet_found="unknown-keyword@3",
+    ),
+    Rule(
         "1.6", "a backslash in a serial number", lun("Lun 1 Path=/x,ScsiSN=7 \\\nIOMode=ro"),
         "served it writable, with the backslash in the serial number",
         repair="t: 1=/x(ro,sn=7 \\)", found="continued-line@2 identity-kept@2", iet="t: 1=/x(sn=7 \\)",

@@ -61,6 +61,28 @@ RULES: Final = (
         repair="CLOSED; t:", found="target-name@2 stray-accounts@5",
     ),
     Rule(
+        "1.3", "Target without a name, half an account", "Target\nIncomingUser a\n",
+        "ignored the line, which left discovery open",
+        found="target-name@1 account-without-secret@2",
+    ),
+    Rule(
+        "1.3", "Target without a name, an equals sign in the account", "Target\nIncomingUser = a\n",
+        "gave an account of the name = to discovery",
+        repair="CLOSED", found="target-name@1 account-without-secret@2 stray-accounts@2 joined-by-equals@2",
+        iet_found="target-name@1 stray-accounts@2 joined-by-equals@2",
+    ),
+    Rule(
+        "1.3", "Target without a name, an outgoing account", "Target\nOutgoingUser a b\n",
+        "gave it to discovery, which stayed open",
+        found="target-name@1",
+    ),
+    Rule(
+        "1.3", "Target without a name, an account in older words", "Target\nUser a b\n",
+        "ignored the line, which left discovery open",
+        found="target-name@1 borrowed-keyword@2", iet_found="target-name@1 unknown-keyword@2",
+        strict_found="target-name@1 unknown-keyword@2",
+    ),
+    Rule(
         "1.3", "Target without a name, discovery has accounts",
         "IncomingUser x y\nTarget\nIncomingUser a b\nIncomingUser c d\n",
         "let a and c discover, too",
