@@ -30,13 +30,17 @@ class Operation:
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Raise AdminError (EINVAL) unless ``arguments`` are exactly those of this row."""
         wrong = set(arguments) ^ set(self.arguments)
-        wrong |= {name for name, kind in self.arguments.items() if not isinstance(arguments.get(name), kind)}
+        wrong |= {name for name, kind in self.arguments.items() if not _is(arguments.get(name), kind)}
         if wrong:
             accepted = ", ".join(f"{name} ({kind.__name__})" for name, kind in self.arguments.items())
             raise AdminError(
                 errno.EINVAL,
                 f"{self.name}: wrong arguments ({', '.join(sorted(wrong))}); accepted: {accepted or 'none'}",
             )
+
+
+def _is(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
 _TARGET: Final = {"tid": int}  #: IET's target number

@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import math
 import os
 import socket
 import stat
 import struct
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -21,7 +23,7 @@ from ietpy.errors import AdminError, IetpyError
 
 log = logging.getLogger(__name__)
 
-PATIENCE: Final = 5.0  #: seconds a client may take for each of asking and listening
+PATIENCE: Final = 5.0  #: seconds a client may take for asking, and for each piece of the answer
 CROWD: Final = 16  #: clients served at once; further ones wait their turn
 _PAUSE: Final = 0.1  #: seconds between looks at whether to stop
 _UCRED = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
@@ -142,7 +144,8 @@ def answer(connection: socket.socket, perform: Perform) -> None:
         uid = peer_uid(connection)
         if uid not in (0, os.geteuid()):
             raise AdminError(errno.EPERM, f"user {uid} may not control this daemon of user {os.geteuid()}")
-        message = protocol.read_message(lambda count: receive_exactly(connection, count))
+        deadline = time.monotonic() + PATIENCE
+        message = protocol.read_message(lambda count: receive_exactly(connection, count, deadline))
         operation, arguments = protocol.parse_request(message)
         reply = protocol.encode(protocol.success(perform(operation, arguments)))
     except AdminError as error:
@@ -157,10 +160,15 @@ def answer(connection: socket.socket, perform: Perform) -> None:
     connection.sendall(reply)
 
 
-def receive_exactly(connection: socket.socket, count: int) -> bytes:
-    """``count`` bytes. Raises ConnectionError when the other side ends before."""
+def receive_exactly(connection: socket.socket, count: int, deadline: float = math.inf) -> bytes:
+    """``count`` bytes, until ``deadline`` (``time.monotonic``) if it takes several pieces.
+
+    Raises ConnectionError when the other side ends before, TimeoutError when it is slow.
+    """
     pieces = bytearray()
     while len(pieces) < count:
+        if time.monotonic() > deadline:
+            raise TimeoutError(errno.ETIMEDOUT, "it did not say what it wants in time")
         piece = connection.recv(min(count - len(pieces), 65536))
         if not piece:
             raise ConnectionResetError(errno.ECONNRESET, "the connection ended within a message")

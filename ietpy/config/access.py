@@ -78,12 +78,12 @@ class AccessFiles:
         yield self._local_address(target, asker.local)
 
     def diagnostics(self, target: str = "") -> tuple[Diagnostic, ...]:
-        """What is wrong with the files as they are now; with ``target``, with the lines for it and for ``ALL``."""
+        """What is wrong with the files as they are now; with ``target``, with the lines for it and for ``ALL`` alone."""
         found: list[Diagnostic] = []
         for kind in KINDS:
             path = self.path(kind)
             report = Report(str(path), self.compat)
-            if path is not None and kind.denies:
+            if path is not None and kind.denies and not target:
                 problem = "with this file, who is not in initiators.allow is admitted unless a line here denies him"
                 hint = "name in initiators.allow whom to admit, and remove this file"
                 report.add(Finding.ACL_OLD_MODE, Word("", 1, 1), problem, hint)

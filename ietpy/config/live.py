@@ -29,13 +29,22 @@ SOURCE: Final = "ietadm"  #: stands for a file's name where something was said b
 #: Keys of a target that IET could not change while it ran.
 _FIXED: Final = ("MaxSessions",)
 _ADDRESS: Final = re.compile(r"(?:\[(?P<v6>[^\]%]*)\]|(?P<v4>[^:\[\]]*))(?::(?P<port>[0-9]{1,5}))?")
+#: What no file can say, or what ends a line for one of those who read the lists we publish.
+_CONTROL: Final = re.compile("[\0-\x08\n-\x1f\x7f-\x9f\u2028\u2029]")
 _TYPE: Final = re.compile(rf"(?:^|,)([{BLANKS}]*)type=([^,]*)", re.IGNORECASE)
+
+
+def one_line(what: str, text: str) -> str:
+    """``text``, if it has no control characters. Raises AdminError (EINVAL), which does not repeat it."""
+    if _CONTROL.search(text):
+        raise AdminError(errno.EINVAL, f"{what} has control characters; leave them out")
+    return text
 
 
 def target_name(name: str) -> str:
     """``name``, if a Target line can say it. Raises AdminError (EINVAL)."""
-    word = split_blanks(name) == [name] and "\n" not in name and "\0" not in name
-    if not word or len(to_bytes(name)) > LONGEST_NAME:
+    one_line("the name", name)
+    if split_blanks(name) != [name] or len(to_bytes(name)) > LONGEST_NAME:
         raise AdminError(errno.EINVAL, f"a target's name is one word of at most {LONGEST_NAME} bytes")
     return name
 
@@ -86,6 +95,7 @@ def lun_parameters(number: int, parameters: str, mode: str) -> LunConfig:
         code = errno.EINVAL if _type_is_known(parameters, mode) else errno.ENOENT
         raise AdminError(code, "; ".join(str(found) for found in report.in_order()))
     _refuse_errors(report)
+    one_line("the path", lun.path)
     return lun
 
 

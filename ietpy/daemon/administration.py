@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 import ietpy
 from ietpy.admin import proc
-from ietpy.config.live import SOURCE, lun_parameters, redirection, target_keys, target_name
+from ietpy.config.live import SOURCE, lun_parameters, one_line, redirection, target_keys, target_name
 from ietpy.config.load import loads
 from ietpy.config.model import Account, TargetConfig
 from ietpy.config.options import OPTIONS, Reader, Scope
@@ -172,7 +172,7 @@ class Administration:
     def create_account(self, tid: int, outgoing: bool, name: str, secret: str) -> None:
         if not name or not secret:
             raise AdminError(errno.EINVAL, "an account needs a name and a secret")
-        account = Account(name, secret, _BY_HAND)
+        account = Account(one_line("the name", name), one_line("the secret", secret), _BY_HAND)
         with self._lock:
             incoming, ours = self.inventory.accounts_of(tid)
             self.inventory.set_accounts(tid, *((incoming, account) if outgoing else ((*incoming, account), ours)))

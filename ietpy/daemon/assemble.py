@@ -38,14 +38,17 @@ def accounts(incoming: Iterable[Account], outgoing: Account | None, closed: str)
 
 def target_node(target: TargetConfig, device: ScsiDevice, admits: Callable[[Asker], bool]) -> TargetNode:
     """A target without logical units."""
-    node = TargetNode(target.name, device, admits=admits)
-    follow(node, target)
+    node = TargetNode(target.name, device)
+    follow(node, target, admits)
     return node
 
 
-def follow(node: TargetNode, target: TargetConfig) -> None:
-    """Give a target the accounts and options it is configured with; what is negotiated holds for new sessions."""
-    node.accounts = accounts(target.incoming, target.outgoing, target.closed)
+def follow(node: TargetNode, target: TargetConfig, admits: Callable[[Asker], bool] | None = None) -> None:
+    """Give a target the accounts and options it is configured with; what is negotiated holds for new sessions.
+
+    ``admits``: its new access rule, if that changes; with the accounts it changes in one step.
+    """
+    node.let_in(accounts(target.incoming, target.outgoing, target.closed), admits or node.admits)
     for name, value in node_options(target).items():
         setattr(node, name, value)
 

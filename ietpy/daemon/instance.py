@@ -5,24 +5,25 @@ Threads are started by ``run`` and nowhere else, so that an instance may still f
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from ietpy.admin.service import Service
 from ietpy.config.model import Configuration
 from ietpy.daemon.administration import Administration
-from ietpy.daemon.inventory import Inventory
+from ietpy.daemon.inventory import RELOAD_TURN, Inventory
 from ietpy.daemon.naming import Naming
 from ietpy.daemon.options import StartOptions
 from ietpy.daemon.pidfile import PidFile
 from ietpy.daemon.publish import Publisher
-from ietpy.errors import Diagnostic, IetpyError
+from ietpy.errors import AdminError, Diagnostic, IetpyError
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Instance:
     administration: Administration
     service: Service
     read: Callable[[], Configuration]
+    _reading: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, ready: Callable[[], None]) -> int:
         """Serve until SIGTERM or SIGINT; call ``ready`` when everything serves. Returns the exit status."""
@@ -68,7 +70,7 @@ class Instance:
         self.report(self.inventory.configuration.diagnostics)
         log.info("%s (pid %d)", self.summary(), os.getpid())
         ready()
-        wait(self.reload)
+        wait(self.reload_apart)
         return self.end(time.monotonic() + GRACE)
 
     def report(self, found: Iterable[Diagnostic]) -> None:
@@ -76,19 +78,37 @@ class Instance:
         for problem in (*found, *self.inventory.problems):
             log.log(logging.ERROR if problem.severity == "error" else logging.WARNING, "%s", problem)
 
+    def reload_apart(self) -> None:
+        """On SIGHUP: ``reload`` in a thread of its own, as files may not answer and SIGTERM must be heard."""
+        try:
+            threading.Thread(target=self.reload, name="reload", daemon=True).start()
+        except RuntimeError as problem:  # the system has no thread left
+            log.error("not reloaded: %s", problem)
+
     def reload(self) -> None:
-        """On SIGHUP: serve what the file says now, or go on as before if it cannot be used."""
+        """Serve what the file says now, or go on as before if it cannot be used. Raises nothing."""
         try:
             for sentence in self.administration.reload()["unable"]:
                 log.warning("%s", sentence)
         except IetpyError as error:
-            log.error("the configuration cannot be used, nothing has changed: %s", error)
+            log.error("not reloaded, nothing has changed: %s", error)
+        except Exception as mistake:
+            log.critical("internal error in a reload: %r", mistake, exc_info=log.isEnabledFor(logging.DEBUG))
 
     def reread(self) -> dict[str, list[str]]:
-        """Read the configuration again and apply it: what could not be done, and what was found."""
-        configuration = self.read()
-        unable = self.inventory.apply(configuration)
-        self.naming.follow(configuration)
+        """Read the configuration again and apply it: what could not be done, and what was found.
+
+        Raises ConfigError, or AdminError (EBUSY) when another reload takes too long: an older text must not be applied
+        after a newer one.
+        """
+        if not self._reading.acquire(timeout=RELOAD_TURN):
+            raise AdminError(errno.EBUSY, f"another reload has been under way for {RELOAD_TURN:g} s; try again")
+        try:
+            configuration = self.read()
+            unable = self.inventory.apply(configuration)
+            self.naming.follow(configuration)
+        finally:
+            self._reading.release()
         self.report(configuration.diagnostics)
         log.info("reloaded: %s", self.summary())
         found = (*configuration.diagnostics, *self.inventory.problems)

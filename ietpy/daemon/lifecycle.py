@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Final
 
 from ietpy.admin import service
@@ -25,7 +26,7 @@ from ietpy.daemon import logs
 from ietpy.daemon.administration import Administration
 from ietpy.daemon.instance import Instance
 from ietpy.daemon.inventory import Inventory
-from ietpy.daemon.media import Media
+from ietpy.daemon.media import OPENING, Media
 from ietpy.daemon.naming import Naming
 from ietpy.daemon.options import Places, StartOptions
 from ietpy.daemon.pidfile import PidFile
@@ -106,14 +107,15 @@ def compose(
         options, inventory, server, isns=naming,
         reread=lambda: instance.reread(), publish=lambda: publisher.publish(), published=places.published,
     )
-    inventory.gate = naming
+    inventory.rules.gate = naming
     publisher = Publisher(places.published, {"volume": administration.volume, "session": administration.session})
-    inventory.transport = server
+    inventory.units.transport = server
+    inventory.media.patience = OPENING  # from now on there may be threads
     inventory.changed = server.sessions_changed = publisher.changed
     control_service = service.Service(control, functools.partial(perform, administration))
     instance = Instance(
         options, inventory, server, pid_file, publisher, naming, administration, control_service,
-        read=lambda: read_configuration(options),
+        read=lambda: read_configuration(replace(options, lenient=False)),  # a file that vanished changes nothing
     )
     return instance
 

@@ -1,25 +1,37 @@
-"""The stores of one daemon: one object per backing file or device, however many Lun lines name it."""
+"""The stores of one daemon: one object per backing file or device, however many Lun lines name it.
+
+No lock is held while a medium is looked at, opened, flushed or closed: a dead one (a file of an NFS server that is
+gone) holds up whoever asked for it, for ``patience`` seconds, and nobody else.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
 import stat
 import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as TooSlow
 from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
 from ietpy.config.model import LunConfig
-from ietpy.errors import Span, StoreError
+from ietpy.errors import StoreError
 from ietpy.scsi.store import BackingStore
 from ietpy.stores import open_store
 
 log = logging.getLogger(__name__)
 
+#: Seconds a medium may take to be opened while a daemon serves; a disk that has to spin up takes longer, once.
+OPENING: Final = 5.0
+
 Opener = Callable[..., BackingStore]
 #: What makes two Lun lines one medium: a device number and an inode, or a block device's own number.
 StoreKey = tuple[int, ...]
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -30,49 +42,102 @@ class Held:
     key: StoreKey | None
     read_only: bool
     users: list[LunConfig] = field(default_factory=list)
+    closed: bool = False
+    failed: bool = False  #: flushing it was not possible
 
 
 class Media:
-    """``base``: where relative paths count from. Methods may be called from several threads."""
+    """``base``: where relative paths count from. Methods may be called from several threads.
+
+    ``patience``: seconds to wait for a medium, in a thread of its own; None: as long as it takes, and no thread.
+    """
 
     def __init__(self, base: str = "/", opener: Opener = open_store) -> None:
         self.base = base
+        self.patience: float | None = None
         self._opener = opener
         self._lock = threading.Lock()
         self._held: list[Held] = []
         #: Media some line wants to write: their one store is opened for writing whatever line comes first.
         self._written: set[StoreKey | None] = set()
+        #: Paths that did not answer in time and have not answered since.
+        self._silent: set[str] = set()
 
     def expect(self, luns: Iterable[LunConfig]) -> None:
-        """These lines will be opened: a medium that one of them writes is opened for writing."""
+        """These lines, and none from before, will be opened: a medium that one of them writes is opened for writing."""
+        written: set[StoreKey | None] = set()
+        wanted = [lun for lun in luns if not lun.read_only and lun.path]
+        if wanted:
+            with contextlib.suppress(TooSlow, StoreError):  # opening it says so
+                self._asked(lambda: written.update(map(self._key, wanted))).result(self.patience)
         with self._lock:
-            self._written |= {self._key(lun) for lun in luns if not lun.read_only} - {None}
+            self._written = {*written} - {None}
 
-    def open(self, lun: LunConfig) -> tuple[Held, Span | None]:
-        """The store of one Lun line, and the place of the line that opened it already, if one did.
+    def open(self, lun: LunConfig) -> Held:
+        """The store of one Lun line; its ``users`` are the lines that had it before, and this one.
 
-        Raises StoreError; EBUSY where the medium is open for reading only, which must be let go first.
+        Raises StoreError; EBUSY where the medium is open for reading only, which must be let go first, ETIMEDOUT
+        where it does not answer.
         """
+        path = self.path(lun)
+        if not path:
+            return self._open(lun)
         with self._lock:
-            key = self._key(lun)
+            if path in self._silent:
+                raise StoreError(errno.EBUSY, f"{path} has still not answered to an earlier attempt; try again later")
+        answer = self._asked(lambda: self._open(lun))
+        try:
+            return answer.result(self.patience)
+        except TooSlow:
+            with self._lock:
+                self._silent.add(path)
+            answer.add_done_callback(lambda late: self._answered(late, lun))
+            problem = f"{path} does not answer; {self.patience:g} s were waited for it"
+            raise StoreError(errno.ETIMEDOUT, problem) from None
+
+    def _asked(self, question: Callable[[], T]) -> Future[T]:
+        """What will hold the answer: has it already, or will get it from a thread. Raises StoreError without one."""
+        answer: Future[T] = Future()
+        if self.patience is None:
+            _answer(answer, question)
+        else:
+            try:
+                threading.Thread(target=_answer, args=(answer, question), name="opening", daemon=True).start()
+            except RuntimeError as problem:
+                raise StoreError(errno.EAGAIN, f"no medium can be opened now: {problem}") from None
+        return answer
+
+    def _answered(self, late: Future[Held], lun: LunConfig) -> None:
+        """A medium was opened when nobody waited for it any more."""
+        with self._lock:
+            self._silent.discard(self.path(lun))
+        if late.exception() is None:
+            held = late.result()
+            if self.release(held, lun):
+                self.close(held)
+
+    def _open(self, lun: LunConfig) -> Held:
+        key = self._key(lun)
+        with self._lock:
             held = next((held for held in self._held if key is not None and held.key == key), None)
             if held is not None:
                 return self._share(held, lun)
             read_only = lun.read_only if key is None else lun.read_only and key not in self._written
-            store = self._opener(
-                lun.type, self.path(lun), read_only=read_only, block_size=lun.block_size, options=lun.options
-            )
+        store = self._opener(
+            lun.type, self.path(lun), read_only=read_only, block_size=lun.block_size, options=lun.options
+        )
+        with self._lock:
             self._held.append(held := Held(store, key, read_only, [lun]))
-            return held, None
+        return held
 
-    def _share(self, held: Held, lun: LunConfig) -> tuple[Held, Span | None]:
+    def _share(self, held: Held, lun: LunConfig) -> Held:
         if not held.users:
             raise StoreError(errno.EBUSY, f"{lun.path} is still being let go by the LUN that had it; try again")
         if held.read_only and not lun.read_only:
             first = held.users[0].span
             raise StoreError(errno.EBUSY, f"{lun.path} is open for reading only, for the LUN at {first}")
         held.users.append(lun)
-        return held, held.users[0].span
+        return held
 
     def release(self, held: Held, lun: LunConfig) -> bool:
         """One line less needs the store; whether none does now, so that it should be closed."""
@@ -82,21 +147,40 @@ class Media:
                 self._written.discard(held.key)
             return not held.users
 
-    def close(self, held: Held) -> bool:
-        """Flush and close a store that is open; False when flushing failed (the log says which)."""
-        if held not in self._held:
-            return True
-        clean = True
-        try:
-            held.store.flush()
-        except StoreError as error:
-            log.error("flushing at the end failed: %s", error)
-            clean = False
+    def follow(self, held: Held, old: LunConfig, new: LunConfig) -> None:
+        """The line that means the same stands elsewhere in the file now."""
         with self._lock:
-            if held in self._held:
-                self._held.remove(held)
-                held.store.close()
-        return clean
+            held.users[:] = [new if each is old else each for each in held.users]
+
+    def replaced(self, served: Iterable[tuple[Held, LunConfig]]) -> list[LunConfig]:
+        """Lines whose path leads to another medium now than the one that is open for them, or to none."""
+        lines = [(held, lun) for held, lun in served if held.key is not None]
+        found: list[LunConfig] = []
+        if lines:
+            with contextlib.suppress(TooSlow, StoreError):
+                look = self._asked(lambda: found.extend(lun for held, lun in lines if self._key(lun) != held.key))
+                look.result(self.patience)
+        return [*found]
+
+    def close(self, held: Held) -> bool:
+        """Flush and close a store that is open; False when flushing failed (the log says which).
+
+        At the end of the daemon two threads may do so at once; one of them closes.
+        """
+        if held not in self._held:
+            return not held.failed
+        problem = _failure(held.store.flush)
+        with self._lock:
+            if held.closed:
+                return not held.failed
+            held.closed, held.failed = True, bool(problem)
+        problem = _failure(held.store.close) or problem  # closing a file of an NFS server writes it
+        if problem:
+            log.error("flushing at the end failed: %s", problem)
+        with self._lock:
+            held.failed = bool(problem)
+            self._held.remove(held)
+        return not problem
 
     def close_all(self) -> bool:
         """Flush and close every store; False when one of them failed."""
@@ -120,3 +204,19 @@ class Media:
             return (found.st_rdev,)
         # A file is no medium for blockio, even if fileio has it open: opening it says so.
         return None if lun.type == "blockio" else (found.st_dev, found.st_ino)
+
+
+def _answer(answer: Future[T], question: Callable[[], T]) -> None:
+    try:
+        answer.set_result(question())
+    except Exception as error:
+        answer.set_exception(error)
+
+
+def _failure(action: Callable[[], None]) -> str:
+    """Why ``action`` failed; empty if it did not."""
+    try:
+        action()
+    except (OSError, StoreError) as error:
+        return str(error) or repr(error)
+    return ""

@@ -37,12 +37,13 @@ class Naming:
         self._lock = threading.Lock()
         self._followed = ("", False)
         self._client: IsnsClient | None = None
+        self._stopped = False
 
     def follow(self, configuration: Configuration) -> None:
         """Have the client this configuration asks for, started; also none."""
         wanted = configuration.isns_server, configuration.isns_access_control
         with self._lock:
-            if wanted == self._followed:
+            if self._stopped or wanted == self._followed:
                 return
             self._end()
             self._followed = wanted
@@ -60,8 +61,9 @@ class Naming:
             self._client = client
 
     def stop(self) -> None:
-        """Leave the server and end the client; bounded (``IsnsClient.stop``)."""
+        """Leave the server and end the client, for good; bounded (``IsnsClient.stop``)."""
         with self._lock:
+            self._stopped = True  # a reload may be under way
             self._followed = ("", False)
             self._end()
 
@@ -71,8 +73,9 @@ class Naming:
             client.stop()
 
     def admits(self, target: str, initiator: str) -> bool:
-        client = self._client
-        return client is not None and client.admits(target, initiator)
+        """Closed also while a client is still there that was not to decide."""
+        client, (_, access_control) = self._client, self._followed
+        return access_control and client is not None and client.admits(target, initiator)
 
     def refresh(self) -> None:
         client = self._client

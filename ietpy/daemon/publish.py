@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -14,7 +15,12 @@ from ietpy.errors import UsageError
 log = logging.getLogger(__name__)
 
 DIRECTORY_MODE: Final = 0o755
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE_MODE: Final = 0o644  #: IET's were world-readable too
+#: After publishing the thread rests so many times as long as that took, or ``LONGEST_REST`` seconds: with thousands of
+#: targets many logins at once would keep a processor busy writing.
+_REST: Final = 10
+LONGEST_REST: Final = 1.0
 
 
 class Publisher:
@@ -28,19 +34,39 @@ class Publisher:
         self._texts = texts
         self._lock = threading.Lock()
         self._news = threading.Event()
+        self._over = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._complained = False
 
     def prepare(self, uid: int, gid: int) -> None:
-        """Make the directory, for the user who will write in it (0: nobody else). Raises UsageError."""
+        """Make the directory, for the user who will write in it (0: ourselves). Raises UsageError.
+
+        One that is there already must not be somebody else's, who could put links where our files will be.
+        """
+        uid, gid = uid or os.geteuid(), gid or os.getegid()
         try:
+            if os.geteuid() == 0 and self._owner() not in (None, 0, uid):
+                self._remove()  # left over by a daemon that became another user
             os.makedirs(self.directory, DIRECTORY_MODE, exist_ok=True)
-            os.chmod(self.directory, DIRECTORY_MODE)
-            if uid or gid:
-                os.chown(self.directory, uid or -1, gid or -1)
+            descriptor = os.open(self.directory, _DIRECTORY)
+            try:
+                owner = os.fstat(descriptor).st_uid
+                if owner not in (os.geteuid(), uid):
+                    raise UsageError(f"{self.directory} belongs to user {owner}; remove it, or use --control")
+                os.fchmod(descriptor, DIRECTORY_MODE)
+                if os.geteuid() == 0:
+                    os.fchown(descriptor, uid, gid)
+            finally:
+                os.close(descriptor)
         except OSError as error:
             raise UsageError(f"{self.directory} cannot be made: {error.strerror}; use --control") from None
+
+    def _owner(self) -> int | None:
+        try:
+            return os.lstat(self.directory).st_uid
+        except OSError:
+            return None
 
     def start(self) -> None:
         self.publish()
@@ -63,6 +89,8 @@ class Publisher:
                 if not self._complained:  # once: it may fail at every login
                     log.warning("cannot write below %s: %s", self.directory, error.strerror)
                 self._complained = True
+            except Exception as mistake:  # ours; it costs these files being current, and nobody his login
+                log.critical("internal error while publishing: %r", mistake, exc_info=log.isEnabledFor(logging.DEBUG))
 
     def _replace(self, path: str, text: str) -> None:
         fresh = f"{path}.new"
@@ -78,17 +106,28 @@ class Publisher:
             self._news.clear()
             if self._stopping:
                 return
+            begun = time.monotonic()
             self.publish()
+            self._over.wait(min(LONGEST_REST, (time.monotonic() - begun) * _REST))
 
     def stop(self) -> None:
         """End the thread and remove files and directory: whoever looks for them learns that nobody serves."""
         with self._lock:
             self._stopping = True
+        self._over.set()
         self._news.set()
         if self._thread.ident is not None:
             self._thread.join()
-        for name in self._texts:
-            with contextlib.suppress(OSError):
-                os.unlink(os.path.join(self.directory, name))
+        self._remove()
+
+    def _remove(self) -> None:
         with contextlib.suppress(OSError):  # after -u it lies in a directory of root; then it stays, empty
+            descriptor = os.open(self.directory, _DIRECTORY)
+            try:
+                for name in self._texts:
+                    for path in (name, f"{name}.new"):
+                        with contextlib.suppress(OSError):
+                            os.unlink(path, dir_fd=descriptor)
+            finally:
+                os.close(descriptor)
             os.rmdir(self.directory)

@@ -49,7 +49,8 @@ _HOST: Final = re.compile(r"\[(.*)\].*|([^:]*):\d+(?:,\d+)?")
 class LoginResult:
     """What a successful login established. ``stat_sn`` is the next to be used, ``cmd_sn`` the next expected.
 
-    ``target`` is None for discovery; ``tsih`` is 0 until ``establish`` has given one.
+    ``target`` is None for discovery; ``revision`` is that of the rules which let the initiator in (``TargetNode``,
+    for discovery ``IscsiNode``); ``tsih`` is 0 until ``establish`` has given one.
     """
 
     target: TargetNode | None
@@ -60,6 +61,7 @@ class LoginResult:
     parameters: Parameters
     cmd_sn: int
     stat_sn: int
+    revision: int = 0
     user: str = ""
     initiator_alias: str = ""
     tsih: int = 0
@@ -106,6 +108,7 @@ class Login:
         self._offers: Pairs = []
         self._keys: dict[str, str] = {}
         self._target: TargetNode | None = None
+        self._revision = 0
         self._accounts = Accounts()
         self._chap: ChapTarget | None = None
         self._authenticated = False
@@ -247,7 +250,9 @@ class Login:
         if session_type not in ("Normal", "Discovery"):
             raise LoginFailure(LoginStatus.SESSION_TYPE_NOT_SUPPORTED, f"SessionType={session_type[:40]!a}")
         discovery = session_type == "Discovery"
-        if not discovery:
+        if discovery:
+            self._revision = self._node.revision
+        else:
             self._target = self._find(fields, initiator, keys.get("TargetName"))
         self._accounts = self._node.discovery if self._target is None else self._target.accounts
         if self._accounts.closed:
@@ -260,9 +265,10 @@ class Login:
         """The target, in IET's order of checks: access, redirection, MaxSessions (iet-compat 3.4), all before CHAP."""
         if name is None:
             raise LoginFailure(LoginStatus.MISSING_PARAMETER, "TargetName is missing")
-        target = self._node.find(name, Asker(initiator, self._peer, self._local))
-        if target is None:
+        found = self._node.find(name, Asker(initiator, self._peer, self._local))
+        if found is None:
             raise LoginFailure(LoginStatus.NOT_FOUND, f"{initiator} asks for {name}: no such target for it")
+        target, self._revision = found
         if target.redirect and _HOST.sub(r"\1\2", target.redirect) != self._local:
             raise LoginFailure(LoginStatus.MOVED_TEMPORARILY, f"redirected to {target.redirect}", target.redirect)
         if not fields["tsih"]:
@@ -344,7 +350,7 @@ class Login:
         result = LoginResult(
             target=self._target, initiator_name=self._keys["InitiatorName"], isid=fields["isid"],
             tsih_requested=fields["tsih"], cid=fields["cid"], parameters=self._parameters, cmd_sn=fields["cmd_sn"],
-            stat_sn=advance(self._stat_sn), user="" if self._chap is None else self._chap.user,
+            stat_sn=advance(self._stat_sn), revision=self._revision, user="" if self._chap is None else self._chap.user,
             initiator_alias=self._alias,
         )
         tsih = self._establish(result)

@@ -81,6 +81,7 @@ class Session:
 
     def end(self) -> None:
         """Leave the target: nexuses detached, the slot free. The caller has seen every task end."""
+        self.node.give_tsih_back(self)
         if self.target is None or self.device is None:
             return
         with self.device.lock:
@@ -98,28 +99,39 @@ def establish(
 ) -> tuple[Session, Session | None]:
     """Make the session a successful login asks for; also the old one it reinstates (section 6.3.5), if any.
 
-    Raises LoginFailure when the request names a session that cannot take it, or MaxSessions is reached.
+    Raises LoginFailure when the request names a session that cannot take it, MaxSessions is reached, or who may log in
+    was changed since the login began.
     """
     session = Session(node, result, connection, asker)
-    old = None
     if result.tsih_requested:
-        live = [] if result.target is None else [each.tsih for each in result.target.sessions.values()]
+        live = [] if result.target is None else [each.tsih for each in tuple(result.target.sessions.values())]
         if result.tsih_requested in live:
             raise LoginFailure(LoginStatus.TOO_MANY_CONNECTIONS, "the session has its one connection already")
         raise LoginFailure(
             LoginStatus.SESSION_DOES_NOT_EXIST, f"no session has TSIH {result.tsih_requested}; log in with TSIH 0"
         )
-    with node.lock:
-        session.tsih = node.allocate_tsih()
     target = result.target
-    if target is not None:
-        key = (session.initiator.lower(), session.isid)
-        with target.device.lock:
-            if node.targets.get(target.name.lower()) is not target:
-                raise LoginFailure(LoginStatus.TARGET_REMOVED, f"{target.name} was removed during the login")
-            old = target.sessions.get(key)
-            target.check_room(session.initiator, session.isid)
-            target.sessions[key] = session
-            if old is not None:
-                target.ending.add(old)
+    if target is None:
+        with node.lock:
+            _check(result, node)
+        node.take_tsih(session)
+        return session, None
+    key = (session.initiator.lower(), session.isid)
+    with target.device.lock:
+        if node.targets.get(target.name.lower()) is not target:
+            raise LoginFailure(LoginStatus.TARGET_REMOVED, f"{target.name} was removed during the login")
+        _check(result, target)
+        old = target.sessions.get(key)
+        target.check_room(session.initiator, session.isid)
+        node.take_tsih(session)
+        target.sessions[key] = session
+        if old is not None:
+            target.ending.add(old)
     return session, old
+
+
+def _check(result: LoginResult, scope: IscsiNode | TargetNode) -> None:
+    """Raise LoginFailure (0301: initiators try again) unless ``scope`` still lets in whom it let in then."""
+    if result.revision != scope.revision:
+        problem = "who may log in was changed during the login, which may be tried again"
+        raise LoginFailure(LoginStatus.SERVICE_UNAVAILABLE, problem)

@@ -68,6 +68,8 @@ class TargetNode:
         self.device = device
         self.accounts = accounts or Accounts()
         self.admits = admits
+        #: How often these two have changed: a login ends under the rules it began with, or not at all.
+        self.revision = 0
         #: Values the configuration names, by key name, over ``Key.offer`` (plus MaxXmitDataSegmentLength).
         self.key_values: Mapping[str, Any] = key_values or {}
         self.max_sessions = max_sessions
@@ -82,6 +84,12 @@ class TargetNode:
         #: Sessions that were replaced and whose last tasks still run.
         self.ending: set[Session] = set()
 
+    def let_in(self, accounts: Accounts, admits: Callable[[Asker], bool]) -> None:
+        """Change who may log in, at once and together; logins under way are refused (``session.establish``)."""
+        with self.device.lock:
+            if (accounts, admits) != (self.accounts, self.admits):
+                self.accounts, self.admits = accounts, admits
+                self.revision += 1
 
     def check_room(self, initiator: str, isid: bytes) -> None:
         """Raise LoginFailure (0206, as IET: iet-compat 2.2) when MaxSessions admits no session of this initiator port.
@@ -101,6 +109,9 @@ def command_window(target: TargetNode | None) -> int:
     return DISCOVERY_WINDOW if target is None else target.queued_commands
 
 
+_TSIHS: Final = 0xFFFF  #: 0 is none (section 11.12.6)
+
+
 def _no_addresses(local: str, port: int) -> Sequence[tuple[str, int]]:
     return ((local, port),)
 
@@ -109,7 +120,7 @@ class IscsiNode:
     """All targets of one daemon, and what discovery answers with.
 
     ``addresses(local, port)`` lists the portals to name to an asker who reached ``local``:``port``, that one first.
-    ``lock`` guards ``targets`` and TSIH allocation.
+    ``lock`` guards ``targets``, ``discovery`` and TSIHs.
     """
 
     def __init__(
@@ -121,12 +132,14 @@ class IscsiNode:
     ) -> None:
         self.lock = lock
         self.discovery = discovery or Accounts()
+        self.revision = 0  #: how often ``discovery`` has changed
         self.addresses = addresses
         #: In file order, by lower-case name.
         self.targets: dict[str, TargetNode] = {}
         #: CHAP challenges outstanding on any connection, so that one reflected on another is known.
         self.open_challenges: set[bytes] = set()
-        self._next_tsih = 0
+        self._tsihs: dict[int, Session] = {}
+        self._last_tsih = 0
 
     def add(self, target: TargetNode) -> None:
         """Serve ``target``. Raises ValueError if the name is taken."""
@@ -140,16 +153,43 @@ class IscsiNode:
         with self.lock:
             self.targets = {name: other for name, other in self.targets.items() if other is not target}
 
-    def find(self, name: str, asker: Asker) -> TargetNode | None:
-        """The target of this name if ``asker`` may use it; hidden and missing ones look the same."""
+    def let_discover(self, accounts: Accounts) -> None:
+        """Change who may discover; logins under way are refused."""
+        with self.lock:
+            if accounts != self.discovery:
+                self.discovery = accounts
+                self.revision += 1
+
+    def find(self, name: str, asker: Asker) -> tuple[TargetNode, int] | None:
+        """The target of this name if ``asker`` may use it, and the revision of the rules that say so.
+
+        Hidden and missing ones look the same.
+        """
         target = self.targets.get(name.lower())
-        return target if target is not None and target.admits(asker) else None
+        if target is None:
+            return None
+        revision = target.revision  # before the rules are asked: they may change meanwhile
+        return (target, revision) if target.admits(asker) else None
 
     def visible(self, asker: Asker) -> list[TargetNode]:
         """Targets ``asker`` may use, newest first as IET listed them."""
         return [target for target in reversed(self.targets.values()) if target.admits(asker)]
 
-    def allocate_tsih(self) -> int:
-        """A Target Session Identifying Handle, 1 to 65535 in turn; the caller holds ``lock``."""
-        self._next_tsih = self._next_tsih % 0xFFFF + 1
-        return self._next_tsih
+    def take_tsih(self, session: Session) -> None:
+        """Give ``session`` a Target Session Identifying Handle no other has: 1 to 65535 in turn.
+
+        Raises LoginFailure when there is none left.
+        """
+        with self.lock:
+            if len(self._tsihs) >= _TSIHS:
+                raise LoginFailure(LoginStatus.OUT_OF_RESOURCES, f"there are {_TSIHS} sessions, as many as can be")
+            while (tsih := self._last_tsih % _TSIHS + 1) in self._tsihs:
+                self._last_tsih = tsih
+            self._last_tsih = session.tsih = tsih
+            self._tsihs[tsih] = session
+
+    def give_tsih_back(self, session: Session) -> None:
+        """``session`` has ended; harmless when it had."""
+        with self.lock:
+            if self._tsihs.get(session.tsih) is session:
+                del self._tsihs[session.tsih]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
+from ietpy.iscsi.session import Session
 from ietpy.scsi.logical_unit import LogicalUnit
+from ietpy.scsi.nexus import Nexus
 from ietpy.scsi.task import Task
 from ietpy.server.pump import Pump
 
@@ -13,22 +15,48 @@ def still_busy(pumps: Iterable[Pump], unit: LogicalUnit) -> Callable[[], bool]:
     """A function that never waits and says whether the store of ``unit`` may still be touched.
 
     Call after the removal and before its number is given to another unit. Requests that come later see that the unit
-    is gone (``Nexus.barrier``), so it is enough that each connection was once idle, with nothing unsent (an Extent in
-    an outbox is read when it is sent), and that what workers had of the unit at the removal is over.
+    is gone (``Nexus.barrier``), and connections that never asked for the unit do not matter.
     """
-    left = {pump: _tasks_of(pump, unit) for pump in pumps}
+    nexuses = frozenset(unit.nexuses)
+    left = [_leaving(pump, nexuses) for pump in pumps if not nexuses.isdisjoint(_nexuses(pump))]
 
     def busy() -> bool:
-        for pump, tasks in list(left.items()):
-            if pump.quiet(tasks):
-                del left[pump]
+        left[:] = [each for each in left if next(each, True) is None]
         return bool(left)
 
     return busy
 
 
-def _tasks_of(pump: Pump, unit: LogicalUnit) -> frozenset[Task]:
-    """What workers have of ``unit`` on this connection; copying a set is one step, so its lock is not needed."""
+def _nexuses(pump: Pump) -> tuple[Nexus, ...]:
+    """Of this connection; copying a dictionary's values is one step, so no lock is needed."""
     session = pump.connection.session
-    running = () if session is None else tuple(session.running)
-    return frozenset(task for task in running if task.nexus.lu is unit)
+    return () if session is None else tuple(session.nexuses.values())
+
+
+def _leaving(pump: Pump, nexuses: frozenset[Nexus]) -> Iterator[None]:
+    """Ends when nothing of ``nexuses`` is left on a connection, whatever else keeps it busy.
+
+    Workers' tasks are noted only when what the connection's own thread executed at the removal has left: it may have
+    handed one over after the removal. A Task is used again for other commands, so a command is known by its numbers.
+    """
+    session = pump.connection.session
+    assert session is not None
+    yield from _sending(pump)
+    tasks = {task: _numbers(task) for task in tuple(session.running) if task.nexus in nexuses}
+    while tasks := {task: numbers for task, numbers in tasks.items() if _runs(session, task, numbers)}:
+        yield
+    yield from _sending(pump)  # an Extent in an outbox is read when it is sent
+
+
+def _runs(session: Session, task: Task, numbers: tuple[int, int]) -> bool:
+    return task in session.running and _numbers(task) == numbers
+
+
+def _numbers(task: Task) -> tuple[int, int]:
+    return task.tag, task.cmd_sn
+
+
+def _sending(pump: Pump) -> Iterator[None]:
+    rounds = pump.egress.rounds
+    while not pump.settled(rounds):
+        yield

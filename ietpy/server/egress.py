@@ -30,6 +30,7 @@ class Egress:
         self._sock = sock
         self.unsent: list[Piece] = []
         self.busy = False  #: within ``flush``
+        self.rounds = 0  #: how often everything that was queued at the time has left
 
     def flush(self, between: Callable[[], object] = _nothing) -> None:
         """Send everything, waiting for the peer as long as the socket's send timeout allows.
@@ -49,6 +50,7 @@ class Egress:
                     self._send(pieces[0], 0, between)
                 elif pieces:
                     self._send_pieces(pieces, between)
+                self.rounds += 1
                 if connection.nothing_queued():
                     break
         except OSError:
@@ -82,6 +84,7 @@ class Egress:
                     return False
                 sent -= len(buffer)
             del unsent[: len(group)]
+        self.rounds += 1
         self._connection.sent()
         return True
 

@@ -213,13 +213,15 @@ class Server:
             thread.join(max(0.0, deadline + CLOSING_SECONDS - time.monotonic()))
         clean = not any(thread.is_alive() for thread in pumps.values())
         if clean:
-            for pool in self._workers.values():
+            with self._lock:  # targets may still be removed
+                pools = list(self._workers.values())
+            for pool in pools:
                 pool.close()
         return clean
 
     def _wake_up(self) -> None:
         """Have the listener's thread look at the clock again."""
-        with contextlib.suppress(BlockingIOError):  # words enough are waiting for it
+        with contextlib.suppress(OSError):  # words enough are waiting for it, or it has ended
             self._wake_send.send(b"x")
 
     def _woken(self, sock: socket.socket) -> None:

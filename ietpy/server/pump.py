@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ietpy.errors import FormatError
@@ -183,9 +183,9 @@ class Pump:
                 if self.connection.closing:
                     self._unpark()
                 if not self.running and self._sender is None:
-                    self.finished.set()
                     if session is not None:
                         session.end()
+                    self.finished.set()  # who waits for this finds the target without the session
             self.finished.wait(_ENDING_PAUSE)
         self.sock.close()
         self.server.forget(self)
@@ -321,17 +321,17 @@ class Pump:
         log.critical("internal error on %s: %r", self.name, mistake, exc_info=debug)
         self.close()
 
-    def quiet(self, tasks: Collection[Task]) -> bool:
-        """Whether everything queued has left and none of ``tasks`` runs any more. Never waits: busy is not quiet."""
-        if self.finished.is_set():
+    def settled(self, rounds: int) -> bool:
+        """Whether all that was queued when ``egress.rounds`` was ``rounds`` has left. Never waits: busy is not settled.
+
+        A round that ends may have begun before, so it takes two, or one look at an idle connection.
+        """
+        if self.finished.is_set() or self.egress.rounds - rounds >= 2:
             return True
         if not self.lock.acquire(blocking=False):
             return False
         try:
-            connection, egress = self.connection, self.egress
-            running = () if connection.session is None else connection.session.running
-            sent = connection.nothing_queued() and not egress.busy and not egress.unsent
-            return sent and not any(task in running for task in tasks)
+            return self.connection.nothing_queued() and not self.egress.unsent
         finally:
             self.lock.release()
             self.attend()

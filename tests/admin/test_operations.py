@@ -50,7 +50,8 @@ def test_only_rows_can_be_called(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [{}, {"tid": "1"}, {"tid": 1, "cid": 2}], ids=["missing", "wrong type", "surplus"]
+    "arguments", [{}, {"tid": "1"}, {"tid": True}, {"tid": 1, "cid": 2}],
+    ids=["missing", "wrong type", "no number", "surplus"],
 )
 def test_arguments_are_exactly_those_of_the_row(arguments: dict[str, Any]) -> None:
     with pytest.raises(AdminError, match=r"delete-target: wrong arguments .*accepted: tid \(int\)") as caught:

@@ -102,6 +102,26 @@ def test_a_silent_client_hurts_nobody(path: str, running: service.Service) -> No
         assert client.ask(path, "x") == ["x", {}]
 
 
+def speak(client: socket.socket) -> bool:
+    """Whether one more byte is taken, and the connection stays."""
+    try:
+        client.sendall(b" ")
+        return bool(client.recv(1))
+    except TimeoutError:
+        return True
+    except ConnectionError:
+        return False
+
+
+def test_a_client_that_speaks_too_slowly_is_left(path: str, running: service.Service, monkeypatch: Any) -> None:
+    monkeypatch.setattr(service, "PATIENCE", 0.3)
+    with socket.socket(socket.AF_UNIX) as slow:
+        slow.connect(path)
+        slow.sendall((1 << 20).to_bytes(4, "big"))
+        slow.settimeout(0.05)
+        assert any(not speak(slow) for _ in range(400))  # a byte now and then, for 20 seconds
+
+
 def test_a_client_that_leaves_within_its_request_hurts_nobody(path: str, running: service.Service) -> None:
     with socket.socket(socket.AF_UNIX) as leaver:
         leaver.connect(path)

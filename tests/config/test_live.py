@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ietpy.config.findings import MODES
-from ietpy.config.live import lun_parameters, redirection, target_key, target_keys
+from ietpy.config.live import lun_parameters, one_line, redirection, target_key, target_keys, target_name
 from ietpy.errors import AdminError
 
 
@@ -111,3 +111,31 @@ def test_a_redirection(text: str, address: str) -> None:
 def test_no_redirection(text: str) -> None:
     with failure(errno.EINVAL, "is no address to redirect to"):
         redirection(text)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("character", ["\n", "\0", "\x1b", "\x85", "\u2028", "\x7f", "\r"])
+def test_nothing_said_by_hand_forges_a_line_of_a_list(character: str, mode: str) -> None:
+    """What is published goes line by line, and is read by programs."""
+    forged = f"/srv/a{character}tid:9 name:b"
+    with failure(errno.EINVAL, "control characters"):
+        lun_parameters(0, f"Path={forged}", mode)
+    with failure(errno.EINVAL):
+        lun_parameters(0, f"Path=/srv/a,ScsiSN=a{character}b", mode)
+    with failure(errno.EINVAL, "control characters"):
+        target_name(f"a{character}b")
+    with failure(errno.EINVAL, "the secret has control characters; leave them out"):
+        one_line("the secret", f"a{character}b")
+
+
+def test_what_is_no_control_character_may_be_said() -> None:
+    for text in ("", "a b\tc", "\udcff\u00e9\u00a0"):
+        assert one_line("the name", text) == text
+
+
+def test_a_targets_name_is_one_word() -> None:
+    assert target_name("iqn.2001-04.com.example:é") == "iqn.2001-04.com.example:é"
+    assert target_name("x" * 255)
+    for name in ("", "two words", "x" * 254 + "é"):
+        with failure(errno.EINVAL, "one word of at most 255 bytes"):
+            target_name(name)

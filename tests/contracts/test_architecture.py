@@ -20,7 +20,10 @@ DATA_ONLY = {
     "scsi/store.py", "scsi/task.py",
 }
 #: Where threads begin: a mistake may end one connection, and is logged, but never all of them.
-THREAD_ENTRIES = {"admin/service.py": 1, "server/listener.py": 1, "server/pump.py": 2}
+THREAD_ENTRIES = {
+    "admin/service.py": 1, "daemon/instance.py": 1, "daemon/media.py": 1, "daemon/publish.py": 1,
+    "server/listener.py": 1, "server/pump.py": 2,
+}
 PURE = ("wire", "scsi", "iscsi")
 FORBIDDEN_CALLS = {"open", "print", "input", "eval", "exec", "compile", "__import__", "breakpoint"}
 #: A longer module is several; one that is not says why in its docstring.

@@ -124,10 +124,19 @@ def test_status_is_complete(daemon: Administration) -> None:
     assert daemon.ping() == "pong"
 
 
-@pytest.mark.parametrize("name", ["", "two words", "x" * 256, "line\nfeed"])
+@pytest.mark.parametrize("name", ["", "two words", "x" * 256])
 def test_a_name_is_one_word(daemon: Administration, name: str) -> None:
     with failure(errno.EINVAL, "one word"):
         daemon.create_target(0, name)
+
+
+def test_names_and_secrets_are_one_line(daemon: Administration) -> None:
+    with failure(errno.EINVAL, "control characters"):
+        daemon.create_target(0, "line\nfeed")
+    for name, secret in (("line\nfeed", "secret secret"), ("joe", "secret\nsecret")):
+        with failure(errno.EINVAL, "control characters") as caught:
+            daemon.create_account(1, False, name, secret)
+        assert "secret\n" not in str(caught.value)
 
 
 def test_options_of_a_target(daemon: Administration) -> None:

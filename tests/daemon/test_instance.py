@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -20,7 +21,7 @@ from ietpy.daemon.lifecycle import compose
 from ietpy.daemon.media import Media
 from ietpy.daemon.options import Places, StartOptions
 from ietpy.daemon.pidfile import PidFile
-from ietpy.errors import ConfigError, IetpyError
+from ietpy.errors import AdminError, ConfigError, IetpyError
 from ietpy.iscsi.target import IscsiNode
 from ietpy.server.listener import Server
 
@@ -57,7 +58,7 @@ def instance(tmp_path: Path, config: Path) -> Instance:
     run = tmp_path / "run"
     run.mkdir()
     places = Places(str(run / "ietd.pid"), str(run / "control"))
-    options = StartOptions(config=str(config))
+    options = StartOptions(config=str(config), lenient=True)
     inventory = Inventory(load(config), Media())
     pid_file = PidFile.acquire(places.pid_file)
     made = compose(options, places, inventory, FakeServer(inventory.node), pid_file, service.bind(places.control))
@@ -105,6 +106,62 @@ def test_what_a_reload_could_not_do_is_told(instance: Instance, config: Path, ca
     assert "unknown keyword 'foo'" in result["found"][0]
     instance.reload()
     assert "still in use" in caplog.text
+    instance.end(time.monotonic() + 10)
+
+
+def test_a_file_that_vanished_changes_nothing(instance: Instance, config: Path) -> None:
+    """Also where ietd was started, for which a file that is not there was an empty one."""
+    config.unlink()
+    with pytest.raises(ConfigError, match="No such file"):
+        instance.administration.reload()
+    assert [target["name"] for target in instance.administration.targets()] == [NAME]
+    instance.end(time.monotonic() + 10)
+
+
+def test_a_mistake_of_ours_in_a_reload_costs_nothing_else(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(instance, "read", lambda: 1 / 0)
+    instance.reload()
+    assert "internal error in a reload: ZeroDivisionError" in caplog.text
+    instance.end(time.monotonic() + 10)
+
+
+def test_reloads_come_one_after_the_other(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read first is applied first. And whoever waits for signals does not wait for files."""
+    reading, go_on = threading.Event(), threading.Event()
+    read = instance.read
+
+    def slow() -> Any:
+        reading.set()
+        assert go_on.wait(30)
+        return read()
+
+    monkeypatch.setattr(module, "RELOAD_TURN", 0.1)
+    instance.read = slow
+    instance.reload_apart()
+    assert reading.wait(20)
+    with pytest.raises(AdminError, match=r"another reload has been under way for 0.1 s") as caught:
+        instance.administration.reload()
+    assert caught.value.code == errno.EBUSY
+    go_on.set()
+    for thread in threading.enumerate():
+        if thread.name == "reload":
+            thread.join(20)
+    instance.administration.reload()
+    instance.end(time.monotonic() + 10)
+
+
+def test_without_a_thread_there_is_no_reload(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        instance.reload_apart()
+    assert "not reloaded: can't start new thread" in caplog.text
     instance.end(time.monotonic() + 10)
 
 

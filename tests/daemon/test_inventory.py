@@ -236,7 +236,7 @@ class Gate:
 def test_isns_decides_who_may_use_a_target(server: str, control: bool, gate: Gate | None, admitted: bool) -> None:
     configuration = Configuration("ietd.conf", targets=(target(),), isns_server=server, isns_access_control=control)
     inventory = Inventory(configuration, Media(), access=AccessFiles("/nonexistent"))
-    inventory.gate = gate
+    inventory.rules.gate = gate
     assert bool(inventory.node.visible(ASKER)) is admitted
 
 
@@ -271,14 +271,19 @@ def live(monkeypatch: pytest.MonkeyPatch) -> Iterator[Inventory]:
     inventory = build(
         target(lun(0, 2, path="/a")), target(lun(0, 4, path="/b"), name=OTHER), opener=Opener(**stores)
     )
-    inventory.transport = Transport()
+    inventory.units.transport = Transport()
     inventory.stores = stores  # type: ignore[attr-defined]
     yield inventory
-    inventory.transport.over.set()
+    inventory.units.transport.over.set()
+    seen_off()
+    inventory.close()
+
+
+def seen_off() -> None:
+    """Wait until nothing leaves any more."""
     for thread in threading.enumerate():
         if thread.name == "leaving":
             thread.join(20)
-    inventory.close()
 
 
 def store(inventory: Inventory, name: str) -> FakeStore:
@@ -315,6 +320,73 @@ def test_names_and_numbers_are_taken_once(live: Inventory) -> None:
         live.target(9)
 
 
+@pytest.mark.parametrize("tid", [-1, 2**32])
+def test_numbers_are_those_of_iet(live: Inventory, tid: int) -> None:
+    with failure(errno.EINVAL):
+        live.add_target(target(name="c"), tid)
+
+
+def test_a_target_that_a_mistake_closes_takes_a_number_once() -> None:
+    closed = target(closed="a mistake")
+    inventory = build(closed, opener=Opener())
+    for _ in range(3):
+        inventory.apply(file(closed))
+    assert inventory.add_target(target(name=OTHER)) == 2
+
+
+class Slow:
+    """A medium that does not answer until told."""
+
+    def __init__(self) -> None:
+        self.asked, self.answer = threading.Event(), threading.Event()
+
+    def __call__(self, *_: Any, **__: Any) -> FakeStore:
+        self.asked.set()
+        assert self.answer.wait(30)
+        return FakeStore()
+
+
+def test_while_a_medium_does_not_answer_all_can_be_seen_and_changes_are_refused(
+    live: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TURN", 0.1)
+    live.media._opener = slow = Slow()
+    adding = threading.Thread(target=lambda: live.add_lun(1, lun(1, path="/c")))
+    adding.start()
+    assert slow.asked.wait(20)
+    assert [each.tid for each in live.all()] == [1, 2]
+    assert live.target(2).config.name == OTHER
+    assert live.problems == []
+    assert not live.degraded
+    for change in (
+        lambda: live.add_target(target(name="c")), lambda: live.remove_target(2), lambda: live.remove_lun(1, 0),
+        lambda: live.add_lun(2, lun(1, path="/c")), lambda: live.set_accounts(1, (), None),
+        lambda: live.reconfigure(1, {"wthreads": 2}),
+    ):
+        with failure(errno.EBUSY):
+            change()
+    slow.answer.set()
+    adding.join(20)
+    assert list(live.target(1).units) == [0, 1]
+    assert live.target(1).config.wthreads == 8
+
+
+def test_a_unit_without_a_thread_to_see_it_off_stays_open(
+    live: Inventory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        live.remove_lun(1, 0)
+    assert live.target(1).node.device.logical_units == {}
+    assert store(live, "a").calls == []
+    assert "stays open until the end: can't start new thread" in caplog.text
+    assert live.close()
+    assert store(live, "a").calls == ["flush", "close"]
+
+
 def test_a_new_target_is_found_and_a_removed_one_is_not(live: Inventory) -> None:
     tid = live.add_target(target(lun(3, path="/c"), name="c"))
     assert list(live.node.targets) == [NAME, OTHER, "c"]
@@ -322,7 +394,7 @@ def test_a_new_target_is_found_and_a_removed_one_is_not(live: Inventory) -> None
     live.remove_target(tid)
     assert list(live.node.targets) == [NAME, OTHER]
     assert store(live, "c").calls == ["flush", "close"]
-    assert live.transport.calls == ["retire c"]  # type: ignore[attr-defined]
+    assert live.units.transport.calls == ["retire c"]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("kind", ["sessions", "ending"])
@@ -354,15 +426,13 @@ def test_a_lun_comes_and_goes(live: Inventory) -> None:
 
 
 def test_a_medium_is_let_go_only_when_the_last_command_is_over(live: Inventory) -> None:
-    live.transport.over.clear()  # type: ignore[attr-defined]
+    live.units.transport.over.clear()  # type: ignore[attr-defined]
     live.remove_lun(1, 0)
     (leaving,) = live.target(1).leaving
     assert leaving.config.path == "/a"
     assert store(live, "a").calls == []
-    live.transport.over.set()  # type: ignore[attr-defined]
-    for thread in threading.enumerate():
-        if thread.name == "leaving":
-            thread.join(20)
+    live.units.transport.over.set()  # type: ignore[attr-defined]
+    seen_off()
     assert store(live, "a").calls == ["flush", "close"]
     assert live.target(1).leaving == []
 
@@ -414,7 +484,7 @@ def test_options_hold_at_once(live: Inventory) -> None:
     node = live.target(1).node
     assert (node.wthreads, node.nop_interval) == (3, 5)
     assert node.key_values == {"InitialR2T": False, "ImmediateData": False}
-    assert live.transport.calls == [f"follow {NAME}"] * 2  # type: ignore[attr-defined]
+    assert live.units.transport.calls == [f"follow {NAME}"] * 2  # type: ignore[attr-defined]
     assert live.configuration.targets[0].wthreads == 3
 
 
@@ -435,7 +505,7 @@ def test_accounts_hold_for_the_next_login(live: Inventory) -> None:
 
 
 def test_isns_hears_of_changes(live: Inventory) -> None:
-    gate = live.gate = Gate()
+    gate = live.rules.gate = Gate()
     live.add_target(target(name="c"))
     live.remove_target(3)
     assert gate.refreshed == 2
@@ -507,3 +577,191 @@ def test_restrictions_of_the_file_hold_at_once(live: Inventory) -> None:
     assert live.node.find(NAME, ASKER)
     live.apply(file(target(initiator_names=("iqn.b",))))
     assert live.node.find(NAME, ASKER) is None
+
+
+class Lasting(FakeStore):
+    """Flushing takes as long as the test wants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = threading.Event()
+
+    def flush(self) -> None:
+        assert self.written.wait(30)
+        super().flush()
+
+
+def test_a_unit_whose_medium_is_let_go_late_is_served_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flush can take longer than a reload waits; nobody should have to reload twice."""
+    monkeypatch.setattr(module, "PATIENCE", 0.1)
+    path = str(tmp_path / "disk")
+    Path(path).touch()
+    disk = Lasting()
+    inventory = build(target(lun(0, path=path)), opener=Opener(disk=disk))
+    inventory.apply(file(target(lun(0, path=path, write_cache=True))))
+    assert inventory.target(1).units == {}
+    assert "is still being let go" in problems(inventory)[0]
+    disk.written.set()
+    seen_off()
+    assert inventory.target(1).units[0].config.write_cache
+    assert inventory.problems == []
+    disk.written.clear()
+    inventory.apply(file(target(lun(0, path=path))))
+    ending = threading.Thread(target=inventory.close)
+    ending.start()
+    while not inventory.units._closed:
+        ending.join(0.01)
+    disk.written.set()
+    ending.join(20)
+    seen_off()
+    assert disk.calls.count("close") == 2
+    assert inventory.target(1).units == {}  # the daemon ends: nothing is opened any more
+
+
+def test_a_medium_whose_last_commands_run_is_shared_in_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.1)
+    path = str(tmp_path / "disk")
+    Path(path).touch()
+    disk = FakeStore()
+    inventory = build(target(lun(0, path=path)), opener=Opener(disk=disk))
+    inventory.units.transport = transport = Transport()
+    transport.over.clear()
+    inventory.apply(file(target(lun(0, path=path, write_cache=True))))
+    assert inventory.target(1).units[0].config.write_cache
+    assert inventory.problems == []
+    transport.over.set()
+    seen_off()
+    assert disk.calls == []
+
+
+def test_what_is_noted_of_units_that_stay_is_noted_again(tmp_path: Path) -> None:
+    path = tmp_path / "disk"
+    path.touch()
+    lines = [lun(number, number + 2, path=str(path)) for number in (0, 1)]
+    inventory = build(target(*lines), opener=Opener(disk=FakeStore()))
+    inventory.apply(file(target(*(lun(number, number + 12, path=str(path)) for number in (0, 1)))))
+    (problem,) = problems(inventory)
+    assert problem.startswith(f"ietd.conf:13:2: warning: LUN 1 of {NAME} shares")
+    assert "the Lun line at ietd.conf:12:2" in problem
+    inventory.apply(file(target(lun(1, 22, path=str(path)))))
+    assert inventory.problems == []
+
+
+def test_a_medium_that_was_replaced_is_noted_and_goes_on_being_served(tmp_path: Path) -> None:
+    path = tmp_path / "disk"
+    path.touch()
+    line = lun(0, 2, path=str(path))
+    inventory = build(target(line), opener=Opener(disk=FakeStore()))
+    unit = inventory.target(1).units[0].unit
+    (tmp_path / "new").touch()
+    (tmp_path / "new").rename(path)
+    inventory.apply(file(target(line)))
+    (problem,) = problems(inventory)
+    assert problem.startswith(f"ietd.conf:2:2: warning: LUN 0 of {NAME} serves what was at {path} when it was opened;")
+    assert inventory.target(1).units[0].unit is unit
+
+
+# Nobody gets in during a reload whom neither file lets in -------------------------------------------------------------
+
+
+class Watcher(Transport):
+    """Asks as a stranger whenever a target is changed, in the middle of a reload."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        super().__init__()
+        self.inventory = inventory
+        self.admitted: list[bool] = []
+
+    def look(self) -> None:
+        node = self.inventory.node
+        self.admitted += [not target.accounts.required for target in node.visible(ASKER)]
+        self.admitted.append(bool(node.visible(ASKER)) and not node.discovery.required)
+
+    def follow(self, node: Any) -> None:
+        self.look()
+
+    def under_way(self, unit: Any) -> Callable[[], bool]:
+        self.look()
+        return super().under_way(unit)
+
+
+JOE = Account("joe", "secret", SPAN)
+ONLY_B = {"initiator_names": ("iqn.b",)}
+
+
+@pytest.mark.parametrize(("old", "new"), [
+    pytest.param(
+        [target(lun(0, path="/a"), incoming=(JOE,)), target(name=OTHER, incoming=(JOE,))],
+        [target(lun(0, path="/b"), **ONLY_B), target(name=OTHER, **ONLY_B)],
+        id="an account, then a restriction",
+    ),
+    pytest.param(
+        [target(lun(0, path="/a"), **ONLY_B), target(name=OTHER, **ONLY_B)],
+        [target(lun(0, path="/b"), incoming=(JOE,)), target(name=OTHER, incoming=(JOE,))],
+        id="a restriction, then an account",
+    ),
+])
+def test_rules_of_a_target_change_in_one_step(old: list[TargetConfig], new: list[TargetConfig]) -> None:
+    opener = Opener(a=FakeStore(), b=FakeStore())
+    files = [
+        file(*targets, discovery_incoming=(JOE,) if targets[0].incoming else ()) for targets in (old, new)
+    ]
+    inventory = Inventory(files[0], Media("/", opener), access=AccessFiles("/nonexistent"))
+    inventory.units.transport = watcher = Watcher(inventory)
+    watcher.look()
+    inventory.apply(files[1])
+    watcher.look()
+    assert len(watcher.admitted) >= 4
+    assert not any(watcher.admitted)
+    assert inventory.node.discovery.required is bool(files[1].discovery_incoming)
+
+
+@pytest.mark.parametrize("first", ["isns", "restriction"])
+def test_isns_decides_in_a_reload_if_it_does_before_or_after(first: str) -> None:
+    asked = {"isns_server": "h", "isns_access_control": True}
+    files = [file(target(lun(0, path="/a")), **asked), file(target(lun(0, path="/b"), **ONLY_B))]
+    if first == "restriction":
+        files.reverse()
+    opener = Opener(a=FakeStore(), b=FakeStore())
+    inventory = Inventory(files[0], Media("/", opener), access=AccessFiles("/nonexistent"))
+    inventory.rules.gate = Gate()
+    inventory.units.transport = watcher = Watcher(inventory)
+    inventory.apply(files[1])
+    watcher.look()
+    assert len(watcher.admitted) >= 3
+    assert not any(watcher.admitted)
+
+
+def test_another_mode_reads_the_companion_files_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "initiators.allow").write_text(f"{NAME} 10.0.0.7/32\n")  # admits nobody as IET reads it
+    inventory = build(target(), opener=Opener(), access=AccessFiles(str(tmp_path)))
+    assert inventory.node.find(NAME, ASKER)
+    inventory.apply(file(target(), compat="iet"))
+    assert inventory.node.find(NAME, ASKER) is None
+    inventory.apply(file(target()))
+    assert inventory.node.find(NAME, ASKER)
+
+
+def test_logins_under_way_are_disturbed_only_if_their_rules_change(live: Inventory) -> None:
+    nodes = (live.target(1).node, live.target(2).node, live.node)
+
+    def changes(change: Callable[[], object]) -> list[int]:
+        before = [node.revision for node in nodes]
+        change()
+        return [node.revision - count for node, count in zip(nodes, before, strict=True)]
+
+    again = target(name=OTHER, **ONLY_B)
+    assert changes(lambda: live.apply(file(target(lun(3, path="/c"), wthreads=3), again))) == [0, 1, 0]
+    assert changes(lambda: live.reconfigure(1, {"wthreads": 4})) == [0, 0, 0]
+    assert changes(lambda: live.set_accounts(1, (JOE,), None)) == [1, 0, 0]
+    assert changes(lambda: live.set_accounts(0, (JOE,), None)) == [0, 0, 1]
+    asked = file(target(incoming=(JOE,)), again, discovery_incoming=(JOE,), isns_server="h", isns_access_control=True)
+    assert changes(lambda: live.apply(asked)) == [1, 1, 0]
+
+
+def test_a_target_kept_in_use_follows_isns(live: Inventory) -> None:
+    node = live.target(2).node
+    node.sessions["iqn.i", b""] = None  # type: ignore[assignment]
+    assert node.admits(ASKER)
+    live.apply(file(target(), isns_server="h", isns_access_control=True))
+    assert not node.admits(ASKER)

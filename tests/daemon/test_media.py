@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+import os
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ from ietpy.errors import Span, StoreError
 
 
 class Store:
-    def __init__(self, broken: bool = False) -> None:
+    def __init__(self, broken: bool = False, unclosable: bool = False) -> None:
         self.broken = broken
+        self.unclosable = unclosable
         self.calls: list[str] = []
 
     def flush(self) -> None:
@@ -26,6 +29,8 @@ class Store:
 
     def close(self) -> None:
         self.calls.append("close")
+        if self.unclosable:
+            raise OSError(errno.EDQUOT, "Quota exceeded")
 
 
 class Opener:
@@ -61,9 +66,9 @@ def test_lines_of_one_file_share_a_store(disk: Path, tmp_path: Path) -> None:
     opener = Opener(store)
     media = Media(opener=opener)
     first, second = lun(0, disk), lun(1, tmp_path / "link")
-    held, before = media.open(first)
-    again, place = media.open(second)
-    assert (held, before, str(place)) == (again, None, "ietd.conf:1:1")
+    held = media.open(first)
+    assert media.open(second) is held
+    assert held.users == [first, second]
     assert media.release(held, first) is False
     assert media.release(held, second) is True
     assert media.close(held)
@@ -82,7 +87,7 @@ def test_a_file_that_a_later_line_writes_is_opened_for_writing(disk: Path) -> No
 def test_a_file_open_for_reading_is_not_written(disk: Path) -> None:
     media = Media(opener=Opener(Store()))
     reader = lun(0, disk, read_only=True)
-    held, _ = media.open(reader)
+    held = media.open(reader)
     with pytest.raises(StoreError, match=r"open for reading only, for the LUN at ietd.conf:1:1") as caught:
         media.open(lun(1, disk))
     assert caught.value.errno == errno.EBUSY
@@ -92,7 +97,7 @@ def test_a_file_open_for_reading_is_not_written(disk: Path) -> None:
 def test_a_file_that_is_being_let_go_is_busy(disk: Path) -> None:
     media = Media(opener=Opener(Store(), Store()))
     first = lun(0, disk)
-    held, _ = media.open(first)
+    held = media.open(first)
     assert media.release(held, first)
     with pytest.raises(StoreError, match="is still being let go") as caught:
         media.open(lun(1, disk))
@@ -104,7 +109,7 @@ def test_a_file_that_is_being_let_go_is_busy(disk: Path) -> None:
 def test_what_has_no_file_is_never_shared() -> None:
     opener = Opener(Store(), Store())
     media = Media(opener=opener)
-    assert media.open(lun(0, "", type="nullio"))[0] is not media.open(lun(1, "", type="nullio"))[0]
+    assert media.open(lun(0, "", type="nullio")) is not media.open(lun(1, "", type="nullio"))
     assert media.path(lun(0, "")) == ""
 
 
@@ -124,3 +129,173 @@ def test_all_are_closed_though_one_cannot_be_flushed(caplog: pytest.LogCaptureFi
     assert bad.calls == good.calls == ["flush", "close"]
     assert "the disk is on fire" in caplog.text
     assert media.close_all() is True
+
+
+def test_closing_may_fail_too(disk: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A file of an NFS server is written when it is closed."""
+    media = Media(opener=Opener(Store(unclosable=True), Store()))
+    line = lun(0, disk)
+    held = media.open(line)
+    media.release(held, line)
+    assert media.close(held) is False
+    assert "Quota exceeded" in caplog.text
+    media.open(line)  # it is let go nevertheless
+
+
+def test_of_two_who_close_at_once_one_closes_and_neither_complains(
+    disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At the end of the daemon, while a removed unit is let go."""
+    store = Store()
+    media = Media(opener=Opener(store))
+    held = media.open(lun(0, disk))
+    first = True
+
+    def flush() -> None:
+        nonlocal first
+        store.calls.append("flush")
+        if first:
+            first = False
+            assert media.close(held)  # the other one comes first
+            raise StoreError(errno.EBADF, "closed")
+
+    store.flush = flush  # type: ignore[method-assign]
+    assert media.close(held)
+    assert store.calls == ["flush", "flush", "close"]
+    assert caplog.text == ""
+
+
+def test_what_an_earlier_file_wanted_to_write_is_forgotten(disk: Path) -> None:
+    """A line that could not be opened for writing and says IOMode=ro now is opened for reading."""
+    opener = Opener(Store())
+    media = Media(opener=opener)
+    media.expect([lun(0, disk)])
+    media.expect([lun(0, disk, read_only=True)])
+    media.open(lun(0, disk, read_only=True))
+    assert opener.opened == [("fileio", str(disk), True)]
+
+
+def test_another_file_at_the_path_is_noticed(disk: Path) -> None:
+    media = Media(opener=Opener(Store(), Store()))
+    first, null = lun(0, disk), lun(1, "", type="nullio")
+    lines = [(media.open(each), each) for each in (first, null)]
+    assert media.replaced(lines) == []
+    disk.with_name("new").touch()
+    os.replace(disk.with_name("new"), disk)
+    assert media.replaced(lines) == [first]
+    disk.unlink()
+    assert media.replaced(lines) == [first]
+    assert media.replaced([]) == []
+
+
+def test_a_line_that_moved_in_the_file_lets_its_medium_go(disk: Path) -> None:
+    media = Media(opener=Opener(Store()))
+    old, new = lun(0, disk), lun(0, disk)
+    held = media.open(old)
+    media.follow(held, old, new)
+    assert media.release(held, new)
+
+
+class TestSilentMedia:
+    """A medium that does not answer holds up who asked for it, for a while, and nobody else."""
+
+    @pytest.fixture
+    def answer(self) -> threading.Event:
+        return threading.Event()
+
+    @pytest.fixture
+    def store(self) -> Store:
+        return Store()
+
+    @pytest.fixture
+    def media(self, answer: threading.Event, store: Store) -> Media:
+        def opener(type: str, path: str, **_: Any) -> Any:
+            if path.endswith("disk"):
+                assert answer.wait(30)
+            if path.endswith("gone"):
+                raise StoreError(errno.ENOENT, "nothing there")
+            return store
+
+        media = Media(opener=opener)
+        media.patience = 0.1
+        return media
+
+    def settled(self) -> None:
+        for thread in threading.enumerate():
+            if thread.name == "opening":
+                thread.join(20)
+
+    def test_it_is_given_up_and_closed_when_it_answers(
+        self, media: Media, disk: Path, answer: threading.Event, store: Store
+    ) -> None:
+        with pytest.raises(StoreError, match=r"does not answer; 0.1 s were waited") as caught:
+            media.open(lun(0, disk))
+        assert caught.value.errno == errno.ETIMEDOUT
+        with pytest.raises(StoreError, match="has still not answered") as caught:
+            media.open(lun(0, disk))
+        assert caught.value.errno == errno.EBUSY
+        other = disk.with_name("other")
+        other.touch()
+        media.open(lun(1, other))
+        assert media.close_all()
+        store.calls.clear()
+        answer.set()
+        self.settled()
+        assert store.calls == ["flush", "close"]
+        media.open(lun(0, disk))
+
+    def test_one_that_fails_late_may_be_tried_again(
+        self, media: Media, disk: Path, monkeypatch: pytest.MonkeyPatch, answer: threading.Event
+    ) -> None:
+        def opener(*_: Any, **__: Any) -> Any:
+            assert answer.wait(30)
+            raise StoreError(errno.EIO, "the server is gone")
+
+        monkeypatch.setattr(media, "_opener", opener)
+        with pytest.raises(StoreError, match="does not answer"):
+            media.open(lun(0, disk))
+        answer.set()
+        self.settled()
+        with pytest.raises(StoreError, match="the server is gone"):
+            media.open(lun(0, disk))
+
+    def test_what_answers_is_as_without_patience(self, media: Media, disk: Path) -> None:
+        with pytest.raises(StoreError, match="nothing there"):
+            media.open(lun(0, disk.with_name("gone")))
+        assert media.open(lun(1, "", type="nullio")).key is None
+
+    def test_looking_at_paths_is_bounded(
+        self, media: Media, disk: Path, answer: threading.Event, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        answer.set()
+        line = lun(0, disk)
+        held = media.open(line)
+        answer.clear()
+        look: Callable[[LunConfig], Any] = media._key
+
+        def key(line: LunConfig) -> Any:
+            assert answer.wait(30)
+            return look(line)
+
+        monkeypatch.setattr(media, "_key", key)
+        media.expect([line])
+        assert media.replaced([(held, line)]) == []
+        answer.set()
+        self.settled()
+
+    def test_without_a_thread_nothing_is_opened(
+        self, media: Media, disk: Path, answer: threading.Event, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def start(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        answer.set()
+        held = media.open(lun(0, disk))
+        disk.unlink()
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", start)
+            with pytest.raises(StoreError, match="can't start new thread") as caught:
+                media.open(lun(1, disk))
+            media.expect([lun(0, disk)])
+            assert media.replaced([(held, lun(0, disk))]) == []
+        assert caught.value.errno == errno.EAGAIN

@@ -107,6 +107,19 @@ def test_another_server_or_say_is_another_client(naming: Naming, made: list[Fake
     assert [client.server for client in made[1:]] == ([change[0]] if change[0] else [])
 
 
+def test_a_client_that_was_not_to_decide_admits_nobody(naming: Naming) -> None:
+    """In a reload that switches access control on, it is asked before the one that knows is there."""
+    naming.follow(asking("h", False))
+    assert not naming.admits(A, ALICE)
+
+
+def test_an_ended_client_is_not_started_again_by_a_reload_under_way(naming: Naming, made: list[Fake]) -> None:
+    naming.follow(asking("h"))
+    naming.stop()
+    naming.follow(asking("i"))
+    assert len(made) == 1
+
+
 def test_a_client_that_cannot_start_admits_nobody(naming: Naming, caplog: pytest.LogCaptureFixture) -> None:
     naming.follow(asking("broken"))
     assert "the iSNS client cannot start" in caplog.text
@@ -126,7 +139,7 @@ class Site:
         self.inventory = Inventory(loads(text), Media(), access=AccessFiles(str(directory)))
         self.server = Server(self.inventory.node, bind("127.0.0.1", 0))
         self.server.start()
-        self.naming = self.inventory.gate = Naming(
+        self.naming = self.inventory.rules.gate = Naming(
             lambda: [target.name for target in self.inventory.node.targets.values()],
             lambda: self.server.portals()[0][1],
             functools.partial(IsnsClient, port=self.name_server.port, entity_id="storage.test"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ietpy.daemon import publish as module
 from ietpy.daemon.publish import Publisher
 from ietpy.errors import UsageError
 
@@ -82,6 +83,83 @@ def test_nobody_leads_it_astray(publisher: Publisher, tmp_path: Path, caplog: py
     publisher.publish()
     assert "cannot write below" in caplog.text
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_what_is_no_directory_of_ours_is_not_used(tmp_path: Path, kind: str) -> None:
+    """--control may name a place where others can write."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(0o700)
+    (elsewhere / "volume").write_text("precious")
+    if kind == "link":
+        (tmp_path / "iet").symlink_to(elsewhere)
+    else:
+        (tmp_path / "iet").touch()
+    with pytest.raises(UsageError, match=r"cannot be made: .*; use --control"):
+        Publisher(str(tmp_path / "iet"), {"volume": str}).prepare(0, 0)
+    assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o700
+    assert (elsewhere / "volume").read_text() == "precious"
+
+
+def test_a_directory_of_somebody_else_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "iet").mkdir()
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    with pytest.raises(UsageError, match=f"iet belongs to user {os.getuid()}; remove it, or use --control"):
+        Publisher(str(tmp_path / "iet"), {}).prepare(0, 0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_a_daemon_of_another_user_left_is_replaced(publisher: Publisher, tmp_path: Path) -> None:
+    """After -u the directory stays behind, and its owner could put links into it."""
+    directory = tmp_path / "iet"
+    (directory / "volume.new").touch()
+    os.chown(directory, 65534, 65534)
+    publisher.prepare(0, 0)
+    assert directory.stat().st_uid == 0
+    assert not list(directory.iterdir())
+    publisher.prepare(65534, 65534)
+    assert (directory.stat().st_uid, directory.stat().st_gid) == (65534, 65534)
+    publisher.prepare(65534, 65534)
+    (directory / "theirs").touch()
+    with pytest.raises(UsageError, match="belongs to user 65534"):
+        publisher.prepare(0, 0)
+
+
+def test_the_thread_survives_mistakes(
+    publisher: Publisher, texts: Texts, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    texts.text = None  # type: ignore[assignment]
+    publisher.start()
+    assert "internal error while publishing: AttributeError" in caplog.text
+    texts.text = "second\n"
+    publisher.changed()
+    assert texts.written.acquire(timeout=20)
+    publisher.publish()
+    assert (tmp_path / "iet" / "volume").read_text() == "second\n"
+    publisher.stop()
+
+
+def test_the_thread_rests_when_publishing_takes_long(
+    publisher: Publisher, texts: Texts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+    clock = iter((0.0, 0.02, 100.0, 200.0))
+    resting = threading.Semaphore(0)
+
+    def rest(seconds: float) -> bool:
+        rests.append(round(seconds, 6))
+        resting.release()
+        return True
+
+    monkeypatch.setattr(publisher._over, "wait", rest)
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    for _ in range(2):
+        publisher.changed()
+        if publisher._thread.ident is None:
+            publisher.start()
+        assert resting.acquire(timeout=20)
+    assert rests == [0.2, 1.0]
+    publisher.stop()
 
 
 def test_a_directory_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:

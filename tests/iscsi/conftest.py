@@ -111,7 +111,8 @@ class Nexus:
         )
         result = SimpleNamespace(
             session_type="Normal" if target else "Discovery", target=target, initiator_name="iqn.2026-11.test:i",
-            isid=isid, tsih_requested=0, tsih=0, cid=0, parameters=self.parameters, cmd_sn=100, stat_sn=500, user="",
+            isid=isid, tsih_requested=0, tsih=0, cid=0, parameters=self.parameters, cmd_sn=100, stat_sn=500,
+            revision=0, user="",
         )
         self.connection._establish(result)  # type: ignore[arg-type]
         self.connection._enter_full_feature(result)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import pytest
 
 from ietpy.errors import LoginFailure
 from ietpy.iscsi.session import establish
+from ietpy.iscsi.target import Accounts, everybody
 from ietpy.wire.serial import MASK
 
 
@@ -47,6 +48,25 @@ def test_a_target_removed_during_the_login(connect: Any, node: Any, target: Any)
     with pytest.raises(LoginFailure, match="was removed during the login") as caught:
         connect()
     assert caught.value.status == 0x0204
+
+
+def test_rules_that_changed_during_the_login(connect: Any, node: Any, target: Any) -> None:
+    """Whoever was let in by the old ones does not come in when the change is done; he may try again."""
+    target.let_in(Accounts({"joe": "secret secret"}), everybody)
+    node.let_discover(Accounts({"joe": "secret secret"}))
+    for discovery in (False, True):
+        with pytest.raises(LoginFailure, match="was changed during the login") as caught:
+            connect(discovery=discovery)
+        assert caught.value.status == 0x0301
+    assert not target.sessions
+
+
+def test_a_tsih_is_free_when_its_session_has_ended(connect: Any, node: Any) -> None:
+    normal, discovery = connect(), connect(discovery=True)
+    assert list(node._tsihs) == [normal.session.tsih, discovery.session.tsih] == [1, 2]
+    normal.session.end()
+    discovery.session.end()
+    assert not node._tsihs
 
 
 @pytest.mark.parametrize(("live", "status"), [(True, 0x0206), (False, 0x020A)])

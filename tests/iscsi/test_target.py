@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from ietpy.iscsi.target import Accounts, Asker, IscsiNode, TargetNode, command_window
+from ietpy.errors import LoginFailure
+from ietpy.iscsi.target import Accounts, Asker, IscsiNode, TargetNode, command_window, everybody
 from ietpy.scsi.device import ScsiDevice
 
 ASKER = Asker("iqn.i", "10.0.0.2", "10.0.0.1")
@@ -24,7 +27,7 @@ def node() -> IscsiNode:
 def test_names_compare_without_case(node: IscsiNode) -> None:
     target = make("iqn.2001-04.Com.Example:Disk")
     node.add(target)
-    assert node.find("IQN.2001-04.com.example:DISK", ASKER) is target
+    assert node.find("IQN.2001-04.com.example:DISK", ASKER) == (target, 0)
     assert target.name == "iqn.2001-04.Com.Example:Disk"
     with pytest.raises(ValueError, match="exists already"):
         node.add(make("iqn.2001-04.com.example:disk"))
@@ -46,11 +49,42 @@ def test_newest_first_and_removal(node: IscsiNode) -> None:
     assert node.visible(ASKER) == [first]
 
 
-def test_tsih_is_never_zero_and_wraps(node: IscsiNode) -> None:
-    handles = [node.allocate_tsih() for _ in range(65536)]
-    assert handles[:2] == [1, 2]
-    assert handles[-2:] == [65535, 1]
-    assert len(set(handles)) == 65535
+def test_a_tsih_is_one_sessions_and_never_zero(node: IscsiNode) -> None:
+    """One that lives long keeps its own when the counter comes round: IET's session numbers are made of it."""
+    sessions: list[Any] = [SimpleNamespace(tsih=0) for _ in range(65536)]
+    for session in sessions[:-1]:
+        node.take_tsih(session)
+    handles = [session.tsih for session in sessions]
+    assert handles == [*range(1, 65536), 0]
+    with pytest.raises(LoginFailure, match="as many as can be") as caught:
+        node.take_tsih(sessions[-1])
+    assert caught.value.status == 0x0302
+    for gone in (sessions[0], sessions[2], sessions[2]):
+        node.give_tsih_back(gone)
+    taken = sessions[0]
+    node.take_tsih(taken)
+    node.take_tsih(sessions[-1])
+    assert (taken.tsih, sessions[-1].tsih) == (1, 3)
+    sessions[2].tsih = 3
+    node.give_tsih_back(sessions[2])  # another one's by now
+    assert len(node._tsihs) == 65535
+
+
+def test_rules_change_together_and_are_counted(node: IscsiNode) -> None:
+    target = make("iqn.a")
+    node.add(target)
+    target.let_in(Accounts(), everybody)
+    assert target.revision == 0
+    target.let_in(Accounts({"joe": "secret secret"}), everybody)
+    target.let_in(Accounts({"joe": "secret secret"}), lambda asker: False)
+    assert target.revision == 2
+    assert node.find("iqn.a", ASKER) is None
+    target.let_in(Accounts(), everybody)
+    assert node.find("iqn.a", ASKER) == (target, 3)
+    node.let_discover(Accounts())
+    assert node.revision == 0
+    node.let_discover(Accounts({"joe": "secret secret"}))
+    assert node.revision == 1
 
 
 def test_addresses_default_to_the_one_reached(node: IscsiNode) -> None:

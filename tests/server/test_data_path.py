@@ -56,7 +56,7 @@ class DataPath:
                                  "initial_r2t": False} | parameters))
         result: Any = SimpleNamespace(
             target=served.target, initiator_name="iqn.i", isid=b"ISID01", tsih_requested=0, cid=0,
-            parameters=settled, cmd_sn=1, stat_sn=1, user="",
+            parameters=settled, cmd_sn=1, stat_sn=1, revision=0, user="",
         )
         connection._establish(result)
         connection._enter_full_feature(result)

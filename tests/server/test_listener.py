@@ -12,6 +12,8 @@ import pytest
 
 from ietpy.initiator.errors import ConnectionLost, LoginRefused, TimedOut
 from ietpy.initiator.login import LoginPlan
+from ietpy.iscsi.target import TargetNode
+from ietpy.scsi.device import ScsiDevice
 from ietpy.server import listener
 from ietpy.server.listener import Server
 from ietpy.server.portals import bind
@@ -293,3 +295,23 @@ def test_many_words_to_the_listener_are_one(served: Any) -> None:
     for _ in range(100_000):
         served.server.follow(served.target)
     served.connect()
+
+
+def test_targets_are_removed_and_changed_while_it_stops(served: Any) -> None:
+    """The control socket is open until the last command is answered."""
+    server = served.server
+    retired = TargetNode("iqn.b", ScsiDevice("iqn.b", threading.RLock()))
+    server.workers(served.target)
+    server.workers(retired)
+
+    class Pool:
+        def close(self) -> None:
+            server.retire(retired)
+
+        def resize(self, limit: int) -> None: ...
+
+    server._workers[served.target] = Pool()
+    assert server.stop(20)
+    server.follow(served.target)
+    assert retired not in server._workers
+    server._workers.clear()

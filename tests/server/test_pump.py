@@ -13,6 +13,7 @@ from ietpy.initiator.errors import ConnectionLost
 from ietpy.initiator.login import LoginPlan
 from ietpy.iscsi import task_management
 from ietpy.iscsi.pdu import Opcode
+from ietpy.iscsi.session import Session
 from ietpy.scsi.status import Status
 from ietpy.server import listener
 from ietpy.server import pump as pump_module
@@ -149,6 +150,31 @@ def test_a_cold_reset_closes_every_session(served: Any, eventually: Callable[...
     assert client.closed_by_target()
     assert other.closed_by_target()
     eventually(lambda: not served.target.sessions)
+
+
+def test_the_old_session_has_left_before_the_new_one_begins(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the new one's first commands could meet the reservation of the old."""
+    leaving, go_on = threading.Event(), threading.Event()
+    end = Session.end
+
+    def slow(session: Session) -> None:
+        leaving.set()
+        assert go_on.wait(20)
+        end(session)
+
+    monkeypatch.setattr(Session, "end", slow)
+    first = served.connect()
+    assert first.command(0, bytes.fromhex("16 00 00 00 00 00")).status == Status.GOOD  # RESERVE(6)
+    (old,) = served.server._pumps
+    second = served.dial()
+    login = threading.Thread(target=lambda: second.login(LoginPlan(target=served.target.name)))
+    login.start()
+    assert leaving.wait(20)
+    assert not old.finished.is_set()
+    go_on.set()
+    login.join(20)
+    assert second.command(0, bytes(6)).status == Status.CHECK_CONDITION  # the unit attention of a new nexus
+    assert second.command(0, bytes(6)).status == Status.GOOD
 
 
 def test_reinstatement_waits_for_the_old_sessions_work(served: Any, eventually: Callable[..., None]) -> None:
