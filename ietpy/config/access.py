@@ -78,7 +78,7 @@ class AccessFiles:
         yield self._local_address(target, asker.local)
 
     def diagnostics(self, target: str = "") -> tuple[Diagnostic, ...]:
-        """What is wrong with the files as they are now; with ``target``, with the lines for it and for ``ALL`` alone."""
+        """What is wrong with the files as they are now; with ``target``, of its own lines and those for ``ALL``."""
         found: list[Diagnostic] = []
         for kind in KINDS:
             path = self.path(kind)

@@ -41,7 +41,10 @@ def disk(request: pytest.FixtureRequest, serve: Make, image: Make, loop_device: 
     lun = f"Lun 0 Path={store},Type={kind},IOMode={mode},BlockSize={block_size}"
     daemon = serve(f"Target {TARGET}\n\t{lun}\n")
     assert daemon.status()["targets"][0]["luns"] == [
-        {"number": 0, "type": kind, "path": str(store), "mode": mode, "block_size": block_size, "size": SIZE}
+        {
+            "number": 0, "type": kind, "path": str(store), "mode": mode, "block_size": block_size, "size": SIZE,
+            "leaving": False,
+        }
     ]
     return daemon, path
 
