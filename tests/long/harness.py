@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import filecmp
+import json
 import os
 import random
 import re
@@ -102,6 +103,37 @@ class Daemon:
 
     def url(self, target: str, lun: int = 0) -> str:
         return f"{self.portal()}/{target}/{lun}"
+
+
+def program(here: Path, name: str, *arguments: str) -> str:
+    """One of ietpy's programs to its end, about the daemon whose places are below ``here``; what it printed."""
+    places = {"ietpy-daemon": ["--pid-file", str(here / "ietd.pid"), "--control", str(here / "control")]}
+    command = [str(Path(sys.executable).parent / name), *arguments[:1], *places.get(name, []), *arguments[1:]]
+    environment = {**os.environ, "IETPY_CONTROL": str(here / "control")}
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+
+
+def start_detached(here: Path, port: int = 0) -> int:
+    """A daemon that serves ``here``/ietd.conf until ``program(here, "ietpy-daemon", "stop")``; its port."""
+    program(here, "ietpy-daemon", "start", "-c", str(here / "ietd.conf"), "-a", "127.0.0.1", "-p", str(port))
+    return int(json.loads(program(here, "ietpy-daemon", "status", "--json"))["portals"][0]["port"])
+
+
+def guest_with_hook(kit: Path, here: Path, port: int, script: str, hook: str, *arguments: str) -> str:
+    """Run ``script`` in vmkit's guest; ``host_hook NAME`` there calls ``hook`` here, with NAME. What the guest said."""
+    call = here / "hook"
+    call.write_text(f'#!/bin/sh\nexec {sys.executable} {hook} {" ".join(arguments)} "$1" >{here}/hook.log 2>&1\n')
+    call.chmod(0o755)
+    answer = subprocess.run(
+        [str(kit / "run"), "-", str(port)], input=script, text=True, errors="replace", stdout=subprocess.PIPE,
+        timeout=600, check=False, env={**os.environ, "VMKIT_HOOK": str(call)},
+    )
+    print(answer.stdout)
+    if answer.returncode:
+        log = here / "hook.log"
+        print(log.read_text() if log.exists() else "the hook was not called")
+        sys.exit(f"FAIL: the guest's script ended with status {answer.returncode}")
+    return answer.stdout
 
 
 def sparse(path: Path, size: int) -> Path:
