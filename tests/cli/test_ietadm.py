@@ -210,7 +210,7 @@ def test_an_image_can_be_served_again_right_after_its_lun_was_deleted(two_luns: 
         assert client.read(number, 0, 1) == bytes([number]) * 512
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a block device")
+@pytest.mark.usefixtures("root")
 def test_a_block_device_that_is_claimed_is_busy(two_luns: Daemon) -> None:
     """EBUSY of iet-compat 5.2; a deleted LUN gives the device back at once."""
     words = ("--op=new", "--tid=1", "--lun=2")
@@ -394,7 +394,7 @@ def reachable() -> Iterator[Path]:
         yield Path(directory)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user")
+@pytest.mark.usefixtures("root")
 @pytest.mark.parametrize("mode", [0o600, 0o666])
 def test_another_user_is_refused(reachable: Path, mode: int, plain_user: list[str]) -> None:
     """By the socket's mode already; and by the daemon where somebody widened it."""
@@ -405,7 +405,7 @@ def test_another_user_is_refused(reachable: Path, mode: int, plain_user: list[st
         assert daemon.volume() == f"tid:1 name:{NAME}\n"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user")
+@pytest.mark.usefixtures("root")
 def test_another_users_daemon_is_not_believed(reachable: Path, plain_user: list[str]) -> None:
     """Anybody may bind a socket in /tmp and say that all went well."""
     os.chown(reachable, 65534, 65534)

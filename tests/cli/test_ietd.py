@@ -30,7 +30,7 @@ from tests.cli.conftest import until
 
 TRY = "Try `iscsid --help' for more information.\n"
 NAME = "iqn.2001-04.com.example:ietd"
-AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
+AS_ROOT = pytest.mark.usefixtures("root")
 
 
 # Options, without starting anything -----------------------------------------------------------------------------------
@@ -375,7 +375,7 @@ def test_as_root_in_the_places_of_iet(tmp_path: Path) -> None:
         text=True, check=False, timeout=100, stdin=subprocess.DEVNULL,
     )
     if ended.returncode == 77 or "unshare failed" in ended.stderr:
-        pytest.skip("no mount namespace of one's own to be had here")
+        pytest.fail("this test needs a mount namespace of its own (unshare)", pytrace=False)
     assert ended.stdout.splitlines() == [
         "Uid:\t65534\t65534\t65534\t65534",
         "Gid:\t65533\t65533\t65533\t65533",

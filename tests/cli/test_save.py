@@ -285,7 +285,7 @@ def test_a_file_that_never_was_is_made_for_its_owner_alone(ietd: Ietd) -> None:
     assert path.stat().st_uid == ietd.places.stat().st_uid
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to own what another may not write")
+@pytest.mark.usefixtures("root")
 def test_a_directory_that_may_not_be_written(ietd: Ietd) -> None:
     (ietd.directory / "etc").mkdir(mode=0o755)
     path = ietd.directory / "etc" / "ietd.conf"

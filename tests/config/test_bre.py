@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import platform
 import re
 
 import pytest
@@ -179,7 +178,6 @@ _TOKENS = ["a", "b", "-", ".", "*", "^", "$", "]", "+", "{", "}", ",", r"\.", r"
 _TOKENS += [r"\{1,2\}", r"\{,1\}", r"\{2\}", r"\d", "[ab]", "[^a]", "[]a-]", "[a-b-]", "[[:alpha:]", "[[:digit:]]", "["]
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="IET ran with glibc")
 @given(tokens=st.lists(st.sampled_from(_TOKENS), max_size=8), text=st.text(alphabet="ab-.+d", max_size=5))
 @example(tokens=["a", "*", "*"], text="aa")
 @example(tokens=[r"\(", "*", "a", r"\)"], text="*a")

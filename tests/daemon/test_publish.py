@@ -108,7 +108,7 @@ def test_a_directory_of_somebody_else_is_not_used(tmp_path: Path, monkeypatch: p
         Publisher(str(tmp_path / "iet"), {}).prepare(0, 0)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.usefixtures("root")
 def test_what_a_daemon_of_another_user_left_is_replaced(publisher: Publisher, tmp_path: Path) -> None:
     """After -u the directory stays behind, and its owner could put links into it."""
     directory = tmp_path / "iet"
