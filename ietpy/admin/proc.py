@@ -63,5 +63,8 @@ def _session_lines(each: Facts) -> str:
 
 
 def _address(address: str) -> str:
-    """IPv6 with all its digits, in brackets."""
-    return f"[{ipaddress.IPv6Address(address).exploded}]" if ":" in address else address
+    """IPv6 with all its digits, in brackets; also of what stands for an IPv4 address."""
+    if ":" not in address:
+        return address
+    digits = ipaddress.IPv6Address(address).packed.hex()
+    return f"[{':'.join(digits[at : at + 4] for at in range(0, 32, 4))}]"

@@ -90,9 +90,11 @@ class Service:
         self._inode = os.lstat(self._path).st_ino
         self._places = threading.BoundedSemaphore(CROWD)
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._accept, name="control", daemon=True)
+        #: Made by ``start``: since Python 3.13 a Thread from before a fork cannot be started after it.
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
+        self._thread = threading.Thread(target=self._accept, name="control", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -100,7 +102,7 @@ class Service:
         self._stopping.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
-        if self._thread.ident is not None:
+        if self._thread is not None:
             self._thread.join()
         self._listener.close()
         with contextlib.suppress(OSError):  # after -u, what root made stays; it is replaced later

@@ -36,7 +36,7 @@ class Publisher:
         self._news = threading.Event()
         self._over = threading.Event()
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self._thread: threading.Thread | None = None  #: made after the forks of detaching, by ``start``
         self._complained = False
 
     def prepare(self, uid: int, gid: int) -> None:
@@ -70,6 +70,7 @@ class Publisher:
 
     def start(self) -> None:
         self.publish()
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._thread.start()
 
     def changed(self) -> None:
@@ -116,7 +117,7 @@ class Publisher:
             self._stopping = True
         self._over.set()
         self._news.set()
-        if self._thread.ident is not None:
+        if self._thread is not None:
             self._thread.join()
         self._remove()
 

@@ -83,7 +83,7 @@ class Server:
         self._wake_receive, self._wake_send = socket.socketpair()
         self._stopping = False
         self._rest_until = 0.0
-        self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
+        self._thread: threading.Thread | None = None  #: made after the forks of detaching, by ``start``
         #: Called when a session has begun or ended, in whatever thread that happens; must not wait.
         self.sessions_changed: Callable[[], None] = _nothing
 
@@ -185,6 +185,7 @@ class Server:
         self._wake_receive.setblocking(False)
         self._wake_send.setblocking(False)
         self._selector.register(self._wake_receive, selectors.EVENT_READ, self._woken)
+        self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
         self._thread.start()
 
     def stop(self, timeout: float) -> bool:
@@ -196,7 +197,8 @@ class Server:
         if not self._stopping:
             self._stopping = True
             self._wake_up()
-            self._thread.join(timeout)
+            if self._thread is not None:
+                self._thread.join(timeout)
             for sock in (*self._sockets, self._wake_receive, self._wake_send):
                 sock.close()
             self._selector.close()

@@ -155,7 +155,7 @@ def test_the_thread_rests_when_publishing_takes_long(
     monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
     for _ in range(2):
         publisher.changed()
-        if publisher._thread.ident is None:
+        if publisher._thread is None:
             publisher.start()
         assert resting.acquire(timeout=20)
     assert rests == [0.2, 1.0]
