@@ -109,6 +109,9 @@ class Administration:
         return tid
 
     def delete_target(self, tid: int) -> None:
+        """Sessions that are ending already, as after a logout, are waited for."""
+        node = self.inventory.target(tid).node
+        _wait_while(lambda: node.ending_only)
         self.inventory.remove_target(tid)
         self.publish()
 
@@ -143,9 +146,7 @@ class Administration:
         if cid != session.cid:
             raise AdminError(errno.EEXIST, f"session {sid} has no connection {cid}, only {session.cid}")
         self.network.end_session(session)
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline and any(each["tsih"] == session.tsih for each in self.network.sessions()):
-            time.sleep(_PAUSE)
+        _wait_while(lambda: any(each["tsih"] == session.tsih for each in self.network.sessions()))
         self.publish()
 
     def _session(self, target: ServedTarget, sid: int) -> Session:
@@ -249,3 +250,10 @@ class Administration:
     @property
     def _mode(self) -> str:
         return self.inventory.configuration.compat
+
+
+def _wait_while(condition: Callable[[], bool]) -> None:
+    """Until it holds no more, or ``PATIENCE`` is over."""
+    deadline = time.monotonic() + PATIENCE
+    while condition() and time.monotonic() < deadline:
+        time.sleep(_PAUSE)

@@ -84,6 +84,13 @@ class TargetNode:
         #: Sessions that were replaced and whose last tasks still run.
         self.ending: set[Session] = set()
 
+    @property
+    def ending_only(self) -> bool:
+        """Whether it has sessions, and all of them are about to end."""
+        with self.device.lock:
+            sessions = list(self.sessions.values())
+            return bool(sessions or self.ending) and all(each.connection.closing for each in sessions)
+
     def let_in(self, accounts: Accounts, admits: Callable[[Asker], bool]) -> None:
         """Change who may log in, at once and together; logins under way are refused (``session.establish``)."""
         with self.device.lock:

@@ -270,6 +270,14 @@ def test_a_new_target_is_seen_and_served_at_once(two_luns: Daemon) -> None:
     assert refused(two_luns).status == LoginStatus.NOT_FOUND
 
 
+def test_a_target_can_be_deleted_right_after_a_logout(two_luns: Daemon) -> None:
+    for number in range(2, 32):
+        two_luns.do("--op", "new", "--tid=0", "--params", "Name=image1")
+        client = two_luns.login("image1")
+        client.logout()
+        two_luns.do("--op", "delete", f"--tid={number}")
+
+
 @pytest.mark.parametrize(("given", "answered"), [
     ("10.1.2.3", "10.1.2.3:3260"), ("10.1.2.3:3261", "10.1.2.3:3261"), ("[2001:DB8:0::1]", "[2001:db8::1]:3260"),
     ("[2001:db8::1]:99", "[2001:db8::1]:99"), ("[::1]", "[::1]:3260"),

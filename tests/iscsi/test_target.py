@@ -105,3 +105,16 @@ def test_command_window() -> None:
 def test_when_authentication_is_required(accounts: Accounts, required: bool) -> None:
     assert accounts.required is required
     assert "secret secret" not in repr(accounts)
+
+
+def test_sessions_that_are_about_to_end() -> None:
+    target = make("iqn.t")
+    assert not target.ending_only
+    leaving, staying = (SimpleNamespace(connection=SimpleNamespace(closing=closing)) for closing in (True, False))
+    target.sessions["iqn.i", b"1"] = leaving  # type: ignore[assignment]
+    assert target.ending_only
+    target.sessions["iqn.i", b"2"] = staying  # type: ignore[assignment]
+    assert not target.ending_only
+    target.sessions.clear()
+    target.ending.add(object())  # type: ignore[arg-type]
+    assert target.ending_only
