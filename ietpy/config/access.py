@@ -28,9 +28,10 @@ from ietpy.config.access_rules import (
     read_restriction,
     read_rules,
 )
+from ietpy.config.files import read_file
 from ietpy.config.findings import Finding, Report, printable
 from ietpy.config.model import TargetConfig
-from ietpy.config.syntax import Word, to_text
+from ietpy.config.syntax import Word
 from ietpy.errors import Diagnostic, Span
 from ietpy.iscsi.target import Asker
 
@@ -126,7 +127,7 @@ class AccessFiles:
             return None
         report = report or Report(str(path), self.compat)
         try:
-            text = to_text(path.read_bytes())
+            text = read_file(path, regular=True)
         except OSError as error:
             effect = "everybody is denied" if kind.denies else "nobody is admitted"
             problem = f"cannot read this file: {error.strerror}; {effect}"

@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
+from ietpy.config.files import read_file
 from ietpy.config.findings import MODES, Finding, Report
 from ietpy.config.loader import Loader
 from ietpy.config.model import Configuration
-from ietpy.config.syntax import Statement, Word, read, to_text
+from ietpy.config.syntax import Statement, Word, read
 from ietpy.errors import ConfigError, Diagnostic, Span
 
 DEFAULT_PATHS: Final = ("/etc/iet/ietd.conf", "/etc/ietd.conf")  #: iet-compat 1.1
@@ -59,7 +59,7 @@ def nothing(path: str, compat: str = "") -> Configuration:
 
 def _content(path: str) -> str:
     try:
-        return to_text(Path(path).read_bytes())
+        return read_file(path)
     except OSError as error:
         raise ConfigError(
             [

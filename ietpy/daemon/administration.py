@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 
 import ietpy
 from ietpy.admin import proc
+from ietpy.config.files import read_file
 from ietpy.config.live import SOURCE, lun_parameters, one_line, redirection, target_keys, target_name
 from ietpy.config.load import loads
 from ietpy.config.model import Account, TargetConfig
@@ -229,8 +230,7 @@ class Administration:
 
         configuration = self.inventory.configuration
         try:
-            with open(configuration.file, "rb") as file:
-                text = file.read().decode("utf-8", "surrogateescape")
+            text = read_file(configuration.file)
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise AdminError(error.errno or errno.EIO, f"{configuration.file}: {error.strerror}") from None

@@ -275,7 +275,8 @@ def test_a_target_can_be_deleted_right_after_a_logout(two_luns: Daemon) -> None:
         two_luns.do("--op", "new", "--tid=0", "--params", "Name=image1")
         client = two_luns.login("image1")
         client.logout()
-        two_luns.do("--op", "delete", f"--tid={number}")
+        assert two_luns.ietadm("--op", "delete", f"--tid={number}") == Ended(0, "", "")
+        assert "image1" not in two_luns.volume()
 
 
 @pytest.mark.parametrize(("given", "answered"), [
@@ -299,7 +300,8 @@ def test_a_redirected_login_is_told_where_to_go(two_luns: Daemon, given: str, an
 @pytest.mark.parametrize("port", ["", ":1", ":3260"])
 def test_a_redirection_to_where_one_is_already_is_none(two_luns: Daemon, port: str) -> None:
     two_luns.do("--op", "update", "--tid=1", f"--redirect=127.0.0.1{port}")
-    two_luns.login(NAME).test_unit_ready(0)
+    client = two_luns.login(NAME)
+    assert client.inquiry(0)[8:11] == b"IET"
 
 
 def test_a_redirection_to_where_one_is_already_is_none_with_ipv6(tmp_path: Path, ipv6: None) -> None:
