@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import ietpy
@@ -18,7 +17,7 @@ from ietpy.admin import proc
 from ietpy.config.files import read_file
 from ietpy.config.live import SOURCE, lun_parameters, one_line, redirection, target_keys, target_name
 from ietpy.config.load import loads
-from ietpy.config.model import Account, TargetConfig
+from ietpy.config.model import Account, TargetConfig, meaning
 from ietpy.config.options import OPTIONS, Reader, Scope
 from ietpy.daemon.inventory import Inventory
 from ietpy.daemon.options import StartOptions
@@ -64,7 +63,6 @@ class Administration:
     publish: Callable[[], None]
     published: str
     isns: Names
-    _lock: threading.Lock = field(default_factory=threading.Lock)
     _handed_out: str | None = None  #: the text that the last asker was given to put in place
 
     # Facts --------------------------------------------------------------------------------------------------------
@@ -175,13 +173,13 @@ class Administration:
         if not name or not secret:
             raise AdminError(errno.EINVAL, "an account needs a name and a secret")
         account = Account(one_line("the name", name), one_line("the secret", secret), _BY_HAND)
-        with self._lock:
+        with self.inventory.turn():
             incoming, ours = self.inventory.accounts_of(tid)
             self.inventory.set_accounts(tid, *((incoming, account) if outgoing else ((*incoming, account), ours)))
 
     def delete_account(self, tid: int, outgoing: bool, name: str) -> None:
         """The newest of its name; an older one with this name counts again."""
-        with self._lock:
+        with self.inventory.turn():
             account = self._account(tid, outgoing, name)
             incoming, ours = self.inventory.accounts_of(tid)
             left = tuple(each for each in incoming if each is not account)
@@ -225,7 +223,6 @@ class Administration:
         Raises AdminError (EBUSY) when it was edited since it was read, unless ``force``, and ConfigError when it has
         mistakes that cannot be edited around.
         """
-        from ietpy.config.model import meaning
         from ietpy.config.writer import rewrite
 
         configuration = self.inventory.configuration

@@ -113,7 +113,7 @@ class Inventory:
         """
         if not 0 <= tid <= HIGHEST_TID:
             raise AdminError(errno.EINVAL, f"tid {tid} cannot be; use 1 to {HIGHEST_TID}, or 0 for the next free one")
-        with self._turn():
+        with self.turn():
             taken = next((each for each in self.configuration.targets if _same_name(each, config)), None)
             if taken is not None:
                 raise AdminError(errno.EINVAL, f"there is a target {taken.name} already, at {taken.span}")
@@ -148,7 +148,7 @@ class Inventory:
 
     def remove_target(self, tid: int) -> None:
         """Serve a target no more. Raises AdminError: ENOENT, or EBUSY while it has sessions."""
-        with self._turn():
+        with self.turn():
             target = self.target(tid)
             going = self._remove(target)
         self._await(going)
@@ -175,7 +175,7 @@ class Inventory:
         session_keys: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         """Change fields of TargetConfig, and session keys by name; the latter hold for new sessions."""
-        with self._turn():
+        with self.turn():
             target = self.target(tid)
             keys = MappingProxyType({**target.config.session_keys, **session_keys})
             self._reconfigure(target, replace(target.config, session_keys=keys, **options))
@@ -204,7 +204,7 @@ class Inventory:
 
     def set_accounts(self, tid: int, incoming: tuple[Account, ...], outgoing: Account | None) -> None:
         """Replace the accounts of a scope; they hold for new logins."""
-        with self._turn():
+        with self.turn():
             if tid:
                 target = self.target(tid)
                 self._reconfigure(target, replace(target.config, incoming=incoming, outgoing=outgoing))
@@ -221,7 +221,7 @@ class Inventory:
 
     def add_lun(self, tid: int, lun: LunConfig) -> None:
         """Serve a logical unit. Raises AdminError: ENOENT, EEXIST, or what kept its medium from being opened."""
-        with self._turn():
+        with self.turn():
             target = self.target(tid)
             self.check_lun_free(tid, lun.number)
             try:
@@ -239,7 +239,7 @@ class Inventory:
 
     def remove_lun(self, tid: int, number: int) -> None:
         """Serve a logical unit no more; commands under way are finished. Raises AdminError (ENOENT)."""
-        with self._turn():
+        with self.turn():
             target = self.target(tid)
             if number not in target.units:
                 raise AdminError(errno.ENOENT, f"{target.config.name} has no LUN {number}")
@@ -260,7 +260,7 @@ class Inventory:
         Sessions of what stays go on, and redirections hold, of which no file knows. A target that is no longer in the
         file but in use is kept. At no time may anybody do what neither the old nor the new file allows.
         """
-        with self._turn(RELOAD_TURN):
+        with self.turn(RELOAD_TURN):
             until = time.monotonic() + RELOAD_PATIENCE
             kept = self._remove_missing(new)
             still = {target.config.name.lower(): target for target in self.targets.values()}
@@ -324,8 +324,8 @@ class Inventory:
     # What all of these share --------------------------------------------------------------------------------------
 
     @contextmanager
-    def _turn(self, patience: float | None = None) -> Iterator[None]:
-        """Hold the lock. Raises AdminError (EBUSY) when another change takes too long."""
+    def turn(self, patience: float | None = None) -> Iterator[None]:
+        """No other change comes in between. Raises AdminError (EBUSY) when another one takes too long."""
         seconds = TURN if patience is None else patience
         if not self._lock.acquire(timeout=seconds):
             raise AdminError(errno.EBUSY, f"another change has been under way for {seconds:g} s; try again")

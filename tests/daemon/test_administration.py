@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -296,3 +297,30 @@ def test_a_file_that_is_not_there_is_made(daemon: Administration, config: Path) 
     config.mkdir()
     with failure(errno.EISDIR):
         daemon.rewritten(False)
+
+
+@pytest.mark.parametrize("change", ["create", "delete"])
+def test_a_reload_between_looking_and_setting_accounts_is_not_undone(
+    daemon: Administration, config: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """Else who was struck off the file would be let in again."""
+    inventory, looked = daemon.inventory, threading.Event()
+    config.write_text(f"Target {NAME}\nIncomingUser ann third\nLun 0 Type=nullio,Blocks=8\n")
+    reload = threading.Thread(target=lambda: inventory.apply(load(config)))
+    real = inventory.accounts_of
+
+    def accounts_of(tid: int) -> Any:
+        found = real(tid)
+        if not looked.is_set():
+            looked.set()
+            reload.start()
+            reload.join(0.2)  # it waits for its turn, or it is over before we set what we saw
+        return found
+
+    monkeypatch.setattr(inventory, "accounts_of", accounts_of)
+    if change == "create":
+        daemon.create_account(1, False, "tim", "fourth")
+    else:
+        daemon.delete_account(1, False, "joe")
+    reload.join(20)
+    assert inventory.target(1).node.accounts.incoming == {"ann": "third"}
