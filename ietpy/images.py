@@ -218,12 +218,17 @@ def _publish(temporary: str, path: str, real: str, replace: bool) -> None:
             os.rename(temporary, real)
     except FileExistsError:
         raise UsageError(f"{path} was made by another meanwhile; choose another path") from None
-    directory = os.open(os.path.dirname(real), os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with suppress(OSError):  # some file systems have nothing to sync in a directory
+    sync_directory(os.path.dirname(real))
+
+
+def sync_directory(path: str) -> None:
+    """Have the names in a directory survive a power cut, where its file system can and we may."""
+    with suppress(OSError):  # the file is in place, whatever this comes to
+        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
             os.fsync(directory)
-    finally:
-        os.close(directory)
+        finally:
+            os.close(directory)
 
 
 def target_lines(path: str, host: str) -> str:

@@ -1,4 +1,4 @@
-"""What the control socket can do: one row each, from which dispatch, checks and help follow.
+"""What the control socket can do: one row each, from which dispatch and checks follow.
 
 A row names a method of the running daemon, which gets the arguments by name and returns what JSON can hold. Bad
 news: AdminError.

@@ -206,7 +206,7 @@ def _later(configuration: Configuration, target: TargetConfig) -> Iterator[str]:
 
 def _isns(configuration: Configuration) -> str:
     """The iSNS server that decides, or nothing."""
-    return configuration.isns_server if configuration.isns_access_control else ""
+    return configuration.isns_server if configuration.isns_decides else ""
 
 
 def _users(target: TargetConfig) -> list[str]:

@@ -13,6 +13,7 @@ import click
 from ietpy.admin.client import ask
 from ietpy.cli.control import control_socket
 from ietpy.errors import UsageError
+from ietpy.images import sync_directory
 
 FRESH_MODE: Final = 0o600  #: of a file that did not exist: it may get secrets
 
@@ -66,11 +67,7 @@ def replace_file(path: str, before: str, after: str) -> None:
             with contextlib.suppress(OSError):
                 os.unlink(fresh)
             raise
-        directory = os.open(os.path.dirname(real), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(os.path.dirname(real))
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}; nothing has changed") from None
 

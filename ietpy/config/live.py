@@ -20,7 +20,7 @@ from ietpy.config.options import LUN_TYPES, OPTION_BY_WORD, Option, Reader, Scop
 from ietpy.config.syntax import BLANKS, Statement, Word, split_blanks, to_bytes
 from ietpy.config.values import read_value
 from ietpy.errors import AdminError
-from ietpy.iscsi.pdu import DEFAULT_PORT
+from ietpy.iscsi.pdu import DEFAULT_PORT, portal_name
 from ietpy.schema import Number
 
 log = logging.getLogger(__name__)
@@ -132,6 +132,6 @@ def redirection(text: str) -> str:
         if not 0 < port < 65536:
             raise ValueError
     except ValueError:
-        wanted = "write a numeric IPv4 address or [IPv6], and a port behind a colon if it is not 3260"
+        wanted = f"write a numeric IPv4 address or [IPv6], and a port behind a colon if it is not {DEFAULT_PORT}"
         raise AdminError(errno.EINVAL, f"{text[:60]!a} is no address to redirect to; {wanted}") from None
-    return f"{address}:{port}" if address.version == 4 else f"[{address}]:{port}"
+    return portal_name(str(address), port)

@@ -1,4 +1,4 @@
-"""What a configuration file means, frozen. Built by ``config.load``; for ``daemon.assemble`` and ``admin``."""
+"""What a configuration file means, frozen. Built by ``config.load``; for ``daemon``, ``cli`` and ``config.writer``."""
 
 from __future__ import annotations
 
@@ -88,6 +88,11 @@ class Configuration:
     def errors(self) -> tuple[Diagnostic, ...]:
         """What has no effect or is not served; in ``strict``, every mistake."""
         return tuple(diagnostic for diagnostic in self.diagnostics if diagnostic.severity == "error")
+
+    @property
+    def isns_decides(self) -> bool:
+        """Whether an iSNS server has a say in who may use targets; without one access control has no effect (2.1)."""
+        return bool(self.isns_server) and self.isns_access_control
 
     @property
     def refused(self) -> bool:

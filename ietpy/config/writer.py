@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from ietpy.config.block import Block
 from ietpy.config.findings import Report, printable
-from ietpy.config.load import loads
+from ietpy.config.load import loads, parsed
 from ietpy.config.lun import read_lun
 from ietpy.config.lun_option import rendered
 from ietpy.config.model import Account, Configuration, LunConfig, TargetConfig, effective_nop_timeout, meaning
@@ -68,7 +68,7 @@ def _check(before: str, after: str, running: Configuration, file: str, mode: str
     """Read ``after`` back. Raises ConfigError unless it means what runs, in the mode the file had."""
     found = loads(after, file, mode)
     different = _difference(meaning(found), meaning(running))
-    if loads(after).compat != loads(before).compat:
+    if parsed(after, file, None)[0].mode != parsed(before, file, None)[0].mode:
         different = "the Compat line"
     elif not different and found.refused and not loads(before, file, mode).refused:
         different = found.errors[0].problem

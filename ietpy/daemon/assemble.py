@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Final
 
 from ietpy.config.model import Account, LunConfig, TargetConfig
 from ietpy.errors import IetpyError, StoreError
@@ -49,21 +49,12 @@ def follow(node: TargetNode, target: TargetConfig, admits: Callable[[Asker], boo
     ``admits``: its new access rule, if that changes; with the accounts it changes in one step.
     """
     node.let_in(accounts(target.incoming, target.outgoing, target.closed), admits or node.admits)
-    for name, value in node_options(target).items():
-        setattr(node, name, value)
-
-
-def node_options(target: TargetConfig) -> Mapping[str, Any]:
-    """The attributes of a TargetNode that follow from its configuration."""
-    queued = target.queued_commands
-    return {
-        "key_values": target.session_keys,
-        "max_sessions": target.max_sessions,
-        "wthreads": target.wthreads,
-        "nop_interval": target.nop_interval,
-        "nop_timeout": target.nop_timeout,
-        "queued_commands": QUEUED_COMMANDS if queued is None else queued,
-    }
+    node.key_values = target.session_keys
+    node.max_sessions = target.max_sessions
+    node.wthreads = target.wthreads
+    node.nop_interval = target.nop_interval
+    node.nop_timeout = target.nop_timeout
+    node.queued_commands = QUEUED_COMMANDS if target.queued_commands is None else target.queued_commands
 
 
 def logical_unit(device: ScsiDevice, lun: LunConfig, store: BackingStore) -> LogicalUnit:

@@ -24,6 +24,7 @@ from ietpy.daemon.options import StartOptions
 from ietpy.daemon.pidfile import PidFile
 from ietpy.daemon.publish import Publisher
 from ietpy.errors import AdminError, Diagnostic, IetpyError
+from ietpy.iscsi.pdu import portal_name
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +161,3 @@ def become(uid: int, gid: int) -> None:
     except OSError as error:
         problem = f"user {uid} and group {gid} cannot be taken on: {error.strerror}; start as root"
         raise IetpyError(problem) from None
-
-
-def portal_name(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -10,6 +10,7 @@ from ietpy.admin import client
 from ietpy.daemon import pidfile
 from ietpy.daemon.options import Places
 from ietpy.errors import AdminError, UsageError
+from ietpy.iscsi.pdu import portal_name
 
 STOP_PATIENCE: Final = 15.0  #: seconds; the daemon allows itself 10
 NOT_RUNNING: Final = 3  #: exit status of status (LSB, "program is not running")
@@ -79,7 +80,7 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
         return
     yield f"configuration: {facts['config']} ({facts['compat']})"
     for portal in facts["portals"]:
-        yield f"portal: {_portal(portal)}"
+        yield f"portal: {portal_name(portal['address'], portal['port'])}"
     if facts.get("isns"):
         yield f"iSNS: {facts['isns']['server']}, {facts['isns']['state']}"
     for target in facts["targets"]:
@@ -89,11 +90,6 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
         yield "session: " + ", ".join(f"{name} {session[name]}" for name in _SESSION if session.get(name))
     for problem in facts["problems"]:
         yield problem["text"]
-
-
-def _portal(portal: dict[str, Any]) -> str:
-    address, port = portal["address"], portal["port"]
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _count(count: int, noun: str) -> str:

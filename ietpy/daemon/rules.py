@@ -43,7 +43,7 @@ class Rules:
     def __init__(self, configuration: Configuration, files: AccessFiles | None = None) -> None:
         self.gate: Gate | None = None
         self._files = files or AccessFiles(compat=configuration.compat)
-        self._isns_decides = _isns_decides(configuration)
+        self._isns_decides = configuration.isns_decides
 
     def of(self, config: TargetConfig) -> Rule:
         files, isns = self._files, self._isns_decides
@@ -60,20 +60,15 @@ class Rules:
 
     def begin(self, new: Configuration) -> None:
         """Some targets follow an old configuration and some ``new``: an iSNS server decides if it does in either."""
-        self._isns_decides |= _isns_decides(new)
+        self._isns_decides |= new.isns_decides
         if new.compat != self._files.compat:
             self._files = AccessFiles(*self._files.directories, compat=new.compat)
 
     def settle(self, new: Configuration) -> None:
         """All targets are to follow ``new``: their rules must be made again."""
-        self._isns_decides = _isns_decides(new)
+        self._isns_decides = new.isns_decides
 
     def refresh(self) -> None:
         """Targets have come or gone."""
         if self.gate is not None:
             self.gate.refresh()
-
-
-def _isns_decides(configuration: Configuration) -> bool:
-    """Without a server access control has no effect, as under IET."""
-    return bool(configuration.isns_server and configuration.isns_access_control)

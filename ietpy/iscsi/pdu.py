@@ -19,6 +19,11 @@ OPCODE_MASK: Final = 0x3F
 FINAL: Final = 0x80  #: the F bit of byte 1 (11.2.1.3)
 
 
+def portal_name(address: str, port: int) -> str:
+    """``host:port``, an IPv6 address in brackets (section 4.2.7.1's TargetAddress, and everybody's log lines)."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 class Opcode(IntEnum):
     """RFC 7143 section 11.2.1.2."""
 

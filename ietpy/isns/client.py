@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ietpy.iscsi.pdu import portal_name
 from ietpy.isns import requests
 from ietpy.isns.attributes import IsnsError
 from ietpy.isns.dialogue import Complaints, Dialogue, Times
@@ -85,7 +86,7 @@ class IsnsClient:
     ) -> None:
         server = server.strip("[]")
         self._host, self._port = server, port
-        self._server = f"[{server}]:{port}" if ":" in server else f"{server}:{port}"
+        self._server = portal_name(server, port)
         self._portal_port = portal_port
         self._targets = targets
         self._access_control = access_control

@@ -349,3 +349,20 @@ def test_when_writing_fails_half_way_nothing_is_left(tmp_path: Path, monkeypatch
     with pytest.raises(UsageError, match="cannot be written: No space left on device; nothing has changed"):
         replace_file(str(path), "ours\n", "ours, changed\n")
     assert (os.listdir(tmp_path), path.read_text()) == (["ietd.conf"], "ours\n")
+
+
+def test_a_directory_that_cannot_be_synced_does_not_deny_what_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some file systems have nothing to sync there; the file is in place by then."""
+    path, real = tmp_path / "ietd.conf", os.fsync
+    path.write_text("before")
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(22, "Invalid argument")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    replace_file(str(path), "before", "after")
+    assert path.read_text() == "after"

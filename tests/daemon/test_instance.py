@@ -15,7 +15,7 @@ import pytest
 from ietpy.admin import service
 from ietpy.config.load import load
 from ietpy.daemon import instance as module
-from ietpy.daemon.instance import Instance, become, portal_name
+from ietpy.daemon.instance import Instance, become
 from ietpy.daemon.inventory import Inventory
 from ietpy.daemon.lifecycle import compose
 from ietpy.daemon.media import Media
@@ -195,10 +195,6 @@ def test_a_flush_that_fails_is_an_exit_status(instance: Instance, monkeypatch: p
 def test_the_summary_names_portals(instance: Instance) -> None:
     assert instance.summary() == "serving 1 target on 127.0.0.1:3260, [::1]:3260"
     instance.end(time.monotonic() + 10)
-
-
-def test_portal_names() -> None:
-    assert portal_name("::", 1) == "[::]:1"
 
 
 def test_the_group_goes_before_the_user(monkeypatch: pytest.MonkeyPatch) -> None:

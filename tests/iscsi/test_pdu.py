@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ietpy.iscsi.pdu import BHS_SIZE, LAYOUTS, REQUEST, Opcode
+from ietpy.iscsi.pdu import BHS_SIZE, LAYOUTS, REQUEST, Opcode, portal_name
 
 #: field: (first byte, length); what each section's figure says beyond bytes 0, 1, 4 to 7 and the task tag
 _TAG = {"opcode": (0, 1), "flags": (1, 1), "lengths": (4, 4), "initiator_task_tag": (16, 4)}
@@ -69,3 +69,8 @@ def test_requests_share_their_boundaries(opcode: Opcode) -> None:
     raw = LAYOUTS[opcode].pack(opcode=opcode, flags=0x80, lengths=5, initiator_task_tag=6)
     shared = REQUEST.unpack(raw)
     assert (shared["opcode"], shared["flags"], shared["lengths"], shared["initiator_task_tag"]) == (opcode, 0x80, 5, 6)
+
+
+@pytest.mark.parametrize(("address", "name"), [("10.0.0.7", "10.0.0.7:1"), ("::", "[::]:1"), ("host", "host:1")])
+def test_portal_names(address: str, name: str) -> None:
+    assert portal_name(address, 1) == name
