@@ -299,20 +299,20 @@ def test_a_file_that_is_not_there_is_made(daemon: Administration, config: Path) 
         daemon.rewritten(False)
 
 
-@pytest.mark.parametrize("change", ["create", "delete"])
+@pytest.mark.parametrize(("change", "looks"), [("create", 1), ("delete", 2)])
 def test_a_reload_between_looking_and_setting_accounts_is_not_undone(
-    daemon: Administration, config: Path, monkeypatch: pytest.MonkeyPatch, change: str
+    daemon: Administration, config: Path, monkeypatch: pytest.MonkeyPatch, change: str, looks: int
 ) -> None:
     """Else who was struck off the file would be let in again."""
-    inventory, looked = daemon.inventory, threading.Event()
+    inventory, left = daemon.inventory, [looks]
     config.write_text(f"Target {NAME}\nIncomingUser ann third\nLun 0 Type=nullio,Blocks=8\n")
     reload = threading.Thread(target=lambda: inventory.apply(load(config)))
     real = inventory.accounts_of
 
     def accounts_of(tid: int) -> Any:
         found = real(tid)
-        if not looked.is_set():
-            looked.set()
+        left[0] -= 1
+        if left[0] == 0:
             reload.start()
             reload.join(0.2)  # it waits for its turn, or it is over before we set what we saw
         return found
