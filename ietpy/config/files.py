@@ -9,7 +9,7 @@ from typing import Final
 
 from ietpy.config.syntax import to_text
 
-LIMIT: Final = 64 * 1024 * 1024  #: bytes; a configuration is smaller, a device has no end
+LIMIT: Final = 8 * 1024 * 1024  #: bytes; ten thousand targets take less, a device has no end
 
 
 def read_file(path: str | os.PathLike[str], *, regular: bool = False) -> str:

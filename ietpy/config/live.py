@@ -26,6 +26,7 @@ from ietpy.schema import Number
 log = logging.getLogger(__name__)
 
 SOURCE: Final = "ietadm"  #: stands for a file's name where something was said by hand
+PARAMETERS_LIMIT: Final = 262144  #: characters; IET took 2047, and each costs a hundred times its size to read
 #: Keys of a target that IET could not change while it ran.
 _FIXED: Final = ("MaxSessions",)
 _ADDRESS: Final = re.compile(r"(?:\[(?P<v6>[^\]%]*)\]|(?P<v4>[^:\[\]]*))(?::(?P<port>[0-9]{1,5}))?")
@@ -89,6 +90,8 @@ def lun_parameters(number: int, parameters: str, mode: str) -> LunConfig:
     """LUN ``number`` with the parameters of a Lun line. Raises AdminError: EINVAL, or ENOENT for an unknown Type."""
     if not 0 <= number <= HIGHEST_LUN:
         raise AdminError(errno.EINVAL, f"LUN {number} cannot exist; write a number from 0 to {HIGHEST_LUN}")
+    if len(parameters) > PARAMETERS_LIMIT:
+        raise AdminError(errno.EINVAL, f"parameters have at most {PARAMETERS_LIMIT} characters")
     report = Report(SOURCE, mode)
     lun = read_lun(Statement(Word("Lun", 1, 1), Word(f"{number} {parameters}", 1, 5)), report)
     if lun is None:

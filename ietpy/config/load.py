@@ -24,23 +24,26 @@ DEFAULT_MODE: Final = "repair"
 _UNPAIRED: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
-def load(path: str | os.PathLike[str] | None = None, compat: str | None = None) -> Configuration:
+def load(
+    path: str | os.PathLike[str] | None = None, compat: str | None = None, *, regular: bool = False
+) -> Configuration:
     """The configuration in the file ``path``, or in the first of ``DEFAULT_PATHS`` that exists.
 
     Raises ConfigError if the file cannot be read or ``path`` does not exist: another file is never taken in its
-    stead. Without ``path`` and without a file there are no targets, and a warning.
+    stead. Without ``path`` and without a file there are no targets, and a warning. ``regular``: refuse what may keep
+    its reader waiting (``files``).
     """
     if path is not None:
-        return loads(_content(os.fspath(path)), os.fspath(path), compat)
-    return search(DEFAULT_PATHS, compat)
+        return loads(_content(os.fspath(path), regular), os.fspath(path), compat)
+    return search(DEFAULT_PATHS, compat, regular)
 
 
-def search(places: Sequence[str], compat: str | None) -> Configuration:
+def search(places: Sequence[str], compat: str | None, regular: bool = False) -> Configuration:
     """The configuration in the first of ``places`` that exists; all but the first are deprecated."""
     for candidate in places:
         if not os.path.lexists(candidate):
             continue
-        found = loads(_content(candidate), candidate, compat)
+        found = loads(_content(candidate, regular), candidate, compat)
         if candidate == places[0]:
             return found
         report = Report(candidate, found.compat)
@@ -57,9 +60,9 @@ def nothing(path: str, compat: str = "") -> Configuration:
     return Configuration(path, report.mode, diagnostics=report.in_order())
 
 
-def _content(path: str) -> str:
+def _content(path: str, regular: bool) -> str:
     try:
-        return read_file(path)
+        return read_file(path, regular=regular)
     except OSError as error:
         raise ConfigError(
             [

@@ -19,6 +19,7 @@ from ietpy.config.live import SOURCE, lun_parameters, one_line, redirection, tar
 from ietpy.config.load import loads
 from ietpy.config.model import Account, TargetConfig, meaning
 from ietpy.config.options import OPTIONS, Reader, Scope
+from ietpy.config.syntax import to_bytes
 from ietpy.daemon.inventory import Inventory
 from ietpy.daemon.options import StartOptions
 from ietpy.daemon.served import ServedTarget, configured, negotiated, problem_facts, target_facts
@@ -28,6 +29,7 @@ from ietpy.iscsi.session import Session
 #: Seconds to wait for the end of a session, whose commands may wait for a device, and between looks at it.
 PATIENCE: Final = 2.0
 _PAUSE: Final = 0.005
+ACCOUNT_LIMIT: Final = 255  #: bytes of a name, and of a secret (iet-compat 1.7)
 _BY_HAND: Final = Span(SOURCE, 0, 0)  #: where what ietadm made stands in a file: nowhere yet
 
 
@@ -172,6 +174,8 @@ class Administration:
     def create_account(self, tid: int, outgoing: bool, name: str, secret: str) -> None:
         if not name or not secret:
             raise AdminError(errno.EINVAL, "an account needs a name and a secret")
+        if max(len(to_bytes(name)), len(to_bytes(secret))) > ACCOUNT_LIMIT:
+            raise AdminError(errno.EINVAL, f"a name and a secret have at most {ACCOUNT_LIMIT} bytes")
         account = Account(one_line("the name", name), one_line("the secret", secret), _BY_HAND)
         with self.inventory.turn():
             incoming, ours = self.inventory.accounts_of(tid)
@@ -227,7 +231,7 @@ class Administration:
 
         configuration = self.inventory.configuration
         try:
-            text = read_file(configuration.file)
+            text = read_file(configuration.file, regular=True)
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise AdminError(error.errno or errno.EIO, f"{configuration.file}: {error.strerror}") from None

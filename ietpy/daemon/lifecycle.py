@@ -46,15 +46,17 @@ class CannotListen(IetpyError):
     """No portal can be opened."""
 
 
-def read_configuration(options: StartOptions) -> Configuration:
+def read_configuration(options: StartOptions, *, regular: bool = False) -> Configuration:
     """The configuration ``options`` lead to, with what was found in it and in its companion files.
+
+    ``regular``: from a regular file only, where nobody watches who could end a wait for another kind.
 
     Raises ConfigError; in the strict mode for every error found.
     """
     if options.lenient and options.config and not os.path.lexists(options.config):
         configuration = nothing(options.config, options.compat)
     else:
-        configuration = load(options.config or None, options.compat or None)
+        configuration = load(options.config or None, options.compat or None, regular=regular)
     found = (*configuration.diagnostics, *AccessFiles(compat=configuration.compat).diagnostics())
     if configuration.compat == "strict" and any(diagnostic.severity == "error" for diagnostic in found):
         raise ConfigError(found)
@@ -115,7 +117,8 @@ def compose(
     control_service = service.Service(control, functools.partial(perform, administration))
     instance = Instance(
         options, inventory, server, pid_file, publisher, naming, administration, control_service,
-        read=lambda: read_configuration(replace(options, lenient=False)),  # a file that vanished changes nothing
+        # A file that vanished changes nothing.
+        read=lambda: read_configuration(replace(options, lenient=False), regular=True),
     )
     return instance
 

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import signal
+import stat
 import time
 from typing import Final
 
@@ -40,6 +41,9 @@ class PidFile:
             except OSError as error:
                 problem = f"pid file {path} cannot be written: {error.strerror}; name another with --pid-file"
                 raise UsageError(problem) from None
+            if not _is_regular(descriptor):
+                os.close(descriptor)
+                raise UsageError(f"pid file {path} is not a regular file; remove it, or name another with --pid-file")
             if not _lock(descriptor):
                 pid = _read_pid(descriptor)
                 os.close(descriptor)
@@ -118,11 +122,19 @@ def _signal(pid: int, path: str) -> None:
 
 def _open(path: str) -> int | None:
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)  # a FIFO hangs nobody
     except FileNotFoundError:
         return None
     except OSError as error:
         raise UsageError(f"pid file {path} cannot be read: {error.strerror}") from None
+    if _is_regular(descriptor):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _is_regular(descriptor: int) -> bool:
+    return stat.S_ISREG(os.fstat(descriptor).st_mode)
 
 
 def _lock(descriptor: int) -> bool:

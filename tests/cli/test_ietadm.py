@@ -556,8 +556,11 @@ def test_long_parameters(daemon: Daemon, tmp_path: Path) -> None:
     assert daemon.volume().splitlines()[1].endswith(f" path:{path}")
     too_long = daemon.ietadm("--op", "new", "--tid=1", "--lun=2", f"--params=Path=/{'x/' * 4000}")
     assert (too_long.status, too_long.err) == (220, "File name too long.\n")
-    daemon.do("--op", "new", "--tid=1", "--user", f"--params=IncomingUser={'u' * 5000},Password={'p' * 5000}")
-    assert daemon.do("--op", "show", "--tid=1", "--user", f"--params=IncomingUser={'u' * 5000}").endswith("pp\n")
+    user = ("--op", "new", "--tid=1", "--user")
+    daemon.do(*user, f"--params=IncomingUser={'u' * 255},Password={'p' * 255}")  # as much as the file may say
+    assert daemon.do("--op", "show", "--tid=1", "--user", f"--params=IncomingUser={'u' * 255}").endswith("pp\n")
+    refused = daemon.ietadm(*user, f"--params=IncomingUser={'u' * 256},Password=p")
+    assert (refused.status, refused.err) == (234, "Invalid argument.\n")
 
 
 def test_bytes_that_are_no_text(daemon: Daemon) -> None:

@@ -53,3 +53,9 @@ def test_a_login_does_not_wait_for_a_pipe(tmp_path: Path, name: str) -> None:
     access = AccessFiles(str(tmp_path))
     assert not access.admits("t", "iqn.i", "10.0.0.7", "10.0.0.1")
     assert any("not a regular file" in str(one) for one in access.diagnostics())
+
+
+def test_a_reload_does_not_wait_for_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ietd.conf")
+    with pytest.raises(ConfigError, match="not a regular file"):
+        load(tmp_path / "ietd.conf", regular=True)

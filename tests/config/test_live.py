@@ -139,3 +139,8 @@ def test_a_targets_name_is_one_word() -> None:
     for name in ("", "two words", "x" * 254 + "é"):
         with failure(errno.EINVAL, "one word of at most 255 bytes"):
             target_name(name)
+
+
+def test_parameters_are_bounded() -> None:
+    with failure(errno.EINVAL, "at most 262144 characters"):
+        lun_parameters(0, "," * 262145, "repair")

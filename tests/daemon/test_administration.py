@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -324,3 +325,17 @@ def test_a_reload_between_looking_and_setting_accounts_is_not_undone(
         daemon.delete_account(1, False, "joe")
     reload.join(20)
     assert inventory.target(1).node.accounts.incoming == {"ann": "third"}
+
+
+def test_accounts_are_no_longer_than_a_file_may_say(daemon: Administration) -> None:
+    daemon.create_account(1, False, "n" * 255, "s" * 255)
+    for name, secret in (("n" * 256, "s"), ("n", "\xe9" * 128)):
+        with failure(errno.EINVAL, "at most 255 bytes"):
+            daemon.create_account(1, False, name, secret)
+
+
+def test_a_pipe_in_the_place_of_the_file_hangs_nobody(daemon: Administration, config: Path) -> None:
+    config.unlink()
+    os.mkfifo(config)
+    with failure(errno.EINVAL, "not a regular file"):
+        daemon.rewritten(True)

@@ -216,3 +216,15 @@ def test_a_user_that_cannot_be_taken_on_is_a_sentence(monkeypatch: pytest.Monkey
     monkeypatch.setattr(module.os, "setuid", refuse)
     with pytest.raises(IetpyError, match="user 7 and group 0 cannot be taken on: Operation not permitted"):
         become(7, 0)
+
+
+def test_a_pipe_in_the_place_of_the_file_does_not_end_reloading(instance: Instance, config: Path) -> None:
+    text = config.read_text()
+    config.unlink()
+    os.mkfifo(config)
+    with pytest.raises(ConfigError, match="not a regular file"):
+        instance.administration.reload()
+    config.unlink()
+    config.write_text(text)
+    assert instance.administration.reload()["unable"] == []
+    instance.end(time.monotonic() + 10)

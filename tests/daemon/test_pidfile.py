@@ -152,3 +152,12 @@ def test_terminate_does_not_signal_while_no_pid_is_written(path: str) -> None:
     with pytest.raises(IetpyError, match="did not finish starting"):
         terminate(path, 0.05)
     held.release()
+
+
+def test_a_pipe_is_no_pid_file_and_hangs_nobody(tmp_path: Path) -> None:
+    path = str(tmp_path / "ietd.pid")
+    os.mkfifo(path)
+    with pytest.raises(UsageError, match="is not a regular file"):
+        PidFile.acquire(path)
+    assert pidfile.running_pid(path) is None
+    assert pidfile.terminate(path, 1) is None
