@@ -28,9 +28,20 @@ class UnitAttention:
 #: Also for logical unit and target resets, as IET did: initiators know how to go on after this one, and SAM-5
 #: section 6.2 allows it in place of BUS DEVICE RESET FUNCTION OCCURRED.
 POWER_ON: Final = UnitAttention(Asc.POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED, resets=True)
+NEXUS_LOST: Final = UnitAttention(Asc.I_T_NEXUS_LOSS_OCCURRED)
 MODE_PARAMETERS_CHANGED: Final = UnitAttention(Asc.MODE_PARAMETERS_CHANGED)
+LOG_PARAMETERS_CHANGED: Final = UnitAttention(Asc.LOG_PARAMETERS_CHANGED)
+RESERVATIONS_PREEMPTED: Final = UnitAttention(Asc.RESERVATIONS_PREEMPTED)
+RESERVATIONS_RELEASED: Final = UnitAttention(Asc.RESERVATIONS_RELEASED)
+REGISTRATIONS_PREEMPTED: Final = UnitAttention(Asc.REGISTRATIONS_PREEMPTED)
+ACCESS_STATE_CHANGED: Final = UnitAttention(Asc.ASYMMETRIC_ACCESS_STATE_CHANGED)
 CAPACITY_CHANGED: Final = UnitAttention(Asc.CAPACITY_DATA_HAS_CHANGED)
 COMMANDS_CLEARED: Final = UnitAttention(Asc.COMMANDS_CLEARED_BY_ANOTHER_INITIATOR)
+MEDIUM_CHANGED: Final = UnitAttention(Asc.NOT_READY_TO_READY_CHANGE_MEDIUM_MAY_HAVE_CHANGED)
+INQUIRY_CHANGED: Final = UnitAttention(Asc.INQUIRY_DATA_HAS_CHANGED)
+PREVIOUS_BUSY: Final = UnitAttention(Asc.PREVIOUS_BUSY_STATUS)
+PREVIOUS_TASK_SET_FULL: Final = UnitAttention(Asc.PREVIOUS_TASK_SET_FULL_STATUS)
+PREVIOUS_CONFLICT: Final = UnitAttention(Asc.PREVIOUS_RESERVATION_CONFLICT_STATUS)
 LUNS_CHANGED: Final = UnitAttention(Asc.REPORTED_LUNS_DATA_HAS_CHANGED)
 
 
@@ -49,10 +60,11 @@ def withdraw(nexus: Nexus, attention: UnitAttention) -> None:
         nexus.barrier &= ~ATTENTION_PENDING
 
 
-def take(nexus: Nexus, resets_only: bool = False) -> UnitAttention | None:
-    """The oldest condition (of those that report a reset), which is cleared by being reported, or None."""
+def take(nexus: Nexus, resets_only: bool = False, keep: bool = False) -> UnitAttention | None:
+    """The oldest condition (of those that report a reset), or None; ``keep``: it stays pending (UA_INTLCK_CTRL)."""
     for attention in nexus.attentions:
         if attention.resets or not resets_only:
-            withdraw(nexus, attention)
+            if not keep:
+                withdraw(nexus, attention)
             return attention
     return None

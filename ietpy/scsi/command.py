@@ -55,7 +55,8 @@ class Command:
     ``forbidden`` its complement as a little-endian number, so that bytes behind the CDB never matter.
     ``allocation`` reads the allocation length of a CDB; ``data_out`` tells how many Data-Out bytes it asks
     for. ``refuse`` raises what can be refused before any data was asked for. ``attention``: whether a pending
-    unit attention is reported. ``harmless`` tells CDBs that are ``Access.ALWAYS`` whatever ``access`` says.
+    unit attention is reported. ``unready``: answered also while the unit is formatted or sanitized (SBC-3 section
+    4.11.2). ``harmless`` tells CDBs that are ``Access.ALWAYS`` whatever ``access`` says.
     ``available``: which logical units have it. ``without_unit``: answered where there is no logical unit.
     ``timeout``: recommended timeout in seconds. ``actions``: of an operation code with service actions.
     """
@@ -73,6 +74,7 @@ class Command:
     harmless: Callable[[bytes], bool] | None = None
     available: Callable[[Any], bool] | None = None
     without_unit: bool = False
+    unready: bool = False
     timeout: int = 30
     forbidden: int = 0
     actions: Mapping[int, Command] | None = None

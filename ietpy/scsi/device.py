@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,20 @@ if TYPE_CHECKING:
     from ietpy.scsi.nexus import Nexus
 
 
+def _nothing_runs() -> None:
+    """Where one thread does everything."""
+
+
+def _at_once(job: Callable[[], None]) -> None:
+    job()
+
+
 class ScsiDevice:
     """``name`` is the target's iSCSI name as configured; ``lock``, re-entrant, guards all state nexuses share.
 
-    ``logical_units`` is replaced, never changed, so it may be read without the lock.
+    ``logical_units`` is replaced, never changed, so it may be read without the lock. Two services are the transport's:
+    ``quiesce`` returns when every thread that executes tasks of this device in place has been between two of them (not
+    to be called by such a thread, nor with the lock held); ``background`` runs a job that outlives its command.
     """
 
     def __init__(self, name: str, lock: AbstractContextManager[Any]) -> None:
@@ -24,6 +35,8 @@ class ScsiDevice:
         self.lock = lock
         self.logical_units: dict[int, LogicalUnit] = {}
         self.absent = AbsentLogicalUnit(self)
+        self.quiesce: Callable[[], None] = _nothing_runs
+        self.background: Callable[[Callable[[], None]], None] = _at_once
 
     def add(self, number: int, lu: LogicalUnit) -> None:
         """Offer ``lu`` as LUN ``number``. Raises ValueError if the number is taken."""

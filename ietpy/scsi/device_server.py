@@ -33,20 +33,15 @@ if TYPE_CHECKING:
 #: Plain numbers for the data path.
 _GOOD: Final = int(Status.GOOD)
 _CHECK_CONDITION: Final = int(Status.CHECK_CONDITION)
-HEAD_OF_QUEUE: Final = int(TaskAttribute.HEAD_OF_QUEUE)  #: the last attribute that needs no closer look
+_SIMPLE: Final = int(TaskAttribute.SIMPLE)  #: the last attribute that needs no closer look
 _READ: Final = Access.READ
 _from_bytes: Final = int.from_bytes
-
-
-def _fail(task: Task, condition: CheckCondition) -> None:
-    task.status = _CHECK_CONDITION
-    task.sense = condition.fixed()
 
 
 class DeviceServer:
     """What executes tasks; ``rows`` are the commands it has, ``unknown`` stands for all others."""
 
-    __slots__ = ("_dispatch", "device", "identity", "rows")
+    __slots__ = ("_dispatch", "descriptor_sense", "device", "identity", "rows")
 
     peripheral = 0x00  #: PERIPHERAL QUALIFIER and DEVICE TYPE of the INQUIRY data
 
@@ -55,6 +50,7 @@ class DeviceServer:
     ) -> None:
         self.device = device
         self.identity = identity
+        self.descriptor_sense = False  #: D_SENSE (SPC-4 section 7.5.8)
         self.rows = tuple(row for row in rows if row.available is None or row.available(self))
         self._dispatch = dispatch_table(self.rows, unknown)
 
@@ -86,17 +82,19 @@ class DeviceServer:
         task.sense = b""
         task.data_in = None
         try:
-            if (task.nexus.barrier or task.attribute > HEAD_OF_QUEUE) and not self._admit(task, command):
-                return True
+            if task.nexus.barrier or task.attribute > _SIMPLE:
+                verdict = self._admit(task, command)
+                if verdict is not None:
+                    return verdict
             stray = _from_bytes(cdb, "little") & command.forbidden
             if stray:
                 raise reserved_bit(stray)
             result = command.function(self, task)
         except CheckCondition as condition:
-            _fail(task, condition)
+            self.fail(task, condition)
             return True
         except StoreError as error:
-            _fail(task, store_failure(error, command.access is not _READ))
+            self.fail(task, store_failure(error, command.access is not _READ))
             return True
         if result is BLOCKS:
             return False
@@ -119,15 +117,17 @@ class DeviceServer:
         task.sense = b""
         task.data_in = None
         try:
-            if (task.nexus.barrier or task.attribute > HEAD_OF_QUEUE) and not self._admit(task, command):
-                return True
+            if task.nexus.barrier or task.attribute > _SIMPLE:
+                verdict = self._admit(task, command)
+                if verdict is not None:
+                    return verdict
             stray = _from_bytes(cdb, "little") & command.forbidden
             if stray:
                 raise reserved_bit(stray)
             if command.refuse is not None:
                 command.refuse(self, cdb)
         except CheckCondition as condition:
-            _fail(task, condition)
+            self.fail(task, condition)
             return True
         return False
 
@@ -137,9 +137,15 @@ class DeviceServer:
         rule = self._dispatch[cdb[0]].data_out
         return 0 if rule is None else rule(self, cdb)
 
-    def _admit(self, task: Task, command: Command) -> bool:
-        """The closer look: False when the task has its answer already."""
-        return True
+    def fail(self, task: Task, condition: CheckCondition) -> None:
+        """Answer ``task`` with CHECK CONDITION."""
+        task.status = _CHECK_CONDITION
+        task.sense = condition.sense(self.descriptor_sense)
+        task.data_in = None
+
+    def _admit(self, task: Task, command: Command) -> bool | None:
+        """The closer look: True when the task has its answer already, False when it must wait, None to go on."""
+        return None
 
 
 #: IET said its names here, too.

@@ -5,29 +5,40 @@ State and admission live here; the commands are rows of their sets.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ietpy.scsi import attention, reservation
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.command import BLOCKS, UNKNOWN_OPERATION, Blocks, Command
-from ietpy.scsi.device_server import HEAD_OF_QUEUE, DeviceServer
+from ietpy.scsi.device_server import DeviceServer
+from ietpy.scsi.exclusion import Exclusion
 from ietpy.scsi.identity import Identity
 from ietpy.scsi.limits import EXTENT_MINIMUM, MAXIMUM_TRANSFER
-from ietpy.scsi.nexus import REMOVED, RESERVED_BY_ANOTHER, Nexus
+from ietpy.scsi.nexus import OBSTRUCTED, REMOVED, Nexus
 from ietpy.scsi.provisioning import PROVISIONING
 from ietpy.scsi.reservation import RESERVATIONS
 from ietpy.scsi.sbc import SBC
 from ietpy.scsi.sense import CheckCondition
 from ietpy.scsi.spc import SPC
-from ietpy.scsi.status import SenseKey, Status
+from ietpy.scsi.statistics import Counters
+from ietpy.scsi.status import SenseKey, Status, TaskAttribute
+from ietpy.scsi.task_set import TaskSet
 
 if TYPE_CHECKING:
     from ietpy.scsi.device import ScsiDevice
+    from ietpy.scsi.state import UnitState
     from ietpy.scsi.store import BackingStore, Extent
     from ietpy.scsi.task import Task
 
 _RESERVATION_CONFLICT: Final = int(Status.RESERVATION_CONFLICT)
+_HEAD_OF_QUEUE: Final = int(TaskAttribute.HEAD_OF_QUEUE)
+#: UA_INTLCK_CTRL: conditions stay when reported; and a refused command leaves one (SPC-4 section 7.5.8).
+_INTERLOCKED: Final = 2
+_ESTABLISH: Final = 3
+
+#: Why a command cannot be executed now, or None.
+Obstacle: TypeAlias = "Callable[[Command], CheckCondition | None]"
 
 DIRECT_ACCESS: Final[tuple[Command, ...]] = SPC.rows + RESERVATIONS.rows + SBC.rows + PROVISIONING.rows
 
@@ -36,17 +47,20 @@ class LogicalUnit(DeviceServer):
     """A direct access block device (SBC-3) over a backing store.
 
     ``block_size`` is a power of two from 512 and a multiple of the store's. ``write_cache`` is the WCE bit to
-    begin with; without it every write is as with FUA. Constructing has no outside effect; ``ScsiDevice.add``
-    offers it.
+    begin with; without it every write is as with FUA. ``exclusion`` belongs to the medium; units that share the one
+    share the other. ``state`` keeps what survives power loss; None: nothing does. ``removable``: the medium can be
+    ejected. Constructing has no outside effect but to read ``state``; ``ScsiDevice.add`` offers the unit. Raises
+    ValueError for a block size or a state that cannot be used.
 
     Read by the commands: ``blocks`` (capacity), ``shift`` (log2 of the block size), ``write_protected``,
-    ``write_through``. Changed under ``device.lock`` only: ``nexuses``, ``holder`` and the mode parameters.
+    ``write_through``. Changed under ``device.lock`` only: ``nexuses``, ``gates``, ``holder``, the mode parameters.
     """
 
     __slots__ = (
-        "_immediate", "_write_waits", "block_size", "blocks", "capabilities", "configured_write_cache",
-        "holder", "nexuses", "number", "read_only", "shift", "software_write_protect", "store",
-        "write_protected", "write_through",
+        "_deferred", "_immediate", "_obstacle", "_write_waits", "block_size", "blocks", "capabilities",
+        "configured_write_cache", "exclusion", "gates", "holder", "nexuses", "number", "read_only", "removable",
+        "shift", "software_write_protect", "state", "store", "tasks", "unit_attention_interlock", "write_protected",
+        "write_through",
     )
 
     def __init__(
@@ -59,6 +73,9 @@ class LogicalUnit(DeviceServer):
         block_size: int = 512,
         read_only: bool = False,
         write_cache: bool = False,
+        exclusion: Exclusion | None = None,
+        state: UnitState | None = None,
+        removable: bool = False,
     ) -> None:
         if block_size < 512 or block_size & block_size - 1 or block_size % store.block_size:
             raise ValueError(
@@ -78,49 +95,76 @@ class LogicalUnit(DeviceServer):
         self.write_through: bool = not write_cache
         self._immediate = self.capabilities.immediate
         self._write_waits = self.write_through or not self._immediate
+        self.exclusion = exclusion or Exclusion()
+        self.exclusion.join(device)
+        self.state = state
+        self.removable = removable
         self.nexuses: tuple[Nexus, ...] = ()
+        #: Bits of ``Nexus.barrier`` that all nexuses of this unit have.
+        self.gates: int = 0
+        self.tasks = TaskSet(self)
         self.holder: Nexus | None = None
+        self.unit_attention_interlock: int = 0  #: UA_INTLCK_CTRL (SPC-4 section 7.5.8)
+        self._obstacle: Obstacle | None = None
+        self._deferred = Counters()  #: of tasks on workers and of nexuses that are gone
         super().__init__(device, identity, DIRECT_ACCESS, UNKNOWN_OPERATION)
 
     # Admission
 
-    def _admit(self, task: Task, command: Command) -> bool:
+    def _admit(self, task: Task, command: Command) -> bool | None:
         """The closer look, in the order of SAM-5 section 5.3.3 (status precedence)."""
-        if task.attribute > HEAD_OF_QUEUE:
+        if task.attribute > _HEAD_OF_QUEUE:
             # No ACA condition ever exists here, as NACA is refused (SAM-5 section 8.6.5).
             raise CheckCondition(SenseKey.ILLEGAL_REQUEST, Asc.INVALID_MESSAGE_ERROR)
         nexus = task.nexus
         if nexus.barrier & REMOVED or nexus.lu is not self:
             return self._admit_elsewhere(task, command)
         with self.device.lock:
-            if command.attention:
-                condition = attention.take(nexus, resets_only=True)
-                if condition is not None:
-                    raise condition.condition()
-            if reservation.conflicts(nexus, command, task.cdb):
-                task.status = _RESERVATION_CONFLICT
+            if not task.may_block and self.tasks.must_wait(task):
                 return False
             if command.attention:
-                condition = attention.take(nexus)
-                if condition is not None:
-                    raise condition.condition()
-        return True
+                self._report_attention(nexus, resets_only=True)
+            if reservation.conflicts(self, nexus, command, task.cdb):
+                if self.unit_attention_interlock == _ESTABLISH:
+                    attention.establish(nexus, attention.PREVIOUS_CONFLICT)
+                task.status = _RESERVATION_CONFLICT
+                return True
+            if command.attention:
+                self._report_attention(nexus)
+            obstacle = self._obstacle and self._obstacle(command)
+            if obstacle:
+                raise obstacle
+        return None
 
-    def _admit_elsewhere(self, task: Task, command: Command) -> bool:
+    def _report_attention(self, nexus: Nexus, resets_only: bool = False) -> None:
+        condition = attention.take(nexus, resets_only, keep=self.unit_attention_interlock >= _INTERLOCKED)
+        if condition is not None:
+            raise condition.condition()
+
+    def obstruct(self, obstacle: Obstacle | None) -> None:
+        """From now on ask ``obstacle`` why a command cannot be executed. The caller holds the device's lock."""
+        self._obstacle = obstacle
+        self.close_gate(OBSTRUCTED, obstacle is not None)
+
+    def close_gate(self, bit: int, closed: bool) -> None:
+        """Have every command of every nexus take the closer look, or not for this reason. As ``obstruct``."""
+        self.gates = self.gates | bit if closed else self.gates & ~bit
+        for nexus in self.nexuses:
+            nexus.barrier = nexus.barrier | bit if closed else nexus.barrier & ~bit
+
+    def _admit_elsewhere(self, task: Task, command: Command) -> bool | None:
         """This unit was removed: answer as the one that has its number now, or as nobody."""
         nexus = task.nexus
         with self.device.lock:
             successor = self.device.logical_units.get(self.number)
             if successor is None:
-                self.device.absent.execute(task)
-                return False
+                return self.device.absent.execute(task)
             if nexus.barrier & REMOVED:
                 successor.adopt(nexus)
             if command.attention:
                 attention.withdraw(nexus, attention.POWER_ON)
                 raise attention.POWER_ON.condition()
-        successor.execute(task)
-        return False
+        return successor.execute(task)
 
     # Nexuses and events
 
@@ -135,15 +179,18 @@ class LogicalUnit(DeviceServer):
         with self.device.lock:
             self.detach(nexus)
             nexus.lu = self
-            nexus.barrier = 0 if self.holder is None else RESERVED_BY_ANOTHER
+            nexus.barrier = self.gates
             nexus.attentions.clear()
             attention.establish(nexus, attention.POWER_ON)
             self.nexuses = (*self.nexuses, nexus)
+            reservation.refresh(self)
 
     def detach(self, nexus: Nexus) -> None:
         """I_T nexus loss (SAM-5 section 6.3.4): its RESERVE ends with it. Harmless where it is no nexus of this."""
         with self.device.lock:
-            self.nexuses = tuple(other for other in self.nexuses if other is not nexus)
+            if nexus in self.nexuses:
+                self.nexuses = tuple(other for other in self.nexuses if other is not nexus)
+                self._deferred.add((nexus.counters,))
             if self.holder is nexus:
                 reservation.hold(self, None)
 
@@ -173,6 +220,11 @@ class LogicalUnit(DeviceServer):
         for nexus in self.nexuses:
             if nexus is not author:
                 attention.establish(nexus, condition)
+
+    def statistics(self) -> Counters:
+        """Everything read and written since the unit exists."""
+        with self.device.lock:
+            return Counters().add((self._deferred, *(nexus.counters for nexus in self.nexuses)))
 
     def pending_condition(self, nexus: Nexus) -> CheckCondition:
         with self.device.lock:
@@ -229,14 +281,23 @@ class LogicalUnit(DeviceServer):
         if length >= EXTENT_MINIMUM and task.extents:
             extent = self.store.extent(lba << self.shift, length)
             if extent is not None:
+                counters = task.nexus.counters
+                counters.reads += 1
+                counters.blocks_read += blocks
                 return extent
         if not length:
             return None
         view = task.sink(length)
         if task.may_block:
             self.store.read(lba << self.shift, view)
-        elif not self.store.read_now(lba << self.shift, view):
+            with self.device.lock:
+                self._deferred.read(blocks)
+            return view
+        if not self.store.read_now(lba << self.shift, view):
             return BLOCKS
+        counters = task.nexus.counters
+        counters.reads += 1
+        counters.blocks_read += blocks
         return view
 
     def write(self, task: Task, lba: int, blocks: int, fua: int) -> Blocks | None:
@@ -249,11 +310,23 @@ class LogicalUnit(DeviceServer):
             self.check_writable()
         if lba + blocks > self.blocks or length > MAXIMUM_TRANSFER:
             raise self.refusal(lba, blocks)
-        if (fua or self._write_waits) and not task.may_block:
-            return BLOCKS
         views = task.data if task.data_length == length else self.whole_blocks(task, length)
+        if task.may_block:
+            with self.exclusion.shared(lba << self.shift, length):
+                if views:
+                    self.store.write(lba << self.shift, views, self.write_through or fua != 0)
+            with self.device.lock:
+                self._deferred.wrote(blocks)
+            return None
+        if fua or self._write_waits:
+            return BLOCKS
+        if self.exclusion.ranges and self.exclusion.busy(lba << self.shift, length):
+            return BLOCKS
         if views:
-            self.store.write(lba << self.shift, views, self.write_through or fua != 0)
+            self.store.write(lba << self.shift, views, False)
+        counters = task.nexus.counters
+        counters.writes += 1
+        counters.blocks_written += blocks
         return None
 
     def whole_blocks(self, task: Task, length: int) -> Sequence[memoryview]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ietpy.scsi.statistics import Counters
+
 if TYPE_CHECKING:
     from ietpy.scsi.attention import UnitAttention
     from ietpy.scsi.device import ScsiDevice
@@ -11,8 +13,10 @@ if TYPE_CHECKING:
 
 #: What ``Nexus.barrier`` is made of; zero lets a command pass without another question.
 ATTENTION_PENDING: Final = 1
-RESERVED_BY_ANOTHER: Final = 2
+RESERVED: Final = 2  #: a reservation may conflict with its commands
 REMOVED: Final = 4
+OBSTRUCTED: Final = 8  #: the unit is not ready for all commands
+ORDERING: Final = 16  #: tasks wait for their turn
 
 
 class Nexus:
@@ -23,9 +27,10 @@ class Nexus:
     ``initiator``   the initiator port's name, e.g. ``iqn.x,i,0x...``
     ``barrier``     0, or why the next command needs a closer look; written under ``device.lock``
     ``attentions``  pending unit attention conditions, oldest first
+    ``counters``    reads and writes executed in its connection's own thread
     """
 
-    __slots__ = ("attentions", "barrier", "device", "initiator", "lu")
+    __slots__ = ("attentions", "barrier", "counters", "device", "initiator", "lu")
 
     def __init__(self, lu: DeviceServer, device: ScsiDevice, initiator: str) -> None:
         self.lu = lu
@@ -33,3 +38,4 @@ class Nexus:
         self.initiator = initiator
         self.barrier: int = 0
         self.attentions: list[UnitAttention] = []
+        self.counters = Counters()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ietpy.scsi.command import Access, Command, CommandSet
-from ietpy.scsi.nexus import RESERVED_BY_ANOTHER, Nexus
+from ietpy.scsi.nexus import RESERVED, Nexus
 
 if TYPE_CHECKING:
     from ietpy.scsi.logical_unit import LogicalUnit
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 RESERVATIONS: Final = CommandSet("SPC-2 reservations")
 
 
-def conflicts(nexus: Nexus, command: Command, cdb: bytes) -> bool:
+def conflicts(lu: LogicalUnit, nexus: Nexus, command: Command, cdb: bytes) -> bool:
     """Whether ``command`` by ``nexus`` conflicts with another's reservation (SPC-2 table 10)."""
     return (
-        bool(nexus.barrier & RESERVED_BY_ANOTHER)
+        bool(nexus.barrier & RESERVED)
         and command.access is not Access.ALWAYS
         and not (command.harmless is not None and command.harmless(cdb))
     )
@@ -30,11 +30,16 @@ def conflicts(nexus: Nexus, command: Command, cdb: bytes) -> bool:
 def hold(lu: LogicalUnit, holder: Nexus | None) -> None:
     """Make ``holder`` (None: nobody) the one who may use ``lu``. The caller holds the device's lock."""
     lu.holder = holder
+    refresh(lu)
+
+
+def refresh(lu: LogicalUnit) -> None:
+    """Have those take the closer look whose commands may conflict. The caller holds the device's lock."""
     for nexus in lu.nexuses:
-        if holder is None or nexus is holder:
-            nexus.barrier &= ~RESERVED_BY_ANOTHER
+        if lu.holder is None or nexus is lu.holder:
+            nexus.barrier &= ~RESERVED
         else:
-            nexus.barrier |= RESERVED_BY_ANOTHER
+            nexus.barrier |= RESERVED
 
 
 @RESERVATIONS.command(0x16, "RESERVE(6)", usage="16 00 00 00 00 00", access=Access.MANAGE)

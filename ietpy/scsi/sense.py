@@ -1,6 +1,6 @@
 """Sense data (SPC-4 section 4.5) and the one exception by which a command fails.
 
-Automatic sense is always in fixed format (D_SENSE is 0); REQUEST SENSE with DESC asks for descriptors.
+D_SENSE of the control mode page chooses the format of automatic sense, DESC that of REQUEST SENSE.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class CheckCondition(IetpyError):
 
     ``field`` is the (byte, bit) that was wrong, bit None for a whole field; ``in_cdb`` says whether byte
     counts in the CDB or in the parameter list. ``information`` is what the INFORMATION field shall say,
-    mostly an LBA.
+    mostly an LBA. ``progress``: how much of the operation under way is done, in 65536ths.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class CheckCondition(IetpyError):
         field: tuple[int, int | None] | None = None,
         in_cdb: bool = True,
         information: int | None = None,
+        progress: int | None = None,
     ) -> None:
         super().__init__(f"{key.name.replace('_', ' ')}: {asc.text}")
         self.key = key
@@ -67,14 +68,21 @@ class CheckCondition(IetpyError):
         self.field = field
         self.in_cdb = in_cdb
         self.information = information
+        self.progress = progress
 
     def _specific(self) -> bytes:
-        """The SENSE KEY SPECIFIC field with the field pointer (SPC-4 section 4.5.2.4.2), or zeros."""
+        """The SENSE KEY SPECIFIC field: progress or field pointer (SPC-4 section 4.5.2.4), or zeros."""
+        if self.progress is not None:
+            return bytes((_SKSV, self.progress >> 8, self.progress & 0xFF))
         if self.field is None:
             return bytes(3)
         byte, bit = self.field
         flags = _SKSV | (_IN_CDB if self.in_cdb else 0) | (0 if bit is None else _BPV | bit)
         return bytes((flags, byte >> 8 & 0xFF, byte & 0xFF))
+
+    def sense(self, descriptors: bool) -> bytes:
+        """In descriptor or in fixed format: D_SENSE of the control mode page."""
+        return self.descriptors() if descriptors else self.fixed()
 
     def fixed(self) -> bytes:
         """18 bytes; INFORMATION is valid only when it fits its four bytes (section 4.5.3)."""
@@ -96,7 +104,7 @@ class CheckCondition(IetpyError):
             body += INFORMATION_DESCRIPTOR.pack(
                 type=0x00, length=10, valid=_VALID, information=self.information
             )
-        if self.field is not None:
+        if self.field is not None or self.progress is not None:
             body += SPECIFIC_DESCRIPTOR.pack(type=0x02, length=6, specific=self._specific())
         return DESCRIPTOR_SENSE.pack(
             response_code=_CURRENT_DESCRIPTOR, sense_key=self.key, asc=self.asc,

@@ -86,5 +86,20 @@ class BackingStore(Protocol):
     def zero(self, offset: int, length: int) -> None:
         """Make the range read as zeros, by the cheapest way that allocates or frees as the store likes."""
 
+    def mapped(self, offset: int, length: int) -> tuple[bool, int]:
+        """Whether space is allocated at ``offset``, and for how many bytes on (1 to ``length``) that holds.
+
+        True where the medium does not tell; False only for bytes that read as zeros.
+        """
+
+    def copy(self, offset: int, source: BackingStore, source_offset: int, length: int) -> bool:
+        """Copy from another store, or from elsewhere in this one, without moving the bytes through this process.
+
+        False: it cannot, nothing was copied; ranges that overlap need not be tried. Durable after ``flush``.
+        """
+
+    def prefetch(self, offset: int, length: int) -> None:
+        """Bring the range into the cache, if there is one; a hint that never fails."""
+
     def close(self) -> None:
         """Release the medium; idempotent."""

@@ -26,7 +26,8 @@ CAPABLE = Capabilities(immediate=True, discard=True, discard_zeroes=True)
 
 class Memory:
     """A BackingStore in memory. ``log`` keeps the names of calls that change something; ``fail`` is the errno
-    every call fails with, if not 0; ``ready`` what ``read_now`` answers; ``size`` may exceed what is kept."""
+    every call fails with, if not 0; ``ready`` what ``read_now`` answers; ``copies`` whether ``copy`` can; ``size`` may
+    exceed what is kept."""
 
     def __init__(
         self, size: int, capabilities: Capabilities = CAPABLE, block_size: int = 512, physical_block_size: int = 4096
@@ -39,6 +40,7 @@ class Memory:
         self.log: list[tuple[Any, ...]] = []
         self.fail = 0
         self.ready = True
+        self.copies = True
 
     def _note(self, *call: Any) -> None:
         if self.fail:
@@ -81,6 +83,28 @@ class Memory:
         self._inside(offset, length)
         self._note("zero", offset, length)
         self.content[offset:offset + length] = bytes(length)
+
+    def mapped(self, offset: int, length: int) -> tuple[bool, int]:
+        """By 4 KiB; what holds only zeros is not mapped, if the store can discard at all."""
+        self._inside(offset, length)
+        if not self.capabilities.discard_zeroes:
+            return True, length
+        pages = range(offset // 4096 * 4096, offset + length, 4096)
+        held = [any(self.content[page:page + 4096]) for page in pages]
+        same = next((place for place, each in enumerate(held) if each != held[0]), len(held))
+        return held[0], min(length, pages[0] + same * 4096 - offset)
+
+    def copy(self, offset: int, source: Any, source_offset: int, length: int) -> bool:
+        self._inside(offset, length)
+        if not isinstance(source, Memory) or not self.copies:
+            return False
+        self._note("copy", offset, source_offset, length)
+        self.content[offset:offset + length] = source.content[source_offset:source_offset + length]
+        return True
+
+    def prefetch(self, offset: int, length: int) -> None:
+        self._inside(offset, length)
+        self.log.append(("prefetch", offset, length))
 
     def close(self) -> None: ...
 

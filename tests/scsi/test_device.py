@@ -124,7 +124,7 @@ def test_all_state_changes_under_the_injected_lock(make_disk: Callable[..., Any]
 
     disk = make_disk()
     lock = disk.device.lock = Lock()
-    disk.run(READ)
+    disk.run(READ, may_block=False)
     assert lock.entered == 0, "the data path takes no lock"
     disk.run("16")
     disk.lu.reset()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ietpy.scsi.nexus import ATTENTION_PENDING, REMOVED, RESERVED_BY_ANOTHER, Nexus
+from ietpy.scsi.nexus import ATTENTION_PENDING, REMOVED, RESERVED, Nexus
 
 
 def test_a_nexus_knows_where_it_leads_and_has_nothing_in_the_way(disk) -> None:  # type: ignore[no-untyped-def]
@@ -12,4 +12,4 @@ def test_a_nexus_knows_where_it_leads_and_has_nothing_in_the_way(disk) -> None: 
 
 
 def test_reasons_in_the_way_are_different_bits() -> None:
-    assert ATTENTION_PENDING | RESERVED_BY_ANOTHER | REMOVED == ATTENTION_PENDING + RESERVED_BY_ANOTHER + REMOVED
+    assert ATTENTION_PENDING | RESERVED | REMOVED == ATTENTION_PENDING + RESERVED + REMOVED

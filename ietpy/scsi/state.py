@@ -1,0 +1,21 @@
+"""The port between a logical unit and what it keeps over a loss of power. ``stores.state`` implements it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class UnitState(Protocol):
+    """Sections of JSON values, by name; several threads may use it at once.
+
+    Names in use: ``reservations`` (APTPL), ``mode`` (saved mode parameters), ``identifying``, ``sanitize``.
+    """
+
+    def get(self, section: str) -> Any:
+        """What was put last; None for nothing. The caller does not change it."""
+
+    def put(self, section: str, value: Any) -> None:
+        """Keep ``value`` (None: nothing), on stable storage before this returns; may wait for a device.
+
+        Raises StoreError; then what was put before holds.
+        """
