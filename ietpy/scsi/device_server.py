@@ -134,7 +134,10 @@ class DeviceServer:
     def data_out_length(self, task: Task) -> int:
         """Data-Out bytes the CDB asks for; 0 for commands without and for those nobody knows."""
         cdb = task.cdb
-        rule = self._dispatch[cdb[0]].data_out
+        command = self._dispatch[cdb[0]]
+        if command.actions is not None:
+            command = command.actions.get(cdb[1] & SERVICE_ACTION, command)
+        rule = command.data_out
         return 0 if rule is None else rule(self, cdb)
 
     def fail(self, task: Task, condition: CheckCondition) -> None:

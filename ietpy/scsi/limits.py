@@ -22,5 +22,8 @@ MAXIMUM_WRITE_SAME: Final = 256 << 20
 MAXIMUM_UNMAP: Final = 512 << 20
 MAXIMUM_UNMAP_DESCRIPTORS: Final = 256
 
+#: Bytes a store is asked to copy by itself at once.
+COPY_PIECE: Final = 64 << 20
+
 #: Bytes written or compared at once by commands that repeat or check a pattern.
 CHUNK: Final = 1 << 20

@@ -24,6 +24,7 @@ from ietpy.scsi.spc import SPC
 from ietpy.scsi.statistics import Counters
 from ietpy.scsi.status import SenseKey, Status, TaskAttribute
 from ietpy.scsi.task_set import TaskSet
+from ietpy.scsi.third_party_copy import COPYING
 
 if TYPE_CHECKING:
     from ietpy.scsi.device import ScsiDevice
@@ -40,7 +41,13 @@ _ESTABLISH: Final = 3
 #: Why a command cannot be executed now, or None.
 Obstacle: TypeAlias = "Callable[[Command], CheckCondition | None]"
 
-DIRECT_ACCESS: Final[tuple[Command, ...]] = SPC.rows + RESERVATIONS.rows + SBC.rows + PROVISIONING.rows
+DIRECT_ACCESS: Final[tuple[Command, ...]] = (
+    *SPC.rows,
+    *RESERVATIONS.rows,
+    *SBC.rows,
+    *PROVISIONING.rows,
+    *COPYING.rows,
+)
 
 
 class LogicalUnit(DeviceServer):
@@ -131,8 +138,8 @@ class LogicalUnit(DeviceServer):
                 return True
             if command.attention:
                 self._report_attention(nexus)
-            obstacle = self._obstacle and self._obstacle(command)
-            if obstacle:
+            obstacle = self.obstacle(command)
+            if obstacle is not None:
                 raise obstacle
         return None
 
@@ -140,6 +147,10 @@ class LogicalUnit(DeviceServer):
         condition = attention.take(nexus, resets_only, keep=self.unit_attention_interlock >= _INTERLOCKED)
         if condition is not None:
             raise condition.condition()
+
+    def obstacle(self, command: Command) -> CheckCondition | None:
+        """Why the unit is not ready for ``command``. The caller holds the device's lock."""
+        return None if self._obstacle is None else self._obstacle(command)
 
     def obstruct(self, obstacle: Obstacle | None) -> None:
         """From now on ask ``obstacle`` why a command cannot be executed. The caller holds the device's lock."""

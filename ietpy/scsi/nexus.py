@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ietpy.scsi.attention import UnitAttention
     from ietpy.scsi.device import ScsiDevice
     from ietpy.scsi.device_server import DeviceServer
+    from ietpy.scsi.third_party_copy import CopyResult
 
 #: What ``Nexus.barrier`` is made of; zero lets a command pass without another question.
 ATTENTION_PENDING: Final = 1
@@ -27,10 +28,11 @@ class Nexus:
     ``initiator``   the initiator port's name, e.g. ``iqn.x,i,0x...``
     ``barrier``     0, or why the next command needs a closer look; written under ``device.lock``
     ``attentions``  pending unit attention conditions, oldest first
+    ``copies``      results of third-party copies, by list identifier
     ``counters``    reads and writes executed in its connection's own thread
     """
 
-    __slots__ = ("attentions", "barrier", "counters", "device", "initiator", "lu")
+    __slots__ = ("attentions", "barrier", "copies", "counters", "device", "initiator", "lu")
 
     def __init__(self, lu: DeviceServer, device: ScsiDevice, initiator: str) -> None:
         self.lu = lu
@@ -38,4 +40,5 @@ class Nexus:
         self.initiator = initiator
         self.barrier: int = 0
         self.attentions: list[UnitAttention] = []
+        self.copies: dict[int, CopyResult] = {}
         self.counters = Counters()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from ietpy.scsi.copy_descriptors import third_party_copy_page
 from ietpy.scsi.identity import IET_VENDOR
 from ietpy.scsi.limits import (
     MAXIMUM_TRANSFER,
@@ -173,6 +174,7 @@ VPD_PAGES: Final[Mapping[int, VpdPage]] = MappingProxyType({page.code: page for 
     VpdPage(0x00, "Supported VPD Pages", _supported_pages, without_unit=True),
     VpdPage(0x80, "Unit Serial Number", _unit_serial_number),
     VpdPage(0x83, "Device Identification", _device_identification),
+    VpdPage(0x8F, "Third-party Copy", third_party_copy_page),
     VpdPage(0xB0, "Block Limits", _block_limits),
     VpdPage(0xB1, "Block Device Characteristics", _block_device_characteristics),
     VpdPage(0xB2, "Logical Block Provisioning", _logical_block_provisioning),

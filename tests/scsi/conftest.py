@@ -96,7 +96,7 @@ class Memory:
 
     def copy(self, offset: int, source: Any, source_offset: int, length: int) -> bool:
         self._inside(offset, length)
-        if not isinstance(source, Memory) or not self.copies:
+        if not self.copies:
             return False
         self._note("copy", offset, source_offset, length)
         self.content[offset:offset + length] = source.content[source_offset:source_offset + length]

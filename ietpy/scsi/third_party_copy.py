@@ -1,0 +1,289 @@
+"""EXTENDED COPY and RECEIVE COPY RESULTS (SPC-4 sections 5.17, 6.4, 6.26): this device copies between its own disks.
+
+Only the LID1 forms exist; whatever else has their operation codes (LID4, tokens) is refused as an unknown service
+action. A copy is done when its command is answered. Results are kept for the nexus, by list identifier, until the
+identifier is used again or the nexus ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ietpy.errors import StoreError
+from ietpy.scsi import reservation
+from ietpy.scsi.asc import Asc
+from ietpy.scsi.cdb import field
+from ietpy.scsi.command import BLOCKS, Access, Command, CommandSet, Result
+from ietpy.scsi.copy_descriptors import (
+    BLOCK_GRANULARITY,
+    CONCURRENT,
+    DESCRIPTOR_TYPES,
+    LIST_MOST,
+    MAXIMUM_CSCDS,
+    MAXIMUM_LIST,
+    MAXIMUM_SEGMENTS,
+    CopyList,
+    Cscd,
+    Segment,
+    aborted,
+    parse,
+)
+from ietpy.scsi.limits import CHUNK, COPY_PIECE
+from ietpy.scsi.sense import CheckCondition, invalid_field, invalid_parameter, list_length_error
+from ietpy.scsi.status import Status
+from ietpy.scsi.vpd import vital_product_data
+from ietpy.wire.layout import Layout
+
+if TYPE_CHECKING:
+    from ietpy.scsi.logical_unit import LogicalUnit
+    from ietpy.scsi.nexus import Nexus
+    from ietpy.scsi.task import Task
+
+COPYING: Final = CommandSet("SPC-4 third-party copy")
+
+#: Rows that say what a copy does to its two ends, as far as reservations are concerned (section 5.17.3).
+_READS: Final = Command(0x83, "copy source", lambda lu, task: None, access=Access.READ)
+_WRITES: Final = Command(0x83, "copy destination", lambda lu, task: None, access=Access.WRITE)
+
+_IN_PROGRESS: Final = 0  #: COPY MANAGER STATUS (section 6.26.2)
+_COMPLETED: Final = 1
+_FAILED: Final = 2
+
+#: RECEIVE COPY STATUS (LID1) parameter data (section 6.26.2).
+COPY_STATUS: Final = Layout("RECEIVE COPY STATUS (LID1) parameter data", 12, (
+    ("available_data", "I"), ("status", "B"), ("segments", "H"), ("units", "B"), ("transferred", "I"),
+))
+_KIBIBYTES: Final = 1  #: TRANSFER COUNT UNITS
+#: RECEIVE COPY OPERATING PARAMETERS parameter data before the list of descriptor types (section 6.26.4).
+OPERATING_PARAMETERS: Final = Layout("RECEIVE COPY OPERATING PARAMETERS parameter data", 44, (
+    ("available_data", "I"), ("snlid", "B"), ("_reserved", "3x"), ("maximum_cscds", "H"), ("maximum_segments", "H"),
+    ("maximum_list", "I"), ("maximum_segment_length", "I"), ("maximum_inline", "I"), ("held_data_limit", "I"),
+    ("maximum_stream", "I"), ("_reserved", "2x"), ("total_concurrent", "H"), ("maximum_concurrent", "B"),
+    ("data_granularity", "B"), ("inline_granularity", "B"), ("held_granularity", "B"), ("_reserved", "3x"),
+    ("descriptor_list_length", "B"),
+))
+#: RECEIVE COPY FAILURE DETAILS (LID1) parameter data before the sense data (section 6.26.5).
+FAILURE_DETAILS: Final = Layout("RECEIVE COPY FAILURE DETAILS (LID1) parameter data", 60, (
+    ("available_data", "I"), ("_reserved", "52x"), ("status", "B"), ("_reserved", "x"), ("sense_length", "H"),
+))
+#: SPC-4 section 7.8.6.1: what precedes each designator of VPD page 83h.
+DESIGNATION_HEADER: Final = Layout("designation descriptor header", 4, (
+    ("code_set", "B"), ("kind", "B"), ("_reserved", "x"), ("length", "B"),
+))
+_DEVICE_IDENTIFICATION: Final = 0x83
+_ASSOCIATION: Final = 0x30
+
+
+class CopyResult:
+    """What is kept of one copy: how far it came, and how it ended (``sense`` empty unless CHECK CONDITION)."""
+
+    __slots__ = ("segments", "sense", "state", "transferred")
+
+    def __init__(self) -> None:
+        self.state = _IN_PROGRESS
+        self.segments = 0
+        self.transferred = 0
+        self.sense = b""
+
+
+class _Piece(NamedTuple):
+    """A segment with its ends found: offsets and length in bytes."""
+
+    source: LogicalUnit
+    destination: LogicalUnit
+    start: int
+    to: int
+    length: int
+
+
+def _list_length(lu: LogicalUnit, cdb: bytes) -> int:
+    return int.from_bytes(cdb[10:14], "big")
+
+
+def _refuse(lu: LogicalUnit, cdb: bytes) -> None:
+    if _list_length(lu, cdb) > LIST_MOST:
+        raise list_length_error()
+
+
+@COPYING.command(
+    0x83, "EXTENDED COPY(LID1)", service_action=0x00, access=Access.MANAGE, timeout=600, data_out=_list_length,
+    refuse=_refuse, usage="83 00 00 00 00 00 00 00 00 00 FF FF FF FF 00 00",
+)
+def extended_copy(lu: LogicalUnit, task: Task) -> Result:
+    """SPC-4 section 6.4: segments in their order; the first that fails ends the copy."""
+    _refuse(lu, task.cdb)
+    length = _list_length(lu, task.cdb)
+    if not length:
+        return None
+    if not task.may_block:
+        return BLOCKS
+    data = b"".join(task.data)[:length]
+    if len(data) < length:
+        raise list_length_error()
+    wanted = parse(data)
+    result = _begin(lu, task.nexus, wanted)
+    try:
+        for segment in wanted.segments:
+            piece = _prepared(lu, task.nexus, wanted, segment)
+            _copy(piece)
+            result.segments += 1
+            result.transferred += piece.length
+    except CheckCondition as condition:
+        result.sense, result.state = condition.sense(lu.descriptor_sense), _FAILED
+        raise
+    result.state = _COMPLETED
+    return None
+
+
+def _begin(lu: LogicalUnit, nexus: Nexus, wanted: CopyList) -> CopyResult:
+    result = CopyResult()
+    if wanted.identifier is not None:
+        with lu.device.lock:
+            earlier = nexus.copies.get(wanted.identifier)
+            if earlier is not None and earlier.state == _IN_PROGRESS:
+                raise invalid_parameter(0)  # the identifier is taken (section 6.4.3.2)
+            nexus.copies[wanted.identifier] = result
+    return result
+
+
+# Finding both ends
+
+
+def _designators(lu: LogicalUnit) -> Iterator[tuple[int, int, bytes]]:
+    """(code set, type, value) of what names the logical unit itself in VPD page 83h."""
+    page = vital_product_data(lu, _DEVICE_IDENTIFICATION)
+    place = 4
+    while place < len(page):
+        fields = DESIGNATION_HEADER.unpack(page, place)
+        place += DESIGNATION_HEADER.size
+        if not fields["kind"] & _ASSOCIATION:
+            yield fields["code_set"] & 0x0F, fields["kind"] & 0x0F, page[place:place + fields["length"]]
+        place += fields["length"]
+
+
+def _find(lu: LogicalUnit, cscds: Sequence[Cscd], index: int) -> LogicalUnit:
+    """The logical unit behind a CSCD of the list: one of this device, so that nobody reaches what he may not."""
+    if index >= len(cscds) or cscds[index].null:
+        raise aborted(Asc.COPY_TARGET_DEVICE_NOT_REACHABLE)
+    cscd = cscds[index]
+    found = [
+        unit for unit in lu.device.logical_units.values()
+        if any(cscd.names(*designator) for designator in _designators(unit))
+    ]
+    if len(found) != 1:  # nobody, or who cannot be told apart
+        raise aborted(Asc.COPY_TARGET_DEVICE_NOT_REACHABLE)
+    if cscd.block_length not in (0, found[0].block_size):
+        raise invalid_parameter(16 + 32 * index + 29)
+    return found[0]
+
+
+def _check(unit: LogicalUnit, nexus: Nexus, row: Command) -> None:
+    """Raise COPY ABORTED if ``row``'s work would be refused to this initiator on ``unit``."""
+    with unit.device.lock:
+        own = next((each for each in unit.nexuses if each.initiator == nexus.initiator), None)
+        asks = own or unit.attach(nexus.initiator)
+        refused = reservation.conflicts(unit, asks, row, bytes(16)) or unit.obstacle(row)
+        if own is None:
+            unit.detach(asks)
+    if refused or (row is _WRITES and unit.write_protected):
+        raise aborted(Asc.THIRD_PARTY_DEVICE_FAILURE)
+
+
+def _prepared(lu: LogicalUnit, nexus: Nexus, wanted: CopyList, segment: Segment) -> _Piece:
+    source, destination = (_find(lu, wanted.cscds, index) for index in (segment.source, segment.destination))
+    _check(source, nexus, _READS)
+    _check(destination, nexus, _WRITES)
+    length = segment.blocks << (destination if segment.counts_destination else source).shift
+    if length % source.block_size or length % destination.block_size:
+        raise aborted(Asc.UNEXPECTED_INEXACT_SEGMENT)
+    start, to = segment.source_lba << source.shift, segment.destination_lba << destination.shift
+    if start + length > source.blocks << source.shift or to + length > destination.blocks << destination.shift:
+        raise aborted(Asc.NO_ADDITIONAL_SENSE_INFORMATION)
+    return _Piece(source, destination, start, to, length)
+
+
+# Copying
+
+
+def _copy(piece: _Piece) -> None:
+    try:
+        with piece.destination.exclusion.shared(piece.to, piece.length):
+            _move(piece)
+        if piece.length and piece.destination.write_through:
+            piece.destination.store.flush()
+    except StoreError as error:
+        raise aborted(Asc.THIRD_PARTY_DEVICE_FAILURE) from error
+
+
+def _move(piece: _Piece) -> None:
+    """By the store's own means where it can; else through memory, from the end that an overlap does not spoil."""
+    source, destination = piece.source.store, piece.destination.store
+    backward = source is destination and piece.start < piece.to < piece.start + piece.length
+    done = 0
+    if not backward:
+        while done < piece.length:
+            length = min(COPY_PIECE, piece.length - done)
+            if not destination.copy(piece.to + done, source, piece.start + done, length):
+                break
+            done += length
+    places = range(done, piece.length, CHUNK)
+    buffer = memoryview(bytearray(min(CHUNK, piece.length)))
+    for place in reversed(places) if backward else places:
+        part = buffer[:piece.length - place]
+        source.read(piece.start + place, part)
+        destination.write(piece.to + place, [part], False)
+
+
+# RECEIVE COPY RESULTS
+
+
+def _kept(lu: LogicalUnit, task: Task) -> CopyResult:
+    result = task.nexus.copies.get(task.cdb[2])
+    if result is None:
+        raise invalid_field(2)
+    return result
+
+
+@COPYING.command(
+    0x84, "RECEIVE COPY STATUS(LID1)", service_action=0x00, access=Access.MANAGE, allocation=field(10, 4),
+    usage="84 00 FF 00 00 00 00 00 00 00 FF FF FF FF 00 00",
+)
+def receive_copy_status(lu: LogicalUnit, task: Task) -> bytes:
+    """SPC-4 section 6.26.2."""
+    result = _kept(lu, task)
+    return COPY_STATUS.pack(
+        available_data=COPY_STATUS.size - 4, status=result.state, segments=result.segments, units=_KIBIBYTES,
+        transferred=min(result.transferred >> 10, 0xFFFF_FFFF),
+    )
+
+
+@COPYING.command(
+    0x84, "RECEIVE COPY OPERATING PARAMETERS", service_action=0x03, access=Access.MANAGE, allocation=field(10, 4),
+    usage="84 03 00 00 00 00 00 00 00 00 FF FF FF FF 00 00",
+)
+def receive_copy_operating_parameters(lu: LogicalUnit, task: Task) -> bytes:
+    """SPC-4 section 6.26.4."""
+    types = bytes(DESCRIPTOR_TYPES)
+    return OPERATING_PARAMETERS.pack(
+        available_data=OPERATING_PARAMETERS.size - 4 + len(types), snlid=1, maximum_cscds=MAXIMUM_CSCDS,
+        maximum_segments=MAXIMUM_SEGMENTS, maximum_list=MAXIMUM_LIST, total_concurrent=CONCURRENT,
+        maximum_concurrent=CONCURRENT, data_granularity=BLOCK_GRANULARITY, descriptor_list_length=len(types),
+    ) + types
+
+
+@COPYING.command(
+    0x84, "RECEIVE COPY FAILURE DETAILS(LID1)", service_action=0x04, access=Access.MANAGE, allocation=field(10, 4),
+    usage="84 04 FF 00 00 00 00 00 00 00 FF FF FF FF 00 00",
+)
+def receive_copy_failure_details(lu: LogicalUnit, task: Task) -> bytes:
+    """SPC-4 section 6.26.5: nothing to tell of a copy that did not fail; what was told is kept no longer."""
+    result = _kept(lu, task)
+    if result.state != _FAILED:
+        return bytes(4)
+    with lu.device.lock:
+        task.nexus.copies.pop(task.cdb[2], None)
+    return FAILURE_DETAILS.pack(
+        available_data=FAILURE_DETAILS.size - 4 + len(result.sense), status=Status.CHECK_CONDITION,
+        sense_length=len(result.sense),
+    ) + result.sense
