@@ -46,8 +46,7 @@ BLOCK_GRANULARITY: Final = 9  #: log2 of the smallest block
 
 _LONGEST_DESIGNATOR: Final = 20
 _DC: Final = 0x02  #: the blocks counted are the destination's
-_NUL: Final = 0x20
-_LU_ID_TYPE: Final = 0xC0
+_NUL: Final = 0x20  #: the bits left of it, LU ID TYPE, are obsolete
 _DIRECT_ACCESS: Final = 0x00
 _BLOCK_LENGTH: Final = 0xFFFFFF  #: DISK BLOCK LENGTH; the byte before it is flags
 #: LIST ID USAGE (section 6.4.3.2): whether a result is kept under the LIST IDENTIFIER.
@@ -140,8 +139,6 @@ def _cscd(data: bytes, place: int, end: int) -> Cscd:
     if place + CSCD.size > end:
         raise list_length_error()
     fields = CSCD.unpack(data, place)
-    if fields["peripheral"] & _LU_ID_TYPE:
-        raise invalid_parameter(place + 1, 7)
     null = bool(fields["peripheral"] & _NUL)
     if not null and fields["peripheral"] & 0x1F != _DIRECT_ACCESS:
         raise aborted(Asc.INCORRECT_COPY_TARGET_DEVICE_TYPE)

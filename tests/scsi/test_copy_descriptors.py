@@ -56,6 +56,10 @@ def test_who_keeps_a_result(usage: int, identifier: int | None) -> None:
     assert parse(copy_list(identifier=identifier or 0, usage=usage)).identifier == identifier
 
 
+def test_lu_id_type_is_obsolete() -> None:
+    assert parse(copy_list(cscd(peripheral=0xC0))).cscds == [Cscd(1, 3, NAA, 16, 512, False)]
+
+
 def test_the_most_that_fits() -> None:
     found = parse(copy_list(cscd() * MAXIMUM_CSCDS, segment() * MAXIMUM_SEGMENTS))
     assert (len(found.cscds), len(found.segments)) == (16, 64)
@@ -95,9 +99,6 @@ def test_the_most_that_fits() -> None:
     ),
     pytest.param(
         copy_list(cscd(), segment(length=20)), ILLEGAL, Asc.INVALID_FIELD_IN_PARAMETER_LIST, (50, None), id="length"
-    ),
-    pytest.param(
-        copy_list(cscd(peripheral=0x40)), ILLEGAL, Asc.INVALID_FIELD_IN_PARAMETER_LIST, (17, 7), id="LU ID TYPE"
     ),
     pytest.param(
         copy_list(cscd(designator_type=0x13)), ILLEGAL, Asc.INVALID_FIELD_IN_PARAMETER_LIST, (21, 5), id="of a port"
