@@ -141,8 +141,8 @@ def _note(row: Command) -> str:
 
 
 def _mode_page(page: ModePage) -> tuple[str, ...]:
-    bits = ", ".join(f"byte {bit.byte} bit {bit.mask.bit_length() - 1}" for bit in page.bits)
-    return f"{page.code:02X}h", page.name, bits or "nothing"
+    code = f"{page.code:02X}h/{page.subpage:02X}h" if page.subpage else f"{page.code:02X}h"
+    return code, page.name, ", ".join(field.name for field in page.fields) or "nothing"
 
 
 _KEYS: Final = """\

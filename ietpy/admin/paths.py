@@ -1,8 +1,9 @@
-"""Where daemon and commands meet: pid file and control socket, for root and for a plain user."""
+"""Where daemon and commands meet, and where a daemon keeps what outlives it, for root and for a plain user."""
 
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from dataclasses import dataclass
 
@@ -30,6 +31,30 @@ def runtime_paths(environment: dict[str, str], uid: int) -> RuntimePaths:
         directory = os.path.join(environment.get("TMPDIR") or "/tmp", f"ietpy-{uid}")
     pid_file, control, published = (os.path.join(directory, name) for name in ("ietd.pid", "control", "iet"))
     return RuntimePaths(pid_file, control, published, directory)
+
+
+def state_directory(environment: dict[str, str], uid: int) -> str:
+    """Where a user's daemon keeps state over a loss of power; empty for one without a home directory.
+
+    $STATE_DIRECTORY is systemd's (systemd.exec(5)), a list joined by colons.
+    """
+    given = environment.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given or uid == 0:
+        return os.path.abspath(given) if given else "/var/lib/ietpy"
+    base = environment.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(base):  # such a one does not count (XDG Base Directory Specification)
+        home = environment.get("HOME") or _home(uid)
+        if not os.path.isabs(home):
+            return ""
+        base = os.path.join(home, ".local", "state")
+    return os.path.join(base, "ietpy")
+
+
+def _home(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_dir
+    except KeyError:
+        return ""
 
 
 def make_private(directory: str, uid: int) -> None:

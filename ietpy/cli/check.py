@@ -169,6 +169,7 @@ def _lun(target: TargetConfig, lun: LunConfig) -> dict[str, Any]:
         "scsi_id": _hexadecimal(lun.scsi_id),
         "scsi_sn": lun.scsi_sn,
         "options": dict(lun.options),
+        "removable": lun.removable,
         "identity": {
             "vendor": identity.vendor,
             "product": identity.product,

@@ -1,4 +1,4 @@
-"""``LunOption`` lines: what a logical unit is to say of itself otherwise than under IET, which passed over them.
+"""``LunOption`` lines: what a logical unit is to be otherwise than under IET, which passed over them.
 
 They read the same in every mode, and nothing in them is guessed: a parameter with a mistake has no effect, and the
 logical unit keeps IET's. Blanks around commas and equals signs do not count, and a comment may follow.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, Final
 
 from ietpy.config.findings import Finding, Report, quoted
@@ -17,8 +18,11 @@ from ietpy.config.lun import HIGHEST_LUN
 from ietpy.config.model import LunConfig
 from ietpy.config.options import LUN_EXTENSION_BY_WORD, LUN_EXTENSIONS, Option
 from ietpy.config.syntax import BLANKS, Statement, Word
-from ietpy.scsi.identity import IdentityOptions
+from ietpy.scsi.identity import AS_IET, IdentityOptions
 
+#: Fields of a LUN that these lines set, as they are without one.
+UNSAID: Final[Mapping[str, Any]] = MappingProxyType({"identity": AS_IET, "removable": False})
+_IDENTITY: Final = frozenset(each.name for each in fields(IdentityOptions))
 _NUMBER: Final = re.compile(rf"[0-9]{{1,5}}(?=[{BLANKS},]|$)")
 _COMMENT: Final = re.compile(rf"[{BLANKS}]#")
 _ITEM: Final = re.compile("[^,]+")
@@ -73,11 +77,13 @@ class LunOptions:
             if number not in luns:
                 problem = f"target {target} serves no LUN {number} to which this could apply"
                 report.add(Finding.LUN_OPTION_ALONE, place, problem, "correct the number, or its Lun line")
-        return tuple(replace(lun, identity=self.identity(lun.number)) for lun in luns.values())
+        return tuple(replace(lun, **self.of(lun.number)) for lun in luns.values())
 
-    def identity(self, number: int) -> IdentityOptions:
-        """What the lines say of a LUN."""
-        return IdentityOptions(**{name: value for name, (value, _) in self.given.get(number, {}).items()})
+    def of(self, number: int) -> dict[str, Any]:
+        """What the lines say of a LUN: the fields of ``UNSAID``."""
+        said = {name: value for name, (value, _) in self.given.get(number, {}).items()}
+        identity = IdentityOptions(**{name: said.pop(name) for name in _IDENTITY & said.keys()})
+        return {**UNSAID, "identity": identity, **said}
 
 
 def _items(rest: Word, start: int) -> Iterator[Word]:
@@ -94,8 +100,20 @@ def _hint(name: str) -> str:
     return f"did you mean {LUN_EXTENSION_BY_WORD[near[0]].name}?" if near else _KNOWN
 
 
-def rendered(number: int, identity: IdentityOptions) -> str:
-    """The line that says ``identity``."""
-    values: list[tuple[Option, Any]] = [(option, getattr(identity, option.attribute)) for option in LUN_EXTENSIONS]
-    parameters = [f"{option.name}={option.value.render(value)}" for option, value in values if value is not None]
-    return f"LunOption {number} {','.join(parameters)}"
+def said(lun: LunConfig) -> dict[str, Any]:
+    """What has to be said of a LUN: the fields of ``UNSAID``."""
+    return {name: getattr(lun, name) for name in UNSAID}
+
+
+def rendered(lun: LunConfig) -> str:
+    """The line that says it."""
+    values = ((option, _value(lun, option)) for option in LUN_EXTENSIONS)
+    parameters = (
+        f"{option.name}={option.value.render(value)}"
+        for option, value in values if value != UNSAID.get(option.attribute)
+    )
+    return f"LunOption {lun.number} {','.join(parameters)}"
+
+
+def _value(lun: LunConfig, option: Option) -> Any:
+    return getattr(lun.identity if option.attribute in _IDENTITY else lun, option.attribute)

@@ -26,7 +26,7 @@ class Account:
 class LunConfig:
     """One ``Lun`` line. ``options`` are the store's own (``Blocks`` of nullio), parsed by its rows.
 
-    ``identity`` is what ``LunOption`` lines add; it outranks ``scsi_sn``.
+    ``identity`` and ``removable`` are what ``LunOption`` lines add; ``identity`` outranks ``scsi_sn``.
     """
 
     number: int
@@ -40,6 +40,7 @@ class LunConfig:
     scsi_sn: str | None = None
     options: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     identity: IdentityOptions = AS_IET
+    removable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

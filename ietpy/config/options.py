@@ -239,10 +239,10 @@ OPTIONS: Final = (
         Scope.TARGET,
         Reader.LUN_OPTION,
         Text(),
-        "What a logical unit is to say of itself otherwise than under IET: the number of its Lun line, a blank, and"
-        " parameters joined by commas. It may stand above or below the Lun line. Initiators know disks by what it"
-        " changes, so a disk in use gets another name with it. What it does not name stays as under IET, and so does a"
-        " parameter with a mistake in it.",
+        "What a logical unit is to be otherwise than under IET: the number of its Lun line, a blank, and parameters"
+        " joined by commas. It may stand above or below the Lun line. Initiators know disks by most of what it changes,"
+        " so a disk in use gets another name with it. What it does not name stays as under IET, and so does a parameter"
+        " with a mistake in it.",
         origin=Origin.IETPY,
         tokenised=False,
     ),
@@ -424,7 +424,7 @@ def _extension(name: str, value: Value, prose: str, default: str) -> Option:
     )
 
 
-#: Parameters of a ``LunOption`` line; ``attribute`` is the field of ``scsi.identity.IdentityOptions``.
+#: Parameters of a ``LunOption`` line; ``attribute`` is a field of ``model.LunConfig``, or of its ``identity``.
 LUN_EXTENSIONS: Final = (
     _extension(
         "Naa",
@@ -457,6 +457,13 @@ LUN_EXTENSIONS: Final = (
         Printable(252),
         "The unit serial number (VPD page 80h), longer than ScsiSN can be, which it outranks.",
         "ScsiSN",
+    ),
+    _extension(
+        "Removable",
+        YesNo(),
+        "Whether the medium is removable: initiators may then eject and load it (START STOP UNIT), and keep others from"
+        " doing so (PREVENT ALLOW MEDIUM REMOVAL). It does not change the disk's name.",
+        "No",
     ),
 )
 

@@ -10,7 +10,6 @@ from ietpy.config.findings import printable
 from ietpy.config.model import Account, LunConfig, TargetConfig
 from ietpy.config.options import LUN_OPTION_BY_WORD, OPTIONS, Option, Reader, Scope
 from ietpy.config.syntax import split_blanks, to_text
-from ietpy.scsi.identity import AS_IET
 
 #: Keys of a target that a file can set; the SCSI device type is none, as there are only disks.
 TARGET_KEYS: Final = tuple(
@@ -76,8 +75,8 @@ def target_lines(target: TargetConfig) -> Iterator[str]:
         yield account_line("OutgoingUser", target.outgoing, target.name)
     for lun in target.luns:
         yield lun_line(lun)
-        if lun.identity != AS_IET:
-            yield lun_option.rendered(lun.number, lun.identity)
+        if lun_option.said(lun) != lun_option.UNSAID:
+            yield lun_option.rendered(lun)
     if target.alias:
         yield f"Alias {target.alias}"
     for address in target.initiator_addresses:

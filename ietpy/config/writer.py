@@ -16,7 +16,7 @@ from ietpy.config.block import Block
 from ietpy.config.findings import Report, printable
 from ietpy.config.load import loads, parsed
 from ietpy.config.lun import read_lun
-from ietpy.config.lun_option import rendered
+from ietpy.config.lun_option import UNSAID, rendered, said
 from ietpy.config.model import Account, Configuration, LunConfig, TargetConfig, effective_nop_timeout, meaning
 from ietpy.config.options import Option, Reader, Scope
 from ietpy.config.outline import Entry, outline
@@ -33,7 +33,6 @@ from ietpy.config.syntax import BLANKS, Statement
 from ietpy.config.values import is_comment
 from ietpy.errors import ConfigError, Diagnostic, Span
 from ietpy.schema import WordList
-from ietpy.scsi.identity import AS_IET
 
 _BOM: Final = "\ufeff"
 _NOTHING: Final = re.compile("")
@@ -280,7 +279,7 @@ class _Rewriter:
 
     def luns(self, block: Block, old: tuple[LunConfig, ...], new: tuple[LunConfig, ...]) -> None:
         places = [self.at[lun.span.line] for lun in old]
-        matches = _matches(old, new, lambda lun: replace(lun, identity=AS_IET))
+        matches = _matches(old, new, lambda lun: replace(lun, **UNSAID))
         self.items(block, places, matches, new, lun_line)
         gone = {lun.number for index, lun in enumerate(old) if index not in matches}
         for entry in self.below(block):  # a second line for the same number would come to light
@@ -291,15 +290,15 @@ class _Rewriter:
 
     def lun_options(self, block: Block, old: tuple[LunConfig, ...], new: tuple[LunConfig, ...]) -> None:
         """Lines about a LUN that is no more go with it; those that never were about one stay."""
-        said = block.lun_options
-        wanted = {lun.number: lun.identity for lun in new}
-        for number in sorted({lun.number for lun in old} | wanted.keys()):
-            identity = wanted.get(number)
-            if identity == said.identity(number):
+        have = block.lun_options
+        luns = {lun.number: lun for lun in new}
+        for number in sorted({lun.number for lun in old} | luns.keys()):
+            wanted = said(luns[number]) if number in luns else None
+            if wanted == have.of(number):
                 continue
-            self.lines.remove(place.line for other, place in said.lines if other == number)
-            if identity not in (None, AS_IET):
-                self.put(block, self.keyed(block), rendered(number, wanted[number]))
+            self.lines.remove(place.line for other, place in have.lines if other == number)
+            if wanted not in (None, UNSAID):
+                self.put(block, self.keyed(block), rendered(luns[number]))
 
     # -- where --------------------------------------------------------------------------------------------------
 

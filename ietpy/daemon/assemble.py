@@ -11,11 +11,14 @@ from ietpy.config.model import Account, LunConfig, TargetConfig
 from ietpy.errors import IetpyError, StoreError
 from ietpy.iscsi.target import QUEUED_COMMANDS, Accounts, Asker, TargetNode
 from ietpy.scsi.device import ScsiDevice
+from ietpy.scsi.exclusion import Exclusion
 from ietpy.scsi.identity import iet_identity
 from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.scsi.store import BackingStore
+from ietpy.stores.state import FileState
 
 SECTOR: Final = 512  #: bytes; the block size of everything but blockio when the file says nothing (iet-compat 2.3)
+_AGAIN: Final = "then restart ietpy-daemon, or ietpy-daemon reload"
 
 
 class LunRefused(IetpyError):
@@ -57,8 +60,17 @@ def follow(node: TargetNode, target: TargetConfig, admits: Callable[[Asker], boo
     node.queued_commands = QUEUED_COMMANDS if target.queued_commands is None else target.queued_commands
 
 
-def logical_unit(device: ScsiDevice, lun: LunConfig, store: BackingStore) -> LogicalUnit:
-    """The logical unit of one Lun line, not yet offered. Raises LunRefused when the medium does not allow it."""
+def logical_unit(
+    device: ScsiDevice,
+    lun: LunConfig,
+    store: BackingStore,
+    exclusion: Exclusion | None = None,
+    state: FileState | None = None,
+) -> LogicalUnit:
+    """The logical unit of one Lun line, not yet offered; ``exclusion`` is the medium's.
+
+    Raises LunRefused when the medium does not allow it, or when what is kept in ``state`` makes no sense.
+    """
     block_size = lun.block_size or (store.block_size if lun.type == "blockio" else SECTOR)
     if block_size % store.block_size:
         reason = f"its medium cannot be addressed by blocks of {block_size} bytes, only {store.block_size}"
@@ -66,19 +78,32 @@ def logical_unit(device: ScsiDevice, lun: LunConfig, store: BackingStore) -> Log
     if store.size < block_size:
         reason = f"{lun.path or lun.type} holds less than one block of {block_size} bytes"
         raise LunRefused(errno.EINVAL, reason, "make it larger (ietpy mkimage --size)")
-    return LogicalUnit(
-        store,
-        iet_identity(device.name, lun.number, lun.scsi_id, lun.scsi_sn, lun.identity),
-        block_size=block_size,
-        read_only=lun.read_only,
-        write_cache=lun.write_cache,
-        device=device,
-        number=lun.number,
-    )
+    try:
+        return LogicalUnit(
+            store,
+            iet_identity(device.name, lun.number, lun.scsi_id, lun.scsi_sn, lun.identity),
+            block_size=block_size,
+            read_only=lun.read_only,
+            write_cache=lun.write_cache,
+            device=device,
+            number=lun.number,
+            exclusion=exclusion,
+            state=state,
+            removable=lun.removable,
+        )
+    except ValueError as problem:
+        if state is None:
+            raise
+        raise unusable(state.unusable(str(problem))) from None
 
 
 def refusal(lun: LunConfig, base: str, error: StoreError) -> LunRefused:
     """Why a store could not be opened, with what to do about it."""
     if lun.path and not os.path.isabs(lun.path):
         return LunRefused(error.errno, str(error), f"a relative Path counts from {base}; write the whole path")
-    return LunRefused(error.errno, str(error), "then restart ietpy-daemon, or ietpy-daemon reload")
+    return LunRefused(error.errno, str(error), _AGAIN)
+
+
+def unusable(error: StoreError) -> LunRefused:
+    """Why what a logical unit has kept cannot be had; the error says what to do."""
+    return LunRefused(error.errno, str(error), _AGAIN)

@@ -25,9 +25,10 @@ from ietpy.daemon.media import Media
 from ietpy.daemon.rules import Rules
 from ietpy.daemon.served import ServedTarget
 from ietpy.daemon.units import Units
-from ietpy.errors import AdminError, Diagnostic
+from ietpy.errors import AdminError, Diagnostic, Span
 from ietpy.iscsi.target import Accounts, Asker, IscsiNode
 from ietpy.scsi.device import ScsiDevice
+from ietpy.stores.state import StateDirectory
 
 HIGHEST_TID: Final = 2**32 - 1
 #: Seconds to wait until what is removed is let go, all in all; what takes longer goes on by itself.
@@ -50,7 +51,9 @@ def _nothing() -> None:
 class Inventory:
     """Changed by one caller at a time; ``changed`` is called after each change, and must not wait.
 
-    ``access``: the companion files; by default IET's, read anew at every question.
+    ``access``: the companion files; by default IET's, read anew at every question. ``states``: where logical units keep
+    what survives power loss; None: they keep nothing. A unit that is removed while this serves takes it along, one that
+    is changed does not.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Inventory:
         *,
         lock_factory: LockFactory = threading.RLock,
         access: AccessFiles | None = None,
+        states: StateDirectory | None = None,
     ) -> None:
         self.loaded = configuration  #: the file as it was read last
         self.configuration = replace(configuration, targets=())
@@ -71,7 +75,8 @@ class Inventory:
         self._lock = threading.RLock()
         self._last_tid = 0
         self.rules = Rules(configuration, access)
-        self.units = Units(media, self._lock, self.all, lambda: self.changed())
+        self._nothing_kept = _nothing_kept(configuration, states)
+        self.units = Units(media, self._lock, self.all, lambda: self.changed(), states)
         self.units.expect(_served_luns(configuration))
         self._follow_discovery()
         for target in configuration.targets:
@@ -83,7 +88,7 @@ class Inventory:
     @property
     def problems(self) -> list[Diagnostic]:
         """Those of severity "error" are what is not served."""
-        return self.units.problems.all()
+        return [*self._nothing_kept, *self.units.problems.all()]
 
     @property
     def degraded(self) -> bool:
@@ -150,11 +155,11 @@ class Inventory:
         """Serve a target no more. Raises AdminError: ENOENT, or EBUSY while it has sessions."""
         with self.turn():
             target = self.target(tid)
-            going = self._remove(target)
+            going = self._remove(target, forget=True)
         self._await(going)
         self._tell()
 
-    def _remove(self, target: ServedTarget) -> list[threading.Event]:
+    def _remove(self, target: ServedTarget, *, forget: bool) -> list[threading.Event]:
         with target.node.device.lock:  # no login comes in between
             if target.busy:
                 count = len(target.node.sessions) or "ending"
@@ -166,7 +171,7 @@ class Inventory:
             targets=tuple(each for each in self.configuration.targets if not _same_name(each, target.config)),
         )
         self.units.problems.forget(target.config)
-        going = [self.units.withdraw(target, number) for number in list(target.units)]
+        going = [self.units.withdraw(target, number, forget=forget) for number in list(target.units)]
         self.units.transport.retire(target.node)
         return going
 
@@ -243,7 +248,7 @@ class Inventory:
             target = self.target(tid)
             if number not in target.units:
                 raise AdminError(errno.ENOENT, f"{target.config.name} has no LUN {number}")
-            going = self.units.withdraw(target, number)
+            going = self.units.withdraw(target, number, forget=True)
             self._set_luns(target, *_without(target.config, number))
         self._tell()
         self._await([going])
@@ -291,6 +296,7 @@ class Inventory:
     def _remove_missing(self, new: Configuration) -> list[str]:
         """Remove the targets that ``new`` does not serve; which are in use, and so kept, in sentences."""
         kept = []
+        forget = _is_complete(new)
         wanted = {target.name: target for target in new.targets}
         going: list[threading.Event] = []
         for target in self.all():
@@ -298,7 +304,7 @@ class Inventory:
             if config is not None and not config.closed:
                 continue
             try:
-                going += self._remove(target)
+                going += self._remove(target, forget=forget and config is None)
             except AdminError as busy:
                 name = target.config.name
                 kept.append(f"{name} is not in the file as one to be served, and is still in use: {busy}")
@@ -311,7 +317,8 @@ class Inventory:
         """Make a target what a file says now: units go, then the rules change, then units come."""
         wanted = {lun.number: lun for lun in config.luns}
         changed = [number for number, served in target.units.items() if wanted.get(number) != served.config]
-        going = [self.units.withdraw(target, number) for number in changed]
+        forget = _is_complete(self.loaded)
+        going = [self.units.withdraw(target, number, forget=forget and number not in wanted) for number in changed]
         self._reconfigure(target, config, self.rules.of(config))
         self._await(going, until)
         for lun in config.luns:
@@ -362,6 +369,23 @@ def _without(config: TargetConfig, number: int) -> Iterator[LunConfig]:
 
 def _served_luns(configuration: Configuration) -> Iterator[LunConfig]:
     return (lun for target in configuration.targets if not target.closed for lun in target.luns)
+
+
+def _is_complete(configuration: Configuration) -> bool:
+    """Whether what a file does not name was left out on purpose; a mistake may have cost it a line.
+
+    Where IET's reading is asked for, mistakes are warnings.
+    """
+    return not (configuration.diagnostics if configuration.compat == "iet" else configuration.errors)
+
+
+def _nothing_kept(configuration: Configuration, states: StateDirectory | None) -> list[Diagnostic]:
+    """Why logical units cannot keep anything, if they should."""
+    if states is None or not states.problem:
+        return []
+    place = Span(states.path or configuration.file, 1, 1)
+    problem = f"persistent reservations, saved mode pages and the like end with the daemon: {states.problem}"
+    return [Diagnostic(place, "warning", "nothing-kept", problem, "start with another --state-dir, or as another user")]
 
 
 def _discovery(configuration: Configuration) -> Accounts:

@@ -19,6 +19,7 @@ from typing import Final
 
 from ietpy.admin import service
 from ietpy.admin.operations import perform
+from ietpy.admin.paths import state_directory
 from ietpy.config.access import AccessFiles
 from ietpy.config.load import load, nothing
 from ietpy.config.model import Configuration
@@ -34,6 +35,7 @@ from ietpy.daemon.publish import Publisher
 from ietpy.errors import ConfigError, IetpyError, UsageError
 from ietpy.server.listener import Server
 from ietpy.server.portals import bind
+from ietpy.stores.state import StateDirectory
 
 UMASK: Final = 0o022
 _READY: Final = b"ready "
@@ -69,12 +71,15 @@ def prepare(options: StartOptions, places: Places) -> Instance:
     if not ours and os.geteuid() != 0:
         raise UsageError(f"only root can start a daemon of user {options.uid}, group {options.gid} (-u, -g)")
     configuration = read_configuration(options)
+    options = replace(options, state_dir=options.state_dir or state_directory(dict(os.environ), os.geteuid()))
     places.prepare()
     with ExitStack() as undo:
         pid_file = PidFile.acquire(places.pid_file)
         undo.callback(pid_file.release)
         base = os.getcwd() if options.foreground else "/"
-        inventory = Inventory(configuration, Media(base))
+        states = StateDirectory(options.state_dir)
+        states.prepare(options.uid, options.gid)
+        inventory = Inventory(configuration, Media(base), states=states)
         undo.callback(inventory.close)
         try:
             sockets = bind(options.address or None, options.port)

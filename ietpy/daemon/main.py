@@ -37,6 +37,7 @@ _START: Final = (
     click.option(
         "--compat", type=click.Choice(["repair", "iet", "strict"]), help="How mistakes in the file are taken."
     ),
+    click.option("--state-dir", metavar="DIR", help="Keep what survives power loss here (root: /var/lib/ietpy)."),
 )
 
 
@@ -168,8 +169,9 @@ def _start(before: dict[str, Any], places: Places, given: dict[str, Any]) -> int
 def _options(before: dict[str, Any], given: dict[str, Any]) -> Any:
     from ietpy.daemon.options import StartOptions
 
-    if given["config"] is not None:
-        given = {**given, "config": os.path.abspath(given["config"])}  # IET looked below "/" once detached
+    for name in ("config", "state_dir"):
+        if given[name] is not None:
+            given = {**given, name: os.path.abspath(given[name])}  # IET looked below "/" once detached
     return StartOptions.from_facts(before, **given)
 
 

@@ -20,6 +20,7 @@ from typing import Final, TypeVar
 
 from ietpy.config.model import LunConfig
 from ietpy.errors import StoreError
+from ietpy.scsi.exclusion import Exclusion
 from ietpy.scsi.store import BackingStore
 from ietpy.stores import open_store
 
@@ -42,6 +43,8 @@ class Held:
     key: StoreKey | None
     read_only: bool
     users: list[LunConfig] = field(default_factory=list)
+    #: Of all logical units over this store, for commands that must be alone.
+    exclusion: Exclusion = field(default_factory=lambda: Exclusion(threading.Condition()))
     closed: bool = False
     failed: bool = False  #: flushing it was not possible
 

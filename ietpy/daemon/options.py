@@ -18,7 +18,8 @@ RUN_DIRECTORY_MODE: Final = 0o755
 class StartOptions:
     """Options of ``start``, defaults filled in. ``config`` is absolute, or empty for the default places.
 
-    ``uid`` and ``gid`` 0 mean no change, as with IET. ``compat`` empty: the file decides.
+    ``uid`` and ``gid`` 0 mean no change, as with IET. ``compat`` empty: the file decides. ``state_dir`` is absolute, or
+    empty for the default place, which the daemon reports as the one it was.
     ``lenient``: a configuration file that does not exist is an empty one, as it was for ietd.
     """
 
@@ -31,6 +32,7 @@ class StartOptions:
     debug: int = 0
     compat: str = ""
     lenient: bool = False
+    state_dir: str = ""
 
     @classmethod
     def from_facts(cls, facts: dict[str, Any], **given: Any) -> StartOptions:

@@ -13,15 +13,17 @@ from ietpy.iscsi.keys import KEYS, Parameters, Result
 from ietpy.iscsi.target import TargetNode
 from ietpy.schema import WordList
 from ietpy.scsi.logical_unit import LogicalUnit
+from ietpy.stores.state import FileState
 
 
 @dataclass(slots=True, eq=False)
 class ServedUnit:
-    """A Lun line that is served, and with what."""
+    """A Lun line that is served, and with what. ``state``: what it keeps over a loss of power, if it can."""
 
     config: LunConfig
     unit: LogicalUnit
     held: Held
+    state: FileState | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -10,12 +10,13 @@ from itertools import takewhile
 from typing import Any, Final, Protocol
 
 from ietpy.config.model import LunConfig, TargetConfig
-from ietpy.daemon.assemble import LunRefused, logical_unit, refusal
+from ietpy.daemon.assemble import LunRefused, logical_unit, refusal, unusable
 from ietpy.daemon.media import Held, Media
 from ietpy.daemon.served import ServedTarget, ServedUnit
 from ietpy.errors import Diagnostic, StoreError
 from ietpy.iscsi.target import TargetNode
 from ietpy.scsi.logical_unit import LogicalUnit
+from ietpy.stores.state import FileState, StateDirectory
 
 log = logging.getLogger(__name__)
 
@@ -76,12 +77,13 @@ class Problems:
 class Units:
     """Every method is called under ``lock``, the inventory's; ``targets`` are those served.
 
-    ``changed`` is called, without it, when a unit was let go.
+    ``changed`` is called, without it, when a unit was let go. ``states``: where units keep what survives power loss;
+    None: nowhere.
     """
 
     def __init__(
         self, media: Media, lock: AbstractContextManager[Any], targets: Callable[[], Iterable[ServedTarget]],
-        changed: Callable[[], None],
+        changed: Callable[[], None], states: StateDirectory | None = None,
     ) -> None:
         self.transport: Transport = _NoTransport()
         self.problems = Problems()
@@ -89,13 +91,19 @@ class Units:
         self._lock = lock
         self._targets = targets
         self._changed = changed
+        self._states = states
         self._unserved: set[str] = set()  #: paths of Lun lines that are being tried, or could not be served
         self._closed = False
 
     def close(self) -> bool:
         """Flush and close every store, for good; False when one of them failed. Needs no lock."""
         self._closed = True
-        return self._media.close_all()
+        flushed = self._media.close_all()
+        for target in self._targets():
+            for served in [*target.units.values()]:
+                if served.state is not None:
+                    served.state.close()
+        return flushed
 
     # Coming -------------------------------------------------------------------------------------------------------
 
@@ -105,15 +113,28 @@ class Units:
             held = self._media.open(lun)
         except StoreError as error:
             raise refusal(lun, self._media.base, error) from None
+        state = None
         try:
-            unit = logical_unit(target.node.device, lun, held.store)
+            state = self._state(target, lun)
+            unit = logical_unit(target.node.device, lun, held.store, held.exclusion, state)
         except Exception:
+            if state is not None:
+                state.close()
             self._let_go(held, lun)
             raise
         self.problems.forget(target.config, lun.number)
-        target.units[lun.number] = served = ServedUnit(lun, unit, held)
+        target.units[lun.number] = served = ServedUnit(lun, unit, held, state)
         self._note_shared(target, served)
         target.node.device.add(lun.number, unit)
+
+    def _state(self, target: ServedTarget, lun: LunConfig) -> FileState | None:
+        """What is kept of a logical unit. Raises LunRefused where that cannot be told: it may be who may write."""
+        if self._states is None:
+            return None
+        try:
+            return self._states.unit(target.config.name, lun.number)
+        except StoreError as error:
+            raise unusable(error) from None
 
     def attempt(self, target: ServedTarget, lun: LunConfig) -> None:
         """Serve a Lun line of a file, or note why not."""
@@ -142,12 +163,16 @@ class Units:
 
     # Going --------------------------------------------------------------------------------------------------------
 
-    def withdraw(self, target: ServedTarget, number: int) -> threading.Event:
-        """Offer a unit no more; the event tells when its medium is let go, the last command being over."""
+    def withdraw(self, target: ServedTarget, number: int, *, forget: bool = False) -> threading.Event:
+        """Offer a unit no more; the event tells when its medium is let go, the last command being over.
+
+        ``forget``: what comes under its number next is another disk, to which nothing applies that this one kept.
+        """
         served = target.units.pop(number)
         target.leaving.append(served)
         self.problems.forget(target.config, number)
         target.node.device.remove(number)
+        _close_state(served, forget)
         gone = threading.Event()
         busy = self.transport.under_way(served.unit)
         try:
@@ -216,3 +241,16 @@ class Units:
             hint = "two initiators that mount it destroy its file system, unless it is a cluster's"
             found = Diagnostic(lun.span, "warning", "shared-medium", problem, hint)
             self.problems.note(target.config, lun.number, found)
+
+
+def _close_state(served: ServedUnit, forget: bool) -> None:
+    """Let commands that are still under way keep nothing more, which the next unit of this number would find."""
+    if served.state is None:
+        return
+    if not forget:
+        served.state.close()
+        return
+    try:
+        served.state.discard()
+    except StoreError as problem:
+        log.error("the next LUN %d of this target will have what this one kept: %s", served.config.number, problem)

@@ -28,7 +28,9 @@ _ENDS: Final[Mapping[int, Callable[[ScsiTask, int, int], bool]]] = {
     4: lambda task, lun, tag: task.lun == lun,  # CLEAR TASK SET
     5: lambda task, lun, tag: task.lun == lun,  # LOGICAL UNIT RESET
     6: lambda task, lun, tag: True,  # TARGET WARM RESET
+    11: lambda task, lun, tag: True,  # I_T NEXUS RESET (RFC 7144)
 }
+_QUERY_ASYNCHRONOUS_EVENT: Final = 12
 
 
 class TaskAborted(InitiatorError):
@@ -297,6 +299,9 @@ class Session:
 
     def _on_task_management_response(self, pdu: Pdu) -> None:
         request = self._find(pdu, _Management)
+        information = pdu.header["information"]
+        if any(information) and request.function != _QUERY_ASYNCHRONOUS_EVENT:
+            raise TargetFault("11.6", f"function {request.function} is answered with information {information.hex()}")
         if pdu.header["response"] == 0 and request.function in _ENDS:
             ends = _ENDS[request.function]
             tasks = [task for task in self._flying.values() if isinstance(task, ScsiTask)]

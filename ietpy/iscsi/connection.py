@@ -3,6 +3,7 @@
     space()            -> where the next received bytes shall land
     received(count)    -> tasks now ready to execute
     complete(task)     -> its answer is in the outbox (``data_in.complete``)
+    defer(task)        -> one that cannot be executed now (``deferred``); when a worker has, finish(task)
     take_outbox()      -> what to send, in order; then sent()
 
 One thread at a time calls any of it: the holder of the server's lock for this connection. ``stage`` alone may be
@@ -11,12 +12,13 @@ called by anybody. Buffers are lent, never copied; see ``wire.buffers``.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ietpy.errors import FormatError, Reject
 from ietpy.iscsi import full_feature
-from ietpy.iscsi.data_in import SLAB_SIZE, StreamedStatus, abandon, complete, recycle
+from ietpy.iscsi.data_in import SLAB_SIZE, StreamedStatus
 from ietpy.iscsi.discovery import TextExchange
 from ietpy.iscsi.framing import Framer
 from ietpy.iscsi.login import Login, LoginResult
@@ -26,6 +28,7 @@ from ietpy.iscsi.target import Asker, IscsiNode
 from ietpy.iscsi.task_management import Function
 from ietpy.scsi.store import Extent
 from ietpy.scsi.task import Task
+from ietpy.scsi.task_set import Place
 from ietpy.wire.buffers import ReceiveWindow, StagingPool
 from ietpy.wire.crc32c import crc32c, digest
 from ietpy.wire.serial import MASK, before
@@ -66,6 +69,8 @@ class Connection:
         self.handlers: Sequence[full_feature.Handler] = ()
         self.ready: list[Task] = []
         self.free: list[Task] = []
+        #: Places in task sets, of any connection's tasks, whose turn has come with the end of ours; the server's part.
+        self.enabled: deque[Place] = deque()
         #: No more requests are taken; once the outbox is sent the connection closes.
         self.closing = False
         #: Why it closes, for a log line; empty for an orderly logout.
@@ -221,40 +226,6 @@ class Connection:
                 self.handlers[request[0] & OPCODE_MASK](self, *request)
             except Reject as problem:
                 self.reject(problem.reason, header)
-
-    # Tasks that outlive their batch -------------------------------------------------------------------------------
-
-    def defer(self, task: Task) -> None:
-        """Register a task that is about to go to a worker; ``finish`` it when it was executed."""
-        session = self.session
-        assert session is not None
-        task.may_block = True
-        task.sink = self.stage
-        session.running.add(task)
-
-    def finish(self, task: Task) -> list[Function]:
-        """Answer a task that was deferred, or end it if it was aborted; the functions that waited for just that.
-
-        Nothing follows the answer to a logout (section 11.14), so a closing connection gives none.
-        """
-        session = self.session
-        assert session is not None
-        session.running.discard(task)
-        if task.aborted_by is not None or self.closing:
-            return abandon(self, task)
-        complete(self, task)
-        return []
-
-    def discard(self, task: Task) -> None:
-        """End a task that waits for data or for its turn in the batch, without an answer."""
-        session = self.session
-        assert session is not None
-        if session.tasks.get(task.tag) is task:
-            del session.tasks[task.tag]
-        else:
-            self.ready.remove(task)
-        session.max_cmd_sn = (session.max_cmd_sn + task.credit) & MASK
-        recycle(self, task)
 
     # Sending ------------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ from ietpy.wire.serial import MASK
 if TYPE_CHECKING:
     from ietpy.iscsi.connection import Connection
     from ietpy.iscsi.task_management import Function
+    from ietpy.scsi.task_set import Place
 
 _pack_data_in: Final = DATA_IN.codec.pack_into
 _pack_response: Final = SCSI_RESPONSE.codec.pack_into
@@ -43,6 +44,7 @@ SLAB_SIZE: Final = 256 * 1024
 _LAST: Final = FINAL | HAS_STATUS
 _LAST_SHORT: Final = FINAL | HAS_STATUS | UNDERFLOW
 _CHECK_CONDITION: Final = int(Status.CHECK_CONDITION)
+_TASK_ABORTED: Final = int(Status.TASK_ABORTED)
 
 
 def complete(connection: Connection, task: Task) -> None:
@@ -89,7 +91,7 @@ def complete(connection: Connection, task: Task) -> None:
 def fail(connection: Connection, task: Task, failure: ServiceFailure) -> None:
     """End a task the transport itself cannot carry out."""
     task.status = _CHECK_CONDITION
-    task.sense = failure.sense()
+    task.sense = failure.sense(task.nexus.lu.descriptor_sense)
     task.data_in = None
     complete(connection, task)
 
@@ -103,13 +105,24 @@ def recycle(connection: Connection, task: Task) -> None:
     task.data_in = None
     task.data = ()
     task.transfer = None
+    if task.place is not None:
+        leave(connection, task.place)
     connection.free.append(task)
 
 
-def abandon(connection: Connection, task: Task) -> list[Function]:
-    """End a task without an answer (section 11.5.1); the functions that waited for nothing else."""
+def leave(connection: Connection, place: Place) -> None:
+    """A task for which others may have waited has ended; who must be told of it is in ``enabled``."""
     session: Any = connection.session
-    session.max_cmd_sn = (session.max_cmd_sn + task.credit) & MASK
+    with session.device.lock:
+        connection.enabled.extend(place.leave())
+
+
+def abandon(connection: Connection, task: Task) -> list[Function]:
+    """End a task on a worker that was aborted (section 11.5.1); the functions that waited for nothing else.
+
+    It has no answer but TASK ABORTED, where others aborted it and the logical unit is to say so.
+    """
+    session: Any = connection.session
     if isinstance(task.data_in, memoryview):
         connection.pool.give(task.data_in)
     functions: Sequence[Function] = task.aborted_by or ()
@@ -118,8 +131,20 @@ def abandon(connection: Connection, task: Task) -> list[Function]:
         for function in functions:
             function.tasks.discard(task)
         finished = [function for function in functions if function.finished()]
-    recycle(connection, task)
+    if functions and not connection.closing and all(function.is_told(task) for function in functions):
+        tell_aborted(connection, task)
+    else:
+        session.max_cmd_sn = (session.max_cmd_sn + task.credit) & MASK
+        recycle(connection, task)
     return finished
+
+
+def tell_aborted(connection: Connection, task: Task) -> None:
+    """End a task that another nexus has aborted with the status that says so (SAM-5 section 5.6)."""
+    task.status = _TASK_ABORTED
+    task.sense = b""
+    task.data_in = None
+    complete(connection, task)
 
 
 def residual(expected: int, wanted: int) -> tuple[int, int]:
@@ -199,11 +224,12 @@ class StreamedStatus:
     The extents before it carry it as ``context``; ``short`` is set by whoever could not send one whole.
     """
 
-    __slots__ = ("_fields", "_header_digest", "short")
+    __slots__ = ("_descriptor_sense", "_fields", "_header_digest", "short")
 
-    def __init__(self, header_digest: bool) -> None:
+    def __init__(self, header_digest: bool, descriptor_sense: bool) -> None:
         self._fields: dict[str, int] = {}
         self._header_digest = header_digest
+        self._descriptor_sense = descriptor_sense
         self.short = False
 
     def fill(self, **fields: int) -> None:
@@ -214,7 +240,7 @@ class StreamedStatus:
         """The response; its StatSN was taken when the data was queued, so the order of statuses holds."""
         if not self.short:
             return _digested(SCSI_RESPONSE.pack(**self._fields), self._header_digest)
-        sense = ServiceFailure.SHORT_EXTENT.sense()
+        sense = ServiceFailure.SHORT_EXTENT.sense(self._descriptor_sense)
         data = len(sense).to_bytes(2, "big") + sense
         fields = self._fields | {"status": _CHECK_CONDITION, "lengths": len(data)}
         return _digested(SCSI_RESPONSE.pack(**fields), self._header_digest) + data
@@ -228,7 +254,7 @@ def _stream(connection: Connection, task: Task, extent: Extent, length: int, fla
     """Data-In straight from the file, then a SCSI Response of its own."""
     session: Any = connection.session
     burst = session.parameters.max_burst_length
-    status = StreamedStatus(connection.header_digest)
+    status = StreamedStatus(connection.header_digest, task.nexus.lu.descriptor_sense)
     data_sn = offset = 0
     while offset < length:
         size = min(length - offset, connection.transmit_limit, burst - offset % burst)

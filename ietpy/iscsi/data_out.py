@@ -10,7 +10,8 @@ import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from ietpy.iscsi.data_in import complete, fail
+from ietpy.iscsi.data_in import complete, fail, tell_aborted
+from ietpy.iscsi.deferred import expect
 from ietpy.iscsi.errors import ServiceFailure
 from ietpy.iscsi.pdu import BHS_SIZE, FINAL, NO_TAG, READY_TO_TRANSFER, Opcode
 from ietpy.scsi.task import Task
@@ -27,10 +28,11 @@ class Transfer:
     """How far the data of a write has come.
 
     ``needed`` bytes are what the CDB asks for and the initiator has; the sequence now expected has transfer tag
-    ``tag`` (NO_TAG: unsolicited), its next PDU has ``data_sn``, and it ends at offset ``end``.
+    ``tag`` (NO_TAG: unsolicited), its next PDU has ``data_sn``, and it ends at offset ``end``. ``aborted``: when it has
+    ended the initiator is told that others aborted the task (sections 11.4.2 and 11.5.1).
     """
 
-    __slots__ = ("data_sn", "end", "needed", "pieces", "r2t_sn", "received", "tag")
+    __slots__ = ("aborted", "data_sn", "end", "needed", "pieces", "r2t_sn", "received", "tag")
 
     def __init__(self, needed: int, end: int) -> None:
         self.needed = needed
@@ -40,6 +42,7 @@ class Transfer:
         self.data_sn = 0
         self.r2t_sn = 0
         self.pieces: list[memoryview] = []
+        self.aborted = False
 
 
 def begin(connection: Connection, task: Task, data: Sequence[memoryview], length: int) -> None:
@@ -63,7 +66,7 @@ def begin(connection: Connection, task: Task, data: Sequence[memoryview], length
     else:
         limit = min(expected, parameters.first_burst_length)
         transfer = task.transfer = Transfer(needed, length if final else limit)
-        session.tasks[task.tag] = task
+        expect(connection, task)
         task.chunks = []
         if length:
             _take(connection, task, transfer, data, length)
@@ -135,6 +138,10 @@ def _solicit(connection: Connection, task: Task, transfer: Transfer) -> None:
     """A sequence is over: the task is ready, or the next R2T asks for more."""
     session: Any = connection.session
     received, needed = transfer.received, transfer.needed
+    if transfer.aborted:
+        del session.tasks[task.tag]
+        tell_aborted(connection, task)
+        return
     if received >= needed:
         del session.tasks[task.tag]
         task.data = transfer.pieces

@@ -63,6 +63,7 @@ class ServiceFailure(Enum):
     #: A file gave fewer bytes than its Data-In header had promised.
     SHORT_EXTENT = (SenseKey.MEDIUM_ERROR, Asc.UNRECOVERED_READ_ERROR)
 
-    def sense(self) -> bytes:
+    def sense(self, descriptors: bool) -> bytes:
+        """In descriptor or in fixed format: the logical unit's ``descriptor_sense``."""
         key, asc = self.value
-        return CheckCondition(key, asc).fixed()
+        return CheckCondition(key, asc).sense(descriptors)

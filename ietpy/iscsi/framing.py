@@ -12,7 +12,7 @@ from typing import Final
 
 from ietpy.errors import FormatError
 from ietpy.iscsi.errors import RejectReason
-from ietpy.iscsi.pdu import BHS_SIZE
+from ietpy.iscsi.pdu import BHS_SIZE, OPCODE_MASK, Opcode
 from ietpy.wire.buffers import Chunk, ReceiveWindow
 from ietpy.wire.crc32c import crc32c, digest
 
@@ -22,16 +22,20 @@ _digest_at: Final = struct.Struct("<I").unpack_from
 
 NOTHING: Final[tuple[memoryview, ...]] = ()
 
-#: Opcode byte, flags, LUN, Initiator Task Tag, word 20, CmdSN, bytes 32 to 47, data, DataSegmentLength. The data is
-#: None when the request must be rejected; ``Framer.fault`` says why.
+#: Opcode byte, flags, LUN, Initiator Task Tag, word 20, CmdSN, bytes 32 to 47 (with an extended CDB's rest behind
+#: them), data, DataSegmentLength. The data is None when the request must be rejected; ``Framer.fault`` says why.
 Request = tuple[int, int, int, int, int, int, bytes, Sequence[memoryview] | None, int]
+
+_AHS_HEAD: Final = 3  #: AHSLength, which does not count itself and the next, and AHSType
+_EXTENDED_CDB: Final = 1
 
 
 class Framer:
     """Requests of the full feature phase out of a receive window."""
 
     __slots__ = (
-        "_at", "_chunks", "_data", "_header", "_missing", "data_digest", "fault", "header_digest", "limit", "window",
+        "_at", "_chunks", "_data", "_header", "_missing", "_segments", "data_digest", "fault", "header_digest", "limit",
+        "window",
     )
 
     def __init__(self, window: ReceiveWindow, header_digest: bool, data_digest: bool, limit: int) -> None:
@@ -43,8 +47,10 @@ class Framer:
         #: Why the request last handed out has no data, if its data is None.
         self.fault = RejectReason.DATA_DIGEST_ERROR
         self._at = 0
-        #: A request whose data comes in pieces: its header, the pieces, their pinned chunks, and what is missing.
+        #: A request whose data comes in pieces: its header, additional header segments, the pieces, their pinned
+        #: chunks, and what is missing.
         self._header = b""
+        self._segments = b""
         self._data: list[memoryview] = []
         self._chunks: list[Chunk] = []
         self._missing = 0
@@ -88,8 +94,9 @@ class Framer:
                 self.fault = RejectReason.DATA_DIGEST_ERROR
                 yield opcode, flags, lun, tag, word20, cmd_sn, tail, None, length
             elif lengths >> 24:
-                self.fault = RejectReason.INVALID_PDU_FIELD
-                yield opcode, flags, lun, tag, word20, cmd_sn, tail, None, length
+                cdb = self._extended(opcode, tail, view[self._at + BHS_SIZE :][: lengths >> 24 << 2])
+                data = None if cdb is None else (view[first:last],) if length else NOTHING
+                yield opcode, flags, lun, tag, word20, cmd_sn, cdb or tail, data, length
             elif not length:
                 yield opcode, flags, lun, tag, word20, cmd_sn, tail, NOTHING, 0
             else:
@@ -121,6 +128,7 @@ class Framer:
         window = self.window
         self._check_header(position, first, length)
         self._header = bytes(window.chunk.view[position : position + BHS_SIZE])
+        self._segments = bytes(window.chunk.view[position + BHS_SIZE :][: self._header[4] << 2])
         self._missing = length
         window.start = first
         self._rest()
@@ -146,10 +154,23 @@ class Framer:
             if digest((*self._data, padding)) != _digest_at(window.chunk.buffer, window.start - 4)[0]:
                 self.fault = RejectReason.DATA_DIGEST_ERROR
                 return opcode, flags, lun, tag, word20, cmd_sn, tail, None, length
-        if lengths >> 24:
+        cdb = self._extended(opcode, tail, self._segments) if self._segments else tail
+        data = None if cdb is None else self._data
+        return opcode, flags, lun, tag, word20, cmd_sn, cdb or tail, data, length
+
+    def _extended(self, opcode: int, cdb: bytes, segments: bytes | memoryview) -> bytes | None:
+        """A CDB with its Extended CDB additional header segment (section 11.2.2.3); None: segments we do not take.
+
+        Those are the length of bidirectional reads, which no command here has, and what the RFC does not define.
+        """
+        length = int.from_bytes(segments[:2], "big")
+        size = _AHS_HEAD + length
+        padded = size + -size % 4
+        taken = opcode & OPCODE_MASK == Opcode.SCSI_COMMAND and segments[2] == _EXTENDED_CDB
+        if not taken or length < 2 or padded != len(segments):  # a reserved byte, then at least one of the CDB
             self.fault = RejectReason.INVALID_PDU_FIELD
-            return opcode, flags, lun, tag, word20, cmd_sn, tail, None, length
-        return opcode, flags, lun, tag, word20, cmd_sn, tail, self._data, length
+            return None
+        return cdb + segments[_AHS_HEAD + 1 : size]
 
     def _take_piece(self, size: int) -> None:
         """Set ``size`` received bytes aside as a piece of the data; the rest goes to a fresh chunk if this is full."""
@@ -165,4 +186,4 @@ class Framer:
     def _forget(self) -> None:
         for chunk in self._chunks:
             self.window.unpin(chunk)
-        self._header, self._data, self._chunks, self._missing = b"", [], [], 0
+        self._header, self._segments, self._data, self._chunks, self._missing = b"", b"", [], [], 0

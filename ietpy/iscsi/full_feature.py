@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ietpy.errors import FormatError, Reject
 from ietpy.iscsi import data_out, task_management
 from ietpy.iscsi.data_in import fail
+from ietpy.iscsi.deferred import discard, tasks_of
 from ietpy.iscsi.discovery import TextExchange
 from ietpy.iscsi.errors import RejectReason, ServiceFailure
 from ietpy.iscsi.pdu import (
@@ -26,6 +27,7 @@ from ietpy.iscsi.pdu import (
     UNNUMBERED,
     Opcode,
 )
+from ietpy.scsi.status import TaskAttribute
 from ietpy.scsi.task import Task
 from ietpy.wire.serial import MASK
 
@@ -39,6 +41,7 @@ Handler = Callable[["Connection", int, int, int, int, int, int, bytes, Sequence[
 
 _BOTH_WAYS: Final = COMMAND_READ | COMMAND_WRITE
 _ATTRIBUTE: Final = 0x07
+_SIMPLE: Final = int(TaskAttribute.SIMPLE)
 #: Immediate commands taken at once; initiators use them for task management, seldom for commands.
 IMMEDIATE_LIMIT: Final = 32
 
@@ -63,11 +66,12 @@ def scsi_command(
     task.cmd_sn = cmd_sn
     task.cdb = cdb
     task.flags = flags
-    task.attribute = flags & _ATTRIBUTE
+    task.attribute = attribute = flags & _ATTRIBUTE
     task.expected = expected
     task.credit = 0 if opcode & IMMEDIATE else 1
     task.may_block = False
-    task.extents = not connection.data_digest
+    # What is promised is read late, when a task that had to wait for this one may have written it.
+    task.extents = attribute <= _SIMPLE and not connection.data_digest
     task.sink = connection.take
     task.data_length = 0
     if not flags & COMMAND_WRITE:
@@ -85,7 +89,7 @@ def scsi_command(
 
 def _bound_immediate(connection: Connection, session: Session) -> None:
     """Immediate commands are outside the window, so they are counted instead (section 4.2.2.1)."""
-    live = sum(not task.credit for task in (*session.tasks.values(), *session.running, *connection.ready))
+    live = sum(not task.credit for task in tasks_of(connection))
     if live >= IMMEDIATE_LIMIT:
         raise Reject(RejectReason.IMMEDIATE_COMMAND_REJECT, f"{IMMEDIATE_LIMIT} immediate commands are under way")
 
@@ -182,7 +186,7 @@ def logout_request(
         response = _LOGOUT_DONE
         connection.closing = True
         for task in tuple(connection.ready):
-            connection.discard(task)
+            discard(connection, task)
     parameters = session.parameters
     connection.send(
         LOGOUT_RESPONSE.pack(
@@ -224,7 +228,7 @@ def refuse_unfit(connection: Connection, reason: RejectReason, opcode: int, tag:
     """Reject a request that cannot be taken as it came, and end the task its data belonged to.
 
     One whose data digest does not fit is forgotten: its CmdSN is not used up (section 7.8). One with additional
-    headers is understood and refused: no command here has a longer CDB or a second data length (section 11.2.2).
+    headers other than an extended CDB is understood and refused (section 11.2.2).
     """
     session: Any = connection.session
     kind = opcode & OPCODE_MASK

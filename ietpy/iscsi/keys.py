@@ -16,6 +16,8 @@ from ietpy.schema import Number, Text, Value, WordList, YesNo
 
 LENGTH_LIMIT: Final = 16777215  #: 2**24 - 1, the DataSegmentLength field
 KEY_NAME_LIMIT: Final = 63  #: section 6.1
+#: The iSCSIProtocolLevel from which RFC 7144 holds: QUERY TASK, I_T NEXUS RESET and so on.
+SAM_5_LEVEL: Final = 2
 
 
 class Result(Enum):
@@ -118,8 +120,8 @@ KEYS: Final = (
     Key("SessionType", Text(), "Normal", Result.DECLARE, Use.FIRST, "13.21", option=False),
     Key("TaskReporting", WordList(("RFC3720", "ResponseFence", "FastAbort")), ("RFC3720",), Result.LIST,
         Use.LOGIN, "13.23", normal_only=True, option=False),
-    Key("iSCSIProtocolLevel", Number(0, 31), 1, Result.MIN, Use.LOGIN, "13.24", normal_only=True,
-        option=False),
+    Key("iSCSIProtocolLevel", Number(0, 31), 1, Result.MIN, Use.LOGIN, "13.24", "protocol_level",
+        ours=SAM_5_LEVEL, normal_only=True, option=False),
     Key("OFMarker", YesNo(), False, Result.OBSOLETE_NO, Use.CONNECTION, "13.25"),
     Key("IFMarker", YesNo(), False, Result.OBSOLETE_NO, Use.CONNECTION, "13.25"),
     Key("OFMarkInt", Text(), None, Result.OBSOLETE_REJECT, Use.CONNECTION, "13.25"),
@@ -153,3 +155,4 @@ class Parameters:
     data_pdu_in_order: bool = True
     data_sequence_in_order: bool = True
     error_recovery_level: int = 0
+    protocol_level: int = 1

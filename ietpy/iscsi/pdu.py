@@ -78,15 +78,15 @@ SCSI_RESPONSE = Layout("SCSI Response", 48, (
 OVERFLOW: Final = 0x04  #: the O bit, residual overflow (11.4.1), also in Data-In
 UNDERFLOW: Final = 0x02  #: the U bit
 
-#: Sections 11.5, 11.6
+#: Sections 11.5, 11.6; the information of a response is RFC 7144's
 TASK_MANAGEMENT_REQUEST = Layout("Task Management Function Request", 48, (
     *_HEAD, ("_reserved", "2x"), _LENGTHS, ("lun", "Q"), ("initiator_task_tag", "I"),
     ("referenced_task_tag", "I"), ("cmd_sn", "I"), ("exp_stat_sn", "I"),
     ("ref_cmd_sn", "I"), ("exp_data_sn", "I"), ("_reserved", "8x"),
 ))
 TASK_MANAGEMENT_RESPONSE = Layout("Task Management Function Response", 48, (
-    *_HEAD, ("response", "B"), ("_reserved", "x"), _LENGTHS, ("_reserved", "8x"), ("initiator_task_tag", "I"),
-    ("_reserved", "4x"), *_COUNTERS, ("_reserved", "12x"),
+    *_HEAD, ("response", "B"), ("_reserved", "x"), _LENGTHS, ("information", "3s"), ("_reserved", "5x"),
+    ("initiator_task_tag", "I"), ("_reserved", "4x"), *_COUNTERS, ("_reserved", "12x"),
 ))
 
 #: Section 11.7

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ietpy.errors import LoginFailure
 from ietpy.iscsi.errors import LoginStatus
+from ietpy.iscsi.keys import SAM_5_LEVEL
 from ietpy.iscsi.target import Asker, IscsiNode, TargetNode, command_window
 from ietpy.scsi.lun import decode, encode
 from ietpy.scsi.nexus import Nexus
@@ -29,8 +30,8 @@ class Session:
     """
 
     __slots__ = (
-        "asker", "cid", "connection", "device", "exp_cmd_sn", "held", "initiator", "isid", "max_cmd_sn", "nexuses",
-        "node", "parameters", "port", "running", "target", "tasks", "tsih", "user",
+        "asker", "cid", "connection", "device", "dormant", "exp_cmd_sn", "held", "initiator", "isid", "max_cmd_sn",
+        "nexuses", "node", "parameters", "port", "running", "target", "tasks", "tsih", "user",
     )
 
     def __init__(self, node: IscsiNode, result: LoginResult, connection: Connection, asker: Asker) -> None:
@@ -53,8 +54,9 @@ class Session:
         self.held: dict[int, Any] = {}
         #: Nexuses by the 8-byte LUN field as it stands in requests.
         self.nexuses: dict[int, Nexus] = {}
-        #: Tasks waiting for data, by Initiator Task Tag, and tasks on workers.
+        #: Tasks waiting for data, by Initiator Task Tag, tasks waiting for others, and tasks on workers.
         self.tasks: dict[int, Task] = {}
+        self.dormant: set[Task] = set()
         self.running: set[Task] = set()
 
     def nexus(self, lun_field: int) -> Nexus:
@@ -69,6 +71,7 @@ class Session:
             # One nexus, whichever way its LUN is written: peripheral or flat addressing.
             known = self.nexuses.get(encode(number))
             nexus = device.nexus(number, self.port) if known is None else known
+            nexus.queries = self.parameters.protocol_level >= SAM_5_LEVEL
             self.nexuses[encode(number)] = self.nexuses[lun_field] = nexus
             return nexus
 

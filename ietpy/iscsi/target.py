@@ -119,6 +119,10 @@ def command_window(target: TargetNode | None) -> int:
 _TSIHS: Final = 0xFFFF  #: 0 is none (section 11.12.6)
 
 
+def _nobody_serves(target: TargetNode) -> None:
+    """Before there is a server."""
+
+
 def _no_addresses(local: str, port: int) -> Sequence[tuple[str, int]]:
     return ((local, port),)
 
@@ -143,16 +147,19 @@ class IscsiNode:
         self.addresses = addresses
         #: In file order, by lower-case name.
         self.targets: dict[str, TargetNode] = {}
+        #: Told of each target before anybody can find it; the server's.
+        self.serve: Callable[[TargetNode], None] = _nobody_serves
         #: CHAP challenges outstanding on any connection, so that one reflected on another is known.
         self.open_challenges: set[bytes] = set()
         self._tsihs: dict[int, Session] = {}
         self._last_tsih = 0
 
     def add(self, target: TargetNode) -> None:
-        """Serve ``target``. Raises ValueError if the name is taken."""
+        """Serve ``target``; by one caller at a time. Raises ValueError if the name is taken."""
+        if target.name.lower() in self.targets:
+            raise ValueError(f"target {target.name} exists already")
+        self.serve(target)
         with self.lock:
-            if target.name.lower() in self.targets:
-                raise ValueError(f"target {target.name} exists already")
             self.targets = {**self.targets, target.name.lower(): target}
 
     def remove(self, target: TargetNode) -> None:

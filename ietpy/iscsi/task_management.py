@@ -1,4 +1,4 @@
-"""Task management functions (RFC 7143 sections 4.2.3, 11.5, 11.6; SAM-5 section 7).
+"""Task management functions (RFC 7143 sections 4.2.3, 11.5, 11.6; RFC 7144; SAM-5 section 7).
 
 An answer is sent only when the aborted work can do no more harm: tasks on a worker are waited for, and tasks that
 other connections execute in their own threads are waited for by taking those connections' locks once, which is the
@@ -8,12 +8,16 @@ server's part (``Connection.functions``).
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ietpy.iscsi.pdu import FINAL, IMMEDIATE, TASK_MANAGEMENT_RESPONSE, Opcode
+from ietpy.iscsi.data_in import leave, tell_aborted
+from ietpy.iscsi.deferred import discard, take_back, tasks_of
+from ietpy.iscsi.keys import SAM_5_LEVEL
+from ietpy.iscsi.pdu import FINAL, IMMEDIATE, NO_TAG, TASK_MANAGEMENT_RESPONSE, Opcode
 from ietpy.scsi import attention
 from ietpy.scsi.lun import decode
+from ietpy.scsi.status import SenseKey
 from ietpy.scsi.task import Task
 from ietpy.wire.serial import MASK, before
 
@@ -21,13 +25,15 @@ if TYPE_CHECKING:
     from ietpy.iscsi.connection import Connection
     from ietpy.iscsi.session import Session
     from ietpy.scsi.logical_unit import LogicalUnit
+    from ietpy.scsi.nexus import Nexus
 
-# Section 11.6.1
+# Section 11.6.1; the last one is RFC 7144's
 COMPLETE: Final = 0
 NO_SUCH_TASK: Final = 1
 NO_SUCH_LUN: Final = 2
 NO_REASSIGNMENT: Final = 4
 NOT_SUPPORTED: Final = 5
+SUCCEEDED: Final = 7
 
 _ref_cmd_sn: Final = struct.Struct(">I12x").unpack
 
@@ -35,23 +41,48 @@ _ref_cmd_sn: Final = struct.Struct(">I12x").unpack
 class Function:
     """A function under way: whom to answer, with what, and what must end first.
 
-    ``units`` are the logical units whose tasks end, ``clears`` says that other initiators are told by a unit
-    attention. ``others`` are connections still to be visited by ``abort``; ``tasks`` are aborted tasks that workers
-    still run; ``closing`` are connections to be closed after the answer. Changed under the device's lock.
+    ``units`` are the logical units whose tasks end, of these ``reporting`` report it to other nexuses with TASK
+    ABORTED (TAS of the control mode page, when the function began); else, if it ``clears``, those are told by a unit
+    attention. ``nexuses``: only theirs end. ``others`` are connections still to be visited by ``abort``; ``tasks`` are
+    aborted tasks that workers still run; ``closing`` are connections to be closed after the answer. ``author``: the
+    task whose answer is given in place of one to the function. Changed under the device's lock.
     """
 
-    __slots__ = ("answered", "clears", "closing", "connection", "others", "response", "tag", "tasks", "units")
+    __slots__ = (
+        "answered", "author", "clears", "closing", "connection", "information", "nexuses", "others", "reporting",
+        "response", "tag", "tasks", "units",
+    )
 
     def __init__(self, connection: Connection, tag: int) -> None:
         self.connection = connection
         self.tag = tag
         self.response = COMPLETE
+        self.information = b""
         self.units: Sequence[LogicalUnit] = ()
+        self.reporting: Collection[LogicalUnit] = ()
+        self.nexuses: Collection[Nexus] | None = None
         self.clears = False
         self.others: list[Connection] = []
         self.tasks: set[Task] = set()
         self.closing: list[Connection] = []
+        self.author: Task | None = None
         self.answered = False
+
+    def address(self, units: Sequence[LogicalUnit]) -> None:
+        """End everybody's tasks of these units."""
+        self.units = units
+        self.reporting = [lu for lu in units if lu.task_aborted_status]
+
+    def concerns(self, task: Task) -> bool:
+        """Whether it ends this task, of a connection it asks."""
+        nexus = task.nexus
+        return (
+            nexus.lu in self.units and (self.nexuses is None or nexus in self.nexuses) and task is not self.author
+        )
+
+    def is_told(self, task: Task) -> bool:
+        """Whether the task, aborted by this, ends with TASK ABORTED."""
+        return task.connection is not self.connection and task.nexus.lu in self.reporting
 
     def finished(self) -> bool:
         """Whether the answer may go now; True once only."""
@@ -81,7 +112,9 @@ def request(
     if not opcode & IMMEDIATE:
         session.max_cmd_sn = (session.max_cmd_sn + 1) & MASK
     function = Function(connection, tag)
-    handler = FUNCTIONS.get(flags & 0x7F, not_supported)
+    code = flags & 0x7F
+    known = code < FIRST_OF_SAM_5 or session.parameters.protocol_level >= SAM_5_LEVEL
+    handler = FUNCTIONS.get(code, not_supported) if known else not_supported
     with session.device.lock:
         function.response = handler(connection, function, Request(lun, word20, _ref_cmd_sn(tail)[0]))
         finished = function.finished()
@@ -98,8 +131,8 @@ def answer(function: Function) -> None:
     connection.send(
         TASK_MANAGEMENT_RESPONSE.pack(
             opcode=Opcode.TASK_MANAGEMENT_RESPONSE, flags=FINAL, response=function.response,
-            initiator_task_tag=function.tag, stat_sn=connection.next_stat_sn(), exp_cmd_sn=session.exp_cmd_sn,
-            max_cmd_sn=session.max_cmd_sn,
+            information=function.information, initiator_task_tag=function.tag, stat_sn=connection.next_stat_sn(),
+            exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn,
         )
     )
     if function.closing:
@@ -109,10 +142,12 @@ def answer(function: Function) -> None:
 def abort_task(connection: Connection, function: Function, asked: Request) -> int:
     """ABORT TASK; one not yet arrived counts as aborted when it comes (section 11.6.1 a, b)."""
     session: Any = connection.session
-    task = next((each for each in _tasks(connection) if each.tag == asked.referenced_tag), None)
+    task = _referenced(connection, asked)
     if task is not None:
         _end(function, connection, [task])
         return COMPLETE
+    if _logical_unit(session, asked.lun) is None:
+        return NO_SUCH_LUN
     if before(asked.ref_cmd_sn, session.exp_cmd_sn) or before(session.max_cmd_sn, asked.ref_cmd_sn):
         return NO_SUCH_TASK
     session.held[asked.ref_cmd_sn] = None
@@ -131,11 +166,13 @@ def abort_task_set(connection: Connection, function: Function, asked: Request) -
 
 
 def clear_task_set(connection: Connection, function: Function, asked: Request) -> int:
-    """CLEAR TASK SET: everybody's tasks on the logical unit; the others are told by a unit attention."""
+    """CLEAR TASK SET: everybody's tasks on the logical unit, unless each nexus has a task set of its own (TST)."""
     session: Any = connection.session
     lu = _logical_unit(session, asked.lun)
     if lu is None:
         return NO_SUCH_LUN
+    if lu.separate_task_sets:
+        return abort_task_set(connection, function, asked)
     function.clears = True
     _abort_everywhere(function, (lu,))
     return COMPLETE
@@ -176,7 +213,52 @@ def task_reassign(connection: Connection, function: Function, asked: Request) ->
     return NO_REASSIGNMENT
 
 
-#: Section 11.5.1
+def query_task(connection: Connection, function: Function, asked: Request) -> int:
+    """QUERY TASK: whether it is in the task set."""
+    session: Any = connection.session
+    if _logical_unit(session, asked.lun) is None:
+        return NO_SUCH_LUN
+    return COMPLETE if _referenced(connection, asked) is None else SUCCEEDED
+
+
+def query_task_set(connection: Connection, function: Function, asked: Request) -> int:
+    """QUERY TASK SET: whether any task of this session is."""
+    session: Any = connection.session
+    lu = _logical_unit(session, asked.lun)
+    if lu is None:
+        return NO_SUCH_LUN
+    return SUCCEEDED if any(task.nexus.lu is lu for task in tasks_of(connection)) else COMPLETE
+
+
+def nexus_reset(connection: Connection, function: Function, asked: Request) -> int:
+    """I_T NEXUS RESET: this session's tasks on all logical units, and what they remember of its nexuses."""
+    session: Any = connection.session
+    _end(function, connection, tasks_of(connection))
+    for nexus in set(session.nexuses.values()):
+        nexus.lu.nexus_reset(nexus)
+    return COMPLETE
+
+
+def query_asynchronous_event(connection: Connection, function: Function, asked: Request) -> int:
+    """QUERY ASYNCHRONOUS EVENT: whether a unit attention is pending, and which (SAM-5 section 7.10)."""
+    session: Any = connection.session
+    if _logical_unit(session, asked.lun) is None:
+        return NO_SUCH_LUN
+    nexus = session.nexus(asked.lun)
+    pending = attention.first(nexus)
+    if pending is None:
+        return COMPLETE
+    depth = _ONE if len(nexus.attentions) == 1 else _SEVERAL
+    function.information = bytes((depth | SenseKey.UNIT_ATTENTION,)) + pending.asc.to_bytes(2, "big")
+    return SUCCEEDED
+
+
+#: UADE DEPTH: how many unit attentions are pending.
+_ONE: Final = 0x10
+_SEVERAL: Final = 0x20
+
+#: Section 11.5.1; those of RFC 7144 need its iSCSIProtocolLevel.
+FIRST_OF_SAM_5: Final = 9
 FUNCTIONS: Final[dict[int, Handler]] = {
     1: abort_task,
     2: abort_task_set,
@@ -185,12 +267,25 @@ FUNCTIONS: Final[dict[int, Handler]] = {
     6: target_warm_reset,
     7: target_cold_reset,
     8: task_reassign,
+    9: query_task,
+    10: query_task_set,
+    11: nexus_reset,
+    12: query_asynchronous_event,
 }
 
 
 def _logical_unit(session: Session, lun: int) -> LogicalUnit | None:
     number = decode(lun)
     return None if number is None or session.device is None else session.device.logical_units.get(number)
+
+
+def _referenced(connection: Connection, asked: Request) -> Task | None:
+    """The task of this tag on this logical unit."""
+    number = decode(asked.lun)
+    return next((
+        task for task in tasks_of(connection)
+        if task.tag == asked.referenced_tag and decode(task.lun_field) == number
+    ), None)
 
 
 def _sessions(session: Session) -> Iterable[Session]:
@@ -200,10 +295,38 @@ def _sessions(session: Session) -> Iterable[Session]:
 
 def _abort_everywhere(function: Function, units: Sequence[LogicalUnit]) -> None:
     """Abort this connection's tasks now; the others are visited by the server, under their own locks."""
-    function.units = units
+    function.address(units)
     session: Any = function.connection.session
     abort(function, function.connection)
     function.others = [other.connection for other in _sessions(session) if other is not session]
+
+
+def preempt(author: Task, lu: LogicalUnit, nexuses: Collection[Nexus]) -> Function:
+    """PREEMPT AND ABORT (SPC-4 section 5.13.11.2.6): ``author``, on a worker, is answered when it has ended all tasks.
+
+    The server visits ``others``, and asks ``author_executed`` before it answers.
+    """
+    session: Any = author.connection.session
+    function = Function(author.connection, NO_TAG)
+    function.address((lu,))
+    function.nexuses = frozenset(nexuses)
+    function.clears = True
+    function.author = author
+    function.tasks = {author}
+    with session.device.lock:
+        function.others = [
+            other.connection for other in _sessions(session)
+            if not function.nexuses.isdisjoint(other.nexuses.values())
+        ]
+    return function
+
+
+def author_executed(function: Function) -> bool:
+    """The task that began ``function`` was executed: whether it may be answered now."""
+    session: Any = function.connection.session
+    with session.device.lock:
+        function.tasks.discard(function.author)
+        return function.finished()
 
 
 def _reset(function: Function, units: Sequence[LogicalUnit]) -> None:
@@ -219,9 +342,9 @@ def abort(function: Function, connection: Connection) -> bool:
     """
     session: Any = connection.session
     with session.device.lock:
-        tasks = [task for task in _tasks(connection) if task.nexus.lu in function.units]
+        tasks = [task for task in tasks_of(connection) if function.concerns(task)]
         if function.clears and connection is not function.connection:
-            for nexus in {task.nexus for task in tasks}:
+            for nexus in {task.nexus for task in tasks if not function.is_told(task)}:
                 attention.establish(nexus, attention.COMMANDS_CLEARED)
         _end(function, connection, tasks)
         if connection in function.others:
@@ -230,17 +353,25 @@ def abort(function: Function, connection: Connection) -> bool:
         return False
 
 
-def _tasks(connection: Connection) -> Iterable[Task]:
-    """All tasks of a connection: waiting for data, on workers, and of the batch at hand."""
-    session: Any = connection.session
-    return (*session.tasks.values(), *session.running, *connection.ready)
-
-
 def _end(function: Function, connection: Connection, tasks: Iterable[Task]) -> None:
-    """Workers' tasks are marked and waited for; those waiting for data or for their turn end here."""
+    """Workers' tasks are marked and waited for; those that wait end here."""
     for task in tasks:
-        if not task.may_block:
-            connection.discard(task)
-        else:
+        if task.may_block:
             task.aborted_by = [*(task.aborted_by or ()), function]
             function.tasks.add(task)
+        elif function.is_told(task) and not connection.closing:
+            _tell(connection, task)
+        else:
+            discard(connection, task)
+
+
+def _tell(connection: Connection, task: Task) -> None:
+    """TASK ABORTED, when the initiator has sent what it was asked for (section 11.4.2); nobody waits for that."""
+    session: Any = connection.session
+    if session.tasks.get(task.tag) is not task:
+        take_back(connection, task)
+        tell_aborted(connection, task)
+        return
+    task.transfer.aborted = True
+    if task.place is not None:
+        leave(connection, task.place)

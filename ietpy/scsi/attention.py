@@ -39,6 +39,7 @@ CAPACITY_CHANGED: Final = UnitAttention(Asc.CAPACITY_DATA_HAS_CHANGED)
 COMMANDS_CLEARED: Final = UnitAttention(Asc.COMMANDS_CLEARED_BY_ANOTHER_INITIATOR)
 MEDIUM_CHANGED: Final = UnitAttention(Asc.NOT_READY_TO_READY_CHANGE_MEDIUM_MAY_HAVE_CHANGED)
 INQUIRY_CHANGED: Final = UnitAttention(Asc.INQUIRY_DATA_HAS_CHANGED)
+IDENTIFIER_CHANGED: Final = UnitAttention(Asc.DEVICE_IDENTIFIER_CHANGED)
 PREVIOUS_BUSY: Final = UnitAttention(Asc.PREVIOUS_BUSY_STATUS)
 PREVIOUS_TASK_SET_FULL: Final = UnitAttention(Asc.PREVIOUS_TASK_SET_FULL_STATUS)
 PREVIOUS_CONFLICT: Final = UnitAttention(Asc.PREVIOUS_RESERVATION_CONFLICT_STATUS)
@@ -58,6 +59,11 @@ def withdraw(nexus: Nexus, attention: UnitAttention) -> None:
         nexus.attentions.remove(attention)
     if not nexus.attentions:
         nexus.barrier &= ~ATTENTION_PENDING
+
+
+def first(nexus: Nexus) -> UnitAttention | None:
+    """The condition the next command will report, or None."""
+    return next((each for each in nexus.attentions if each.resets), None) or next(iter(nexus.attentions), None)
 
 
 def take(nexus: Nexus, resets_only: bool = False, keep: bool = False) -> UnitAttention | None:

@@ -54,6 +54,7 @@ class Command:
     ``usage`` is the CDB usage data (SPC-4 section 6.35.3): one bits are evaluated, zero bits are reserved;
     ``forbidden`` its complement as a little-endian number, so that bytes behind the CDB never matter.
     ``allocation`` reads the allocation length of a CDB; ``data_out`` tells how many Data-Out bytes it asks
+    for, at most so many if ``announced``: then the list tells its own length, and what the initiator announced is asked
     for. ``refuse`` raises what can be refused before any data was asked for. ``attention``: whether a pending
     unit attention is reported. ``unready``: answered also while the unit is formatted or sanitized (SBC-3 section
     4.11.2). ``harmless`` tells CDBs that are ``Access.ALWAYS`` whatever ``access`` says.
@@ -70,6 +71,7 @@ class Command:
     attention: bool = True
     allocation: Callable[[bytes], int] | None = None
     data_out: Callable[[Any, bytes], int] | None = None
+    announced: bool = False
     refuse: Callable[[Any, bytes], None] | None = None
     harmless: Callable[[bytes], bool] | None = None
     available: Callable[[Any], bool] | None = None

@@ -2,41 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from ietpy.scsi.attention import LUNS_CHANGED, establish, withdraw
 from ietpy.scsi.device_server import AbsentLogicalUnit
+from ietpy.scsi.port_groups import ONE_GROUP, PortGroup
 
 if TYPE_CHECKING:
     from ietpy.scsi.logical_unit import LogicalUnit
     from ietpy.scsi.nexus import Nexus
+    from ietpy.scsi.task import Task
 
 
 def _nothing_runs() -> None:
     """Where one thread does everything."""
 
 
-def _at_once(job: Callable[[], None]) -> None:
+def _at_once(unit: LogicalUnit, job: Callable[[], None]) -> None:
     job()
+
+
+def _never() -> bool:
+    return False
+
+
+def _nothing_to_abort(unit: LogicalUnit, nexuses: Sequence[Nexus], author: Task) -> None:
+    """Where tasks are executed one by one."""
 
 
 class ScsiDevice:
     """``name`` is the target's iSCSI name as configured; ``lock``, re-entrant, guards all state nexuses share.
 
-    ``logical_units`` is replaced, never changed, so it may be read without the lock. Two services are the transport's:
-    ``quiesce`` returns when every thread that executes tasks of this device in place has been between two of them (not
-    to be called by such a thread, nor with the lock held); ``background`` runs a job that outlives its command.
+    ``logical_units`` is replaced, never changed, so it may be read without the lock. Three services are the
+    transport's, which says so with ``served``:
+
+    ``quiesce()``              returns when every thread that executes tasks of this device in place has been between
+                               two of them; not to be called by such a thread, nor with the lock held
+    ``background(unit, job)``  runs a job that outlives its command, in a thread of its own; never waits. The store of
+                               ``unit`` stays open until the job returns. A long job asks ``ending(unit)`` between its
+                               chunks and returns soon when told so. Where nobody serves, the job runs at once
+    ``stopping()``             whether the whole transport is about to end
+
+    Two more are for workers, without ``lock``:
+
+    ``abort_tasks(unit, nexuses, author)``  abort what these nexuses have under way on ``unit``, but for the task
+                               ``author``, which is not answered before that can do no more harm: this waits for it,
+                               or the answer does
+    ``keeping``                a lock that is held from deciding on a change until it was kept in a unit's state and
+                               has taken effect; taken before ``lock``
     """
 
     def __init__(self, name: str, lock: AbstractContextManager[Any]) -> None:
         self.name = name
         self.lock = lock
         self.logical_units: dict[int, LogicalUnit] = {}
+        #: Replaced, never changed; written under the lock (``port_groups.alter``).
+        self.port_groups: tuple[PortGroup, ...] = ONE_GROUP
         self.absent = AbsentLogicalUnit(self)
         self.quiesce: Callable[[], None] = _nothing_runs
-        self.background: Callable[[Callable[[], None]], None] = _at_once
+        self.background: Callable[[LogicalUnit, Callable[[], None]], None] = _at_once
+        self.stopping: Callable[[], bool] = _never
+        self.abort_tasks: Callable[[LogicalUnit, Sequence[Nexus], Task], None] = _nothing_to_abort
+        self.keeping: AbstractContextManager[Any] = nullcontext()
+        self._served = False
+
+    def served(
+        self,
+        quiesce: Callable[[], None],
+        background: Callable[[LogicalUnit, Callable[[], None]], None],
+        stopping: Callable[[], bool],
+        abort_tasks: Callable[[LogicalUnit, Sequence[Nexus], Task], None] = _nothing_to_abort,
+        keeping: AbstractContextManager[Any] | None = None,
+    ) -> None:
+        """A transport serves this device from now on; its units may be there already, and more may come.
+
+        What their state says is under way goes on (``LogicalUnit.resume``).
+        """
+        with self.lock:
+            self.quiesce, self.background, self.stopping = quiesce, background, stopping
+            self.abort_tasks, self.keeping = abort_tasks, keeping or nullcontext()
+            self._served = True
+            for lu in self.logical_units.values():
+                lu.resume()
+
+    def ending(self, unit: LogicalUnit) -> bool:
+        """Whether a job in the background of ``unit`` shall return: the daemon ends, or the unit was removed."""
+        return self.stopping() or self.logical_units.get(unit.number) is not unit
 
     def add(self, number: int, lu: LogicalUnit) -> None:
         """Offer ``lu`` as LUN ``number``. Raises ValueError if the number is taken."""
@@ -45,6 +98,8 @@ class ScsiDevice:
                 raise ValueError(f"LUN {number} of {self.name} exists already; remove it first")
             self._announce()
             self.logical_units = {**self.logical_units, number: lu}
+            if self._served:
+                lu.resume()
 
     def remove(self, number: int) -> LogicalUnit:
         """Stop offering LUN ``number``; its nexuses see none from now on. Raises KeyError if it is missing.
@@ -64,11 +119,14 @@ class ScsiDevice:
                 establish(nexus, LUNS_CHANGED)
 
     def inventory_reported(self, initiator: str) -> None:
-        """``initiator`` has seen the LUNs and need not be told that they changed (SPC-4 section 6.33)."""
+        """``initiator`` has seen the LUNs, or knows that they changed, and need not be told by any of them.
+
+        But for those with interlocked unit attentions, which only REQUEST SENSE clears (SAM-5 section 5.14).
+        """
         with self.lock:
             for lu in self.logical_units.values():
                 for nexus in lu.nexuses:
-                    if nexus.initiator == initiator:
+                    if nexus.initiator == initiator and not lu.unit_attention_interlock:
                         withdraw(nexus, LUNS_CHANGED)
 
     def nexus(self, number: int | None, initiator: str) -> Nexus:

@@ -29,6 +29,7 @@ from ietpy.scsi.status import SenseKey, Status, TaskAttribute
 if TYPE_CHECKING:
     from ietpy.scsi.device import ScsiDevice
     from ietpy.scsi.task import Task
+    from ietpy.scsi.task_set import TaskSet
 
 #: Plain numbers for the data path.
 _GOOD: Final = int(Status.GOOD)
@@ -44,13 +45,14 @@ class DeviceServer:
     __slots__ = ("_dispatch", "descriptor_sense", "device", "identity", "rows")
 
     peripheral = 0x00  #: PERIPHERAL QUALIFIER and DEVICE TYPE of the INQUIRY data
+    tasks: TaskSet | None = None  #: None: its tasks never wait
 
     def __init__(
         self, device: ScsiDevice, identity: Identity, rows: Iterable[Command], unknown: Command
     ) -> None:
         self.device = device
         self.identity = identity
-        self.descriptor_sense = False  #: D_SENSE (SPC-4 section 7.5.8)
+        self.descriptor_sense: bool = False  #: D_SENSE (SPC-4 section 7.5.8)
         self.rows = tuple(row for row in rows if row.available is None or row.available(self))
         self._dispatch = dispatch_table(self.rows, unknown)
 
@@ -60,6 +62,9 @@ class DeviceServer:
 
     def detach(self, nexus: Nexus) -> None:
         """The nexus is lost."""
+
+    def nexus_reset(self, nexus: Nexus) -> None:
+        """I_T NEXUS RESET (SAM-5 section 7.6)."""
 
     def reset(self) -> None:
         """Logical unit reset (SAM-5 section 6.3.3); aborting tasks is the transport's business."""
@@ -138,12 +143,21 @@ class DeviceServer:
         if command.actions is not None:
             command = command.actions.get(cdb[1] & SERVICE_ACTION, command)
         rule = command.data_out
-        return 0 if rule is None else rule(self, cdb)
+        if rule is None:
+            return 0
+        wanted = rule(self, cdb)
+        return min(wanted, task.expected) if command.announced else wanted
 
     def fail(self, task: Task, condition: CheckCondition) -> None:
         """Answer ``task`` with CHECK CONDITION."""
         task.status = _CHECK_CONDITION
         task.sense = condition.sense(self.descriptor_sense)
+        task.data_in = None
+
+    def turn_away(self, task: Task, status: Status) -> None:
+        """Answer ``task``, not executed, with BUSY, TASK SET FULL or RESERVATION CONFLICT."""
+        task.status = int(status)
+        task.sense = b""
         task.data_in = None
 
     def _admit(self, task: Task, command: Command) -> bool | None:

@@ -14,13 +14,22 @@ OPTIMAL_TRANSFER: Final = 1 << 20
 #: Reads of at least this many bytes are promised as an Extent where the store offers it; not benchmarked yet.
 EXTENT_MINIMUM: Final = 64 << 10
 
+#: Blocks one COMPARE AND WRITE may cover: the most its CDB can say.
+MAXIMUM_COMPARE_AND_WRITE: Final = 255
+
+#: Bytes the cache is trusted to take for one PRE-FETCH; of more so many are fetched.
+PREFETCH: Final = 32 << 20
+
 #: Bytes one WRITE SAME may cover; bounds how long a worker is busy when the pattern is not zero.
 MAXIMUM_WRITE_SAME: Final = 256 << 20
 
-#: Bytes one UNMAP block descriptor may cover, and how many descriptors one UNMAP may carry. libiscsi's tests call
-#: more than 2^20 blocks insane.
+#: Bytes one UNMAP may cover, and how many block descriptors it may carry. libiscsi's tests call more than 2^20 blocks
+#: insane.
 MAXIMUM_UNMAP: Final = 512 << 20
 MAXIMUM_UNMAP_DESCRIPTORS: Final = 256
+
+#: How often the store is asked for one GET LBA STATUS; who wants more goes on from where the answer ends.
+LBA_STATUS_LOOKS: Final = 1024
 
 #: Bytes a store is asked to copy by itself at once.
 COPY_PIECE: Final = 64 << 20

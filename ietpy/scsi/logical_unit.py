@@ -5,19 +5,32 @@ State and admission live here; the commands are rows of their sets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from ietpy.scsi import attention, reservation
+from ietpy.scsi import attention, format_unit, mode, persistent, reservation, sanitize
 from ietpy.scsi.asc import Asc
+from ietpy.scsi.atomic import ATOMIC
+from ietpy.scsi.cache import CACHE
 from ietpy.scsi.command import BLOCKS, UNKNOWN_OPERATION, Blocks, Command
 from ietpy.scsi.device_server import DeviceServer
+from ietpy.scsi.diagnostics import DIAGNOSTICS
 from ietpy.scsi.exclusion import Exclusion
+from ietpy.scsi.format_unit import FORMATTING
+from ietpy.scsi.identifying import IDENTIFYING
 from ietpy.scsi.identity import Identity
 from ietpy.scsi.limits import EXTENT_MINIMUM, MAXIMUM_TRANSFER
+from ietpy.scsi.log_pages import LOGS
+from ietpy.scsi.mode_commands import MODE
 from ietpy.scsi.nexus import OBSTRUCTED, REMOVED, Nexus
+from ietpy.scsi.persistent_commands import PERSISTENT
+from ietpy.scsi.port_groups import PORT_GROUPS
 from ietpy.scsi.provisioning import PROVISIONING
+from ietpy.scsi.readiness import Readiness
+from ietpy.scsi.removable import REMOVAL
 from ietpy.scsi.reservation import RESERVATIONS
+from ietpy.scsi.sanitize import SANITIZING
 from ietpy.scsi.sbc import SBC
 from ietpy.scsi.sense import CheckCondition
 from ietpy.scsi.spc import SPC
@@ -32,20 +45,35 @@ if TYPE_CHECKING:
     from ietpy.scsi.store import BackingStore, Extent
     from ietpy.scsi.task import Task
 
-_RESERVATION_CONFLICT: Final = int(Status.RESERVATION_CONFLICT)
 _HEAD_OF_QUEUE: Final = int(TaskAttribute.HEAD_OF_QUEUE)
 #: UA_INTLCK_CTRL: conditions stay when reported; and a refused command leaves one (SPC-4 section 7.5.8).
 _INTERLOCKED: Final = 2
 _ESTABLISH: Final = 3
+_PREVIOUS: Final[Mapping[Status, attention.UnitAttention]] = MappingProxyType({
+    Status.BUSY: attention.PREVIOUS_BUSY,
+    Status.TASK_SET_FULL: attention.PREVIOUS_TASK_SET_FULL,
+    Status.RESERVATION_CONFLICT: attention.PREVIOUS_CONFLICT,
+})
 
 #: Why a command cannot be executed now, or None.
 Obstacle: TypeAlias = "Callable[[Command], CheckCondition | None]"
 
 DIRECT_ACCESS: Final[tuple[Command, ...]] = (
     *SPC.rows,
+    *MODE.rows,
+    *LOGS.rows,
+    *PORT_GROUPS.rows,
+    *IDENTIFYING.rows,
+    *DIAGNOSTICS.rows,
     *RESERVATIONS.rows,
+    *PERSISTENT.rows,
     *SBC.rows,
+    *ATOMIC.rows,
+    *CACHE.rows,
     *PROVISIONING.rows,
+    *FORMATTING.rows,
+    *SANITIZING.rows,
+    *REMOVAL.rows,
     *COPYING.rows,
 )
 
@@ -60,14 +88,16 @@ class LogicalUnit(DeviceServer):
     ValueError for a block size or a state that cannot be used.
 
     Read by the commands: ``blocks`` (capacity), ``shift`` (log2 of the block size), ``write_protected``,
-    ``write_through``. Changed under ``device.lock`` only: ``nexuses``, ``gates``, ``holder``, the mode parameters.
+    ``write_through``. Changed under ``device.lock`` only: ``nexuses``, ``gates``, ``holder``, ``persistent``, the mode
+    parameters.
     """
 
     __slots__ = (
         "_deferred", "_immediate", "_obstacle", "_write_waits", "block_size", "blocks", "capabilities",
-        "configured_write_cache", "exclusion", "gates", "holder", "nexuses", "number", "read_only", "removable",
-        "shift", "software_write_protect", "state", "store", "tasks", "unit_attention_interlock", "write_protected",
-        "write_through",
+        "configured_write_cache", "exclusion", "gates", "holder", "log_start", "nexuses", "number",
+        "persistent", "read_only", "readiness", "removable",
+        "separate_task_sets", "shift", "software_write_protect", "state", "store", "task_aborted_status", "tasks",
+        "unit_attention_interlock", "write_protected", "write_through",
     )
 
     def __init__(
@@ -109,12 +139,27 @@ class LogicalUnit(DeviceServer):
         self.nexuses: tuple[Nexus, ...] = ()
         #: Bits of ``Nexus.barrier`` that all nexuses of this unit have.
         self.gates: int = 0
-        self.tasks = TaskSet(self)
-        self.holder: Nexus | None = None
-        self.unit_attention_interlock: int = 0  #: UA_INTLCK_CTRL (SPC-4 section 7.5.8)
+        self.tasks: TaskSet = TaskSet(self)
+        self.holder: Nexus | None = None  #: of RESERVE
+        self.persistent = persistent.restore(state, number)
+        #: Fields of the control mode page (SPC-4 section 7.5.8): UA_INTLCK_CTRL, TAS, TST.
+        self.unit_attention_interlock: int = 0
+        self.task_aborted_status: bool = False
+        self.separate_task_sets: bool = False
         self._obstacle: Obstacle | None = None
         self._deferred = Counters()  #: of tasks on workers and of nexuses that are gone
+        self.log_start = Counters()  #: ``statistics()`` when the counters of the log pages were reset
         super().__init__(device, identity, DIRECT_ACCESS, UNKNOWN_OPERATION)
+        mode.restore(self)
+        self.readiness = Readiness(self)
+        format_unit.restore(self)
+        sanitize.restore(self)
+        self.readiness.refresh()
+
+    def resume(self) -> None:
+        """Let go on what the unit's state says is under way. The caller holds the device's lock."""
+        if self.readiness.operation is not None:
+            self.readiness.operation.resume()
 
     # Admission
 
@@ -132,9 +177,7 @@ class LogicalUnit(DeviceServer):
             if command.attention:
                 self._report_attention(nexus, resets_only=True)
             if reservation.conflicts(self, nexus, command, task.cdb):
-                if self.unit_attention_interlock == _ESTABLISH:
-                    attention.establish(nexus, attention.PREVIOUS_CONFLICT)
-                task.status = _RESERVATION_CONFLICT
+                self.turn_away(task, Status.RESERVATION_CONFLICT)
                 return True
             if command.attention:
                 self._report_attention(nexus)
@@ -143,10 +186,22 @@ class LogicalUnit(DeviceServer):
                 raise obstacle
         return None
 
+    def turn_away(self, task: Task, status: Status) -> None:
+        with self.device.lock:
+            super().turn_away(task, status)
+            if self.unit_attention_interlock == _ESTABLISH:
+                attention.establish(task.nexus, _PREVIOUS[status])
+
     def _report_attention(self, nexus: Nexus, resets_only: bool = False) -> None:
-        condition = attention.take(nexus, resets_only, keep=self.unit_attention_interlock >= _INTERLOCKED)
+        condition = self._take_attention(nexus, resets_only, self.unit_attention_interlock >= _INTERLOCKED)
         if condition is not None:
             raise condition.condition()
+
+    def _take_attention(self, nexus: Nexus, resets_only: bool, keep: bool) -> attention.UnitAttention | None:
+        condition = attention.take(nexus, resets_only, keep)
+        if condition is attention.LUNS_CHANGED and not keep:
+            self.device.inventory_reported(nexus.initiator)
+        return condition
 
     def obstacle(self, command: Command) -> CheckCondition | None:
         """Why the unit is not ready for ``command``. The caller holds the device's lock."""
@@ -161,7 +216,8 @@ class LogicalUnit(DeviceServer):
         """Have every command of every nexus take the closer look, or not for this reason. As ``obstruct``."""
         self.gates = self.gates | bit if closed else self.gates & ~bit
         for nexus in self.nexuses:
-            nexus.barrier = nexus.barrier | bit if closed else nexus.barrier & ~bit
+            if nexus.lu is self:  # else a successor of this unit has it
+                nexus.barrier = nexus.barrier | bit if closed else nexus.barrier & ~bit
 
     def _admit_elsewhere(self, task: Task, command: Command) -> bool | None:
         """This unit was removed: answer as the one that has its number now, or as nobody."""
@@ -172,8 +228,10 @@ class LogicalUnit(DeviceServer):
                 return self.device.absent.execute(task)
             if nexus.barrier & REMOVED:
                 successor.adopt(nexus)
+                successor.tell_differences(nexus, self)
             if command.attention:
-                attention.withdraw(nexus, attention.POWER_ON)
+                if successor.unit_attention_interlock < _INTERLOCKED:
+                    attention.withdraw(nexus, attention.POWER_ON)
                 raise attention.POWER_ON.condition()
         return successor.execute(task)
 
@@ -192,18 +250,30 @@ class LogicalUnit(DeviceServer):
             nexus.lu = self
             nexus.barrier = self.gates
             nexus.attentions.clear()
+            nexus.echo = None
             attention.establish(nexus, attention.POWER_ON)
             self.nexuses = (*self.nexuses, nexus)
             reservation.refresh(self)
 
     def detach(self, nexus: Nexus) -> None:
-        """I_T nexus loss (SAM-5 section 6.3.4): its RESERVE ends with it. Harmless where it is no nexus of this."""
+        """The nexus is gone. Harmless where it is no nexus of this."""
         with self.device.lock:
             if nexus in self.nexuses:
                 self.nexuses = tuple(other for other in self.nexuses if other is not nexus)
                 self._deferred.add((nexus.counters,))
-            if self.holder is nexus:
-                reservation.hold(self, None)
+            self._lose(nexus)
+
+    def nexus_reset(self, nexus: Nexus) -> None:
+        """I_T NEXUS RESET (SAM-5 section 7.6): as if it were lost, but it goes on; tasks are the transport's business."""
+        with self.device.lock:
+            self._lose(nexus)
+            attention.establish(nexus, attention.NEXUS_LOST)
+
+    def _lose(self, nexus: Nexus) -> None:
+        """What ends with an I_T nexus (SAM-5 section 6.3.4): its RESERVE, and that it prevents medium removal."""
+        self.readiness.preventing.discard(nexus)
+        if self.holder is nexus:
+            reservation.hold(self, None)
 
     def withdraw(self) -> None:
         """This unit exists no more; its nexuses are told so with every further command."""
@@ -212,11 +282,15 @@ class LogicalUnit(DeviceServer):
                 nexus.barrier |= REMOVED
 
     def reset(self) -> None:
-        """Logical unit reset: RESERVE ends, mode parameters are as configured, all nexuses are told."""
+        """Logical unit reset: RESERVE ends, mode parameters are as saved or configured, all nexuses are told.
+
+        The medium may be removed again; format and sanitize operations go on.
+        """
         with self.device.lock:
             reservation.hold(self, None)
-            self.set_write_cache(self.configured_write_cache)
-            self.set_software_write_protect(False)
+            self.readiness.preventing.clear()
+            mode.restore(self)
+            self.log_start = self.statistics()
             for nexus in self.nexuses:
                 attention.establish(nexus, attention.POWER_ON)
 
@@ -225,6 +299,13 @@ class LogicalUnit(DeviceServer):
         with self.device.lock:
             self.blocks = self.store.size >> self.shift
             self.tell_others(None, attention.CAPACITY_CHANGED)
+
+    def tell_differences(self, nexus: Nexus, before: LogicalUnit) -> None:
+        """Establish what is another than with ``before``, which had this number. The caller holds the device's lock."""
+        if (self.identity, self.removable) != (before.identity, before.removable):
+            attention.establish(nexus, attention.INQUIRY_CHANGED)
+        if (self.blocks, self.block_size) != (before.blocks, before.block_size):
+            attention.establish(nexus, attention.CAPACITY_CHANGED)
 
     def tell_others(self, author: Nexus | None, condition: attention.UnitAttention) -> None:
         """Establish ``condition`` for all nexuses but ``author``. The caller holds the device's lock."""
@@ -238,9 +319,13 @@ class LogicalUnit(DeviceServer):
             return Counters().add((self._deferred, *(nexus.counters for nexus in self.nexuses)))
 
     def pending_condition(self, nexus: Nexus) -> CheckCondition:
+        """A unit attention; but first of all how far an operation is, as there are initiators who ask until it ends."""
         with self.device.lock:
-            pending = attention.take(nexus)
-        return super().pending_condition(nexus) if pending is None else pending.condition()
+            unready = self.readiness.condition()
+            if unready is not None and self.readiness.operation is not None:
+                return unready
+            pending = self._take_attention(nexus, resets_only=False, keep=False)
+        return unready or super().pending_condition(nexus) if pending is None else pending.condition()
 
     # Mode parameters
 
@@ -250,14 +335,21 @@ class LogicalUnit(DeviceServer):
         self._write_waits = self.write_through or not self._immediate
 
     def set_software_write_protect(self, enabled: bool) -> None:
-        """SWP of the control mode page."""
+        """SWP of the control mode page. Who enables it flushes afterwards."""
         self.software_write_protect = enabled
         self.write_protected = self.read_only or enabled
+
+    def set_task_set_type(self, per_nexus: bool) -> None:
+        """TST of the control mode page: a task set for each nexus, or one for all."""
+        self.separate_task_sets = per_nexus
 
     # The medium
 
     def check_ready(self) -> None:
-        """Raise if the medium has no block at all."""
+        """Raise if the unit is not ready, or the medium has no block at all."""
+        unready = self.readiness.condition()
+        if unready is not None:
+            raise unready
         if not self.blocks:
             raise CheckCondition(SenseKey.NOT_READY, Asc.MEDIUM_NOT_PRESENT)
 
@@ -277,19 +369,19 @@ class LogicalUnit(DeviceServer):
             raise self.refusal(lba, blocks)
 
     def check_writable(self) -> None:
-        """Raise if the medium is write protected."""
+        """Raise if the medium is write protected; by SWP, too, it is WRITE PROTECTED (SPC-4 section 7.5.8)."""
         if self.write_protected:
-            raise CheckCondition(
-                SenseKey.DATA_PROTECT,
-                Asc.WRITE_PROTECTED if self.read_only else Asc.LOGICAL_UNIT_SOFTWARE_WRITE_PROTECTED,
-            )
+            raise CheckCondition(SenseKey.DATA_PROTECT, Asc.WRITE_PROTECTED)
 
     def read(self, task: Task, lba: int, blocks: int) -> memoryview | Extent | Blocks | None:
         """The content of ``blocks`` blocks, promised or in the task's sink; BLOCKS if that would wait."""
         length = blocks << self.shift
         if lba + blocks > self.blocks or length > MAXIMUM_TRANSFER:
             raise self.refusal(lba, blocks)
-        if length >= EXTENT_MINIMUM and task.extents:
+        if self.exclusion.ranges and self.exclusion.busy(lba << self.shift, length):
+            if not task.may_block:
+                return BLOCKS
+        elif length >= EXTENT_MINIMUM and task.extents:
             extent = self.store.extent(lba << self.shift, length)
             if extent is not None:
                 counters = task.nexus.counters
@@ -300,7 +392,8 @@ class LogicalUnit(DeviceServer):
             return None
         view = task.sink(length)
         if task.may_block:
-            self.store.read(lba << self.shift, view)
+            with self.exclusion.shared(lba << self.shift, length):
+                self.store.read(lba << self.shift, view)
             with self.device.lock:
                 self._deferred.read(blocks)
             return view
@@ -323,7 +416,7 @@ class LogicalUnit(DeviceServer):
             raise self.refusal(lba, blocks)
         views = task.data if task.data_length == length else self.whole_blocks(task, length)
         if task.may_block:
-            with self.exclusion.shared(lba << self.shift, length):
+            with self.readiness.writing(lba << self.shift, length):
                 if views:
                     self.store.write(lba << self.shift, views, self.write_through or fua != 0)
             with self.device.lock:

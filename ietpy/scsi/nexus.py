@@ -29,10 +29,12 @@ class Nexus:
     ``barrier``     0, or why the next command needs a closer look; written under ``device.lock``
     ``attentions``  pending unit attention conditions, oldest first
     ``copies``      results of third-party copies, by list identifier
+    ``echo``        what WRITE BUFFER has put into its echo buffer, or None
     ``counters``    reads and writes executed in its connection's own thread
+    ``queries``     whether its transport has I_T NEXUS RESET, QUERY TASK and the like for it (RFC 7144)
     """
 
-    __slots__ = ("attentions", "barrier", "copies", "counters", "device", "initiator", "lu")
+    __slots__ = ("attentions", "barrier", "copies", "counters", "device", "echo", "initiator", "lu", "queries")
 
     def __init__(self, lu: DeviceServer, device: ScsiDevice, initiator: str) -> None:
         self.lu = lu
@@ -41,4 +43,6 @@ class Nexus:
         self.barrier: int = 0
         self.attentions: list[UnitAttention] = []
         self.copies: dict[int, CopyResult] = {}
+        self.echo: bytes | None = None
         self.counters = Counters()
+        self.queries: bool = False

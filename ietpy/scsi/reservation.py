@@ -1,7 +1,8 @@
-"""RESERVE and RELEASE (SPC-2 sections 7.20 to 7.24): one nexus may keep a logical unit for itself.
+"""Who may use a logical unit: which commands conflict with the reservations of others, and RESERVE and RELEASE.
 
-Persistent reservations will live beside them, with the same ``Access`` of every row. All state is the logical
-unit's and changes under the device's lock.
+By RESERVE (SPC-2 sections 7.20 to 7.24) one nexus keeps the unit for itself. Persistent reservations (``persistent``)
+exclude that: while a port is registered there is no RESERVE, and the other way round (SPC-2 section 5.5.1). All state
+is the logical unit's and changes under the device's lock.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ietpy.scsi.command import Access, Command, CommandSet
 from ietpy.scsi.nexus import RESERVED, Nexus
+from ietpy.scsi.status import Status
 
 if TYPE_CHECKING:
     from ietpy.scsi.logical_unit import LogicalUnit
@@ -19,11 +21,12 @@ RESERVATIONS: Final = CommandSet("SPC-2 reservations")
 
 
 def conflicts(lu: LogicalUnit, nexus: Nexus, command: Command, cdb: bytes) -> bool:
-    """Whether ``command`` by ``nexus`` conflicts with another's reservation (SPC-2 table 10)."""
+    """Whether ``command`` by ``nexus`` conflicts with another's reservation (SPC-2 table 10, SPC-4 table 65)."""
     return (
         bool(nexus.barrier & RESERVED)
         and command.access is not Access.ALWAYS
         and not (command.harmless is not None and command.harmless(cdb))
+        and (lu.holder is not None or lu.persistent.now.restricts(command))
     )
 
 
@@ -35,11 +38,25 @@ def hold(lu: LogicalUnit, holder: Nexus | None) -> None:
 
 def refresh(lu: LogicalUnit) -> None:
     """Have those take the closer look whose commands may conflict. The caller holds the device's lock."""
+    admits = lu.persistent.now.admits
     for nexus in lu.nexuses:
-        if lu.holder is None or nexus is lu.holder:
+        if (lu.holder is None or nexus is lu.holder) and admits(nexus.initiator):
             nexus.barrier &= ~RESERVED
         else:
             nexus.barrier |= RESERVED
+
+
+def _decided_by_registrations(lu: LogicalUnit, task: Task) -> bool:
+    """Whether RESERVE or RELEASE has no effect as ports are registered, or just about to be; then the status is set.
+
+    GOOD for those whom a persistent reservation admits, which CRH tells (SPC-4 section 5.13.3), else a conflict.
+    """
+    now = lu.persistent.now
+    if not now.registrations and lu.persistent.coming is None:
+        return False
+    if now.type is None or not now.admits(task.nexus.initiator):
+        lu.turn_away(task, Status.RESERVATION_CONFLICT)
+    return True
 
 
 @RESERVATIONS.command(0x16, "RESERVE(6)", usage="16 00 00 00 00 00", access=Access.MANAGE)
@@ -47,7 +64,8 @@ def refresh(lu: LogicalUnit) -> None:
 def reserve(lu: LogicalUnit, task: Task) -> None:
     """Extents and third parties are refused as reserved bits; reserving again is GOOD."""
     with lu.device.lock:
-        hold(lu, task.nexus)
+        if not _decided_by_registrations(lu, task):
+            hold(lu, task.nexus)
 
 
 @RESERVATIONS.command(0x17, "RELEASE(6)", usage="17 00 00 00 00 00", access=Access.ALWAYS)
@@ -55,5 +73,5 @@ def reserve(lu: LogicalUnit, task: Task) -> None:
 def release(lu: LogicalUnit, task: Task) -> None:
     """GOOD without effect for everybody but the holder (SPC-2 section 7.21); IET answered with a conflict."""
     with lu.device.lock:
-        if lu.holder is task.nexus:
+        if not _decided_by_registrations(lu, task) and lu.holder is task.nexus:
             hold(lu, None)

@@ -1,4 +1,4 @@
-"""Block commands (SBC-3 section 5): capacity, reading, writing, verifying, synchronizing.
+"""Block commands (SBC-3 section 5): capacity, reading, writing, verifying.
 
 READ and WRITE are the data path: each row unpacks its CDB and calls the logical unit.
 """
@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ietpy.scsi.asc import Asc
+from ietpy.scsi.cache import write_back
 from ietpy.scsi.cdb import FUA, LBA_6, field, unpack_6, unpack_10, unpack_12, unpack_16
-from ietpy.scsi.command import BLOCKS, Access, Blocks, CommandSet, Result
+from ietpy.scsi.command import BLOCKS, Access, CommandSet, Result
 from ietpy.scsi.limits import CHUNK
 from ietpy.scsi.sense import CheckCondition, invalid_field
 from ietpy.scsi.status import SenseKey
@@ -85,7 +86,7 @@ def _forced_read(lu: LogicalUnit, task: Task, lba: int, blocks: int) -> Result:
     if not lu.write_through:
         if not task.may_block:
             return BLOCKS
-        lu.store.flush()
+        write_back(lu)
     return lu.read(task, lba, blocks)
 
 
@@ -215,11 +216,8 @@ def _compare_chunk(content: memoryview, expected: memoryview, lba: int, lu: Logi
     )
 
 
-def _verify(lu: LogicalUnit, task: Task, lba: int, blocks: int, bytchk: int) -> Blocks | None:
+def _verify(lu: LogicalUnit, task: Task, lba: int, blocks: int, bytchk: int) -> None:
     """Read the range and compare it as BYTCHK says; of data cut short only what came is compared."""
-    lu.check_range(lba, blocks)
-    if not task.may_block:
-        return BLOCKS
     length = blocks << lu.shift
     wanted = memoryview(b"")
     if bytchk:
@@ -232,11 +230,12 @@ def _verify(lu: LogicalUnit, task: Task, lba: int, blocks: int, bytchk: int) -> 
     scratch = memoryview(bytearray(min(length, CHUNK)))
     for done in range(0, length, CHUNK):
         content = scratch[:length - done]
-        lu.store.read((lba << lu.shift) + done, content)
+        offset = (lba << lu.shift) + done
+        with lu.exclusion.shared(offset, len(content)):
+            lu.store.read(offset, content)
         if bytchk:
             start = done if bytchk == _ALL_DATA else 0
             _compare_chunk(content, wanted[start:start + len(content)], lba + (done >> lu.shift), lu)
-    return None
 
 
 def _bytchk(cdb: bytes) -> int:
@@ -275,7 +274,13 @@ def _declare_verify(opcode: int, name: str, usage: str, unpack: Unpack) -> None:
     )
     def verify(lu: LogicalUnit, task: Task) -> Result:
         _, lba, blocks = unpack(task.cdb)
-        return _verify(lu, task, lba, blocks, _bytchk(task.cdb))
+        bytchk = _bytchk(task.cdb)
+        lu.check_range(lba, blocks)
+        if not task.may_block:
+            return BLOCKS
+        write_back(lu)
+        _verify(lu, task, lba, blocks, bytchk)
+        return None
 
 
 def _declare_write_and_verify(opcode: int, name: str, usage: str, unpack: Unpack, data_out: object) -> None:
@@ -289,7 +294,8 @@ def _declare_write_and_verify(opcode: int, name: str, usage: str, unpack: Unpack
         _, lba, blocks = unpack(task.cdb)
         if lu.write(task, lba, blocks, 1) is BLOCKS:
             return BLOCKS
-        return _verify(lu, task, lba, blocks, _bytchk(task.cdb))
+        _verify(lu, task, lba, blocks, _bytchk(task.cdb))
+        return None
 
 
 _declare_verify(0x2F, "VERIFY(10)", "2F 16 FF FF FF FF 1F FF FF 00", unpack_10)
@@ -304,54 +310,37 @@ _declare_write_and_verify(
 )
 
 
-# Synchronizing
+# Defects
+
+READ_DEFECT_DATA_10: Final = Layout("READ DEFECT DATA (10) parameter data", 4, (
+    ("_reserved", "x"), ("lists", "B"), ("length", "H"),
+))
+READ_DEFECT_DATA_12: Final = Layout("READ DEFECT DATA (12) parameter data", 8, (
+    ("_reserved", "x"), ("lists", "B"), ("generation_code", "H"), ("length", "I"),
+))
+_FORMAT: Final = 0x07
+_LAST_FORMAT: Final = 5  #: above are vendor specific and reserved ones
 
 
-def _synchronize(lu: LogicalUnit, task: Task, lba: int, blocks: int) -> Blocks | None:
-    """The whole cache, whatever the range, and before the answer, whatever IMMED says."""
-    if lba + blocks > lu.blocks:
-        raise lu.refusal(lba, blocks)
-    if not task.may_block:
-        return BLOCKS
-    lu.store.flush()
-    return None
-
-
-@SBC.command(
-    0x35, "SYNCHRONIZE CACHE(10)", usage="35 02 FF FF FF FF 1F FF FF 00", access=Access.WRITE, timeout=120
-)
-def synchronize_cache_10(lu: LogicalUnit, task: Task) -> Result:
-    """SBC-3 section 5.22."""
-    _, lba, blocks = unpack_10(task.cdb)
-    return _synchronize(lu, task, lba, blocks)
+def _empty_lists(cdb: bytes, byte: int) -> int:
+    """REQ_PLIST, REQ_GLIST and DEFECT LIST FORMAT at ``byte``, as the header repeats them: empty, any format fits."""
+    if cdb[byte] & _FORMAT > _LAST_FORMAT:
+        raise invalid_field(byte, 2)
+    return cdb[byte]
 
 
 @SBC.command(
-    0x91, "SYNCHRONIZE CACHE(16)", usage="91 02 FF FF FF FF FF FF FF FF FF FF FF FF 1F 00",
-    access=Access.WRITE, timeout=120,
+    0x37, "READ DEFECT DATA(10)", usage="37 00 1F 00 00 00 00 FF FF 00", access=Access.READ, allocation=field(7, 2)
 )
-def synchronize_cache_16(lu: LogicalUnit, task: Task) -> Result:
-    """SBC-3 section 5.23."""
-    _, lba, blocks = unpack_16(task.cdb)
-    return _synchronize(lu, task, lba, blocks)
-
-
-def _starts(cdb: bytes) -> bool:
-    """START STOP UNIT with START set and no POWER CONDITION is allowed under another's reservation."""
-    return bool(cdb[4] & 1)
+def read_defect_data_10(lu: LogicalUnit, task: Task) -> bytes:
+    """SBC-3 section 5.17. Defects are dealt with below this; both lists are here, and empty."""
+    return READ_DEFECT_DATA_10.pack(lists=_empty_lists(task.cdb, 2))
 
 
 @SBC.command(
-    0x1B, "START STOP UNIT", usage="1B 01 00 00 05 00", access=Access.MANAGE, harmless=_starts, timeout=120
+    0xB7, "READ DEFECT DATA(12)", usage="B7 1F FF FF FF FF FF FF FF FF 00 00", access=Access.READ,
+    allocation=field(6, 4),
 )
-def start_stop_unit(lu: LogicalUnit, task: Task) -> Result:
-    """SBC-3 section 5.20. There is no spindle and nothing to eject: stopping only writes the cache.
-
-    POWER CONDITION and LOEJ are refused as reserved bits.
-    """
-    if task.cdb[4] & 5:  # START, or NO_FLUSH
-        return None
-    if not task.may_block:
-        return BLOCKS
-    lu.store.flush()
-    return None
+def read_defect_data_12(lu: LogicalUnit, task: Task) -> bytes:
+    """SBC-3 section 5.18; no address descriptor has any ADDRESS DESCRIPTOR INDEX."""
+    return READ_DEFECT_DATA_12.pack(lists=_empty_lists(task.cdb, 1))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ietpy.scsi import lun, mode
+from ietpy.scsi import lun
 from ietpy.scsi.cdb import field
-from ietpy.scsi.command import Access, Command, CommandSet, Result
+from ietpy.scsi.command import Access, Command, CommandSet
 from ietpy.scsi.sense import invalid_field
 from ietpy.scsi.vpd import vital_product_data
 from ietpy.wire.layout import Layout
@@ -27,10 +27,10 @@ def test_unit_ready(lu: LogicalUnit, task: Task) -> None:
 
 @SPC.command(
     0x03, "REQUEST SENSE", usage="03 01 00 00 FF 00", access=Access.ALWAYS, attention=False,
-    allocation=field(4, 1), without_unit=True,
+    allocation=field(4, 1), without_unit=True, unready=True,
 )
 def request_sense(lu: DeviceServer, task: Task) -> bytes:
-    """SPC-4 section 6.39: a pending unit attention is reported as parameter data, and cleared."""
+    """SPC-4 section 6.39: a pending unit attention is reported as parameter data, and cleared by any length of it."""
     condition = lu.pending_condition(task.nexus)
     return condition.descriptors() if task.cdb[1] & 1 else condition.fixed()
 
@@ -43,9 +43,12 @@ STANDARD_INQUIRY: Final = Layout("standard INQUIRY data", 96, (
     ("flags", "3s"), ("vendor", "8s"), ("product", "16s"), ("revision", "4s"), ("_vendor_specific", "22x"),
     ("versions", "8s"), ("_reserved", "30x"),
 ))
+_RMB: Final = 0x80
 _SPC_4: Final = 0x06
 _HISUP_FORMAT_2: Final = 0x12
-_CMDQUE: Final = bytes((0, 0, 0x02))
+#: Bytes 5 to 7: TPGS (implicit and explicit) and 3PC of a logical unit; CMDQUE. One target port, so not MULTIP.
+_FLAGS: Final = bytes((0x38, 0, 0x02))
+_NO_UNIT_FLAGS: Final = bytes((0, 0, 0x02))
 #: SAM-5, SPC-4, SBC-3, iSCSI, without a version claimed (SPC-4 table 142).
 _VERSION_DESCRIPTORS: Final = bytes.fromhex("00A0 0460 04C0 0960")
 
@@ -56,7 +59,7 @@ def _text(words: str, width: int) -> bytes:
 
 @SPC.command(
     0x12, "INQUIRY", usage="12 01 FF FF FF 00", access=Access.ALWAYS, attention=False, allocation=field(3, 2),
-    without_unit=True,
+    without_unit=True, unready=True,
 )
 def inquiry(lu: DeviceServer, task: Task) -> bytes:
     """SPC-4 section 6.6. CMDDT is refused as a reserved bit."""
@@ -67,8 +70,9 @@ def inquiry(lu: DeviceServer, task: Task) -> bytes:
         raise invalid_field(2)
     identity = lu.identity
     return STANDARD_INQUIRY.pack(
-        peripheral=lu.peripheral, version=_SPC_4, format=_HISUP_FORMAT_2, flags=_CMDQUE,
-        additional_length=STANDARD_INQUIRY.size - 5,
+        peripheral=lu.peripheral, rmb=_RMB if getattr(lu, "removable", False) else 0, version=_SPC_4,
+        format=_HISUP_FORMAT_2,
+        flags=_NO_UNIT_FLAGS if lu.peripheral else _FLAGS, additional_length=STANDARD_INQUIRY.size - 5,
         vendor=_text(identity.vendor, 8), product=_text(identity.product, 16),
         revision=_text(identity.revision, 4), versions=_VERSION_DESCRIPTORS,
     )
@@ -84,80 +88,23 @@ _ALL: Final = 2
 
 @SPC.command(
     0xA0, "REPORT LUNS", usage="A0 00 FF 00 00 00 FF FF FF FF 00 00", access=Access.ALWAYS, attention=False,
-    allocation=field(6, 4), without_unit=True,
+    allocation=field(6, 4), without_unit=True, unready=True,
 )
 def report_luns(lu: DeviceServer, task: Task) -> bytes:
-    """SPC-4 section 6.33, in the order of configuration. There are no well known logical units."""
+    """SPC-4 section 6.33, in the order of configuration. There are no well known logical units.
+
+    Who asks for all units of a device without any is told LUN 0, where this can be asked again.
+    """
     if int.from_bytes(task.cdb[6:10], "big") < _MINIMUM_ALLOCATION:
         raise invalid_field(6)
     if task.cdb[2] not in (_ALL_BUT_WELL_KNOWN, _WELL_KNOWN, _ALL):
         raise invalid_field(2)
     numbers = () if task.cdb[2] == _WELL_KNOWN else tuple(lu.device.logical_units)
+    if task.cdb[2] == _ALL:
+        numbers = numbers or (0,)
     lu.device.inventory_reported(task.nexus.initiator)
     fields = b"".join(lun.encode(number).to_bytes(8, "big") for number in numbers)
     return len(fields).to_bytes(4, "big") + bytes(4) + fields
-
-
-# Mode parameters
-
-
-@SPC.command(
-    0x1A, "MODE SENSE(6)", usage="1A 08 FF FF FF 00", access=Access.MANAGE, allocation=field(4, 1)
-)
-def mode_sense_6(lu: LogicalUnit, task: Task) -> bytes:
-    """SPC-4 section 6.11."""
-    return mode.sense(lu, mode.SHORT, task.cdb)
-
-
-@SPC.command(
-    0x5A, "MODE SENSE(10)", usage="5A 18 FF FF 00 00 00 FF FF 00", access=Access.MANAGE,
-    allocation=field(7, 2),
-)
-def mode_sense_10(lu: LogicalUnit, task: Task) -> bytes:
-    """SPC-4 section 6.12."""
-    return mode.sense(lu, mode.LONG, task.cdb)
-
-
-def _list_6(lu: LogicalUnit, cdb: bytes) -> int:
-    return cdb[4]
-
-
-def _list_10(lu: LogicalUnit, cdb: bytes) -> int:
-    return cdb[7] << 8 | cdb[8]
-
-
-@SPC.command(0x15, "MODE SELECT(6)", usage="15 10 00 00 FF 00", access=Access.MANAGE, data_out=_list_6)
-def mode_select_6(lu: LogicalUnit, task: Task) -> Result:
-    """SPC-4 section 6.9. SP is refused as a reserved bit: nothing can be saved."""
-    return mode.select(lu, mode.SHORT, task, _list_6(lu, task.cdb))
-
-
-@SPC.command(
-    0x55, "MODE SELECT(10)", usage="55 10 00 00 00 00 00 FF FF 00", access=Access.MANAGE, data_out=_list_10
-)
-def mode_select_10(lu: LogicalUnit, task: Task) -> Result:
-    """SPC-4 section 6.10."""
-    return mode.select(lu, mode.LONG, task, _list_10(lu, task.cdb))
-
-
-# Small ones
-
-
-@SPC.command(0x1D, "SEND DIAGNOSTIC", usage="1D 14 00 00 00 00", access=Access.MANAGE)
-def send_diagnostic(lu: LogicalUnit, task: Task) -> None:
-    """SPC-4 section 6.42: only the default self-test, which a unit that answers has passed."""
-
-
-def _allows_removal(cdb: bytes) -> bool:
-    return not cdb[4] & 1
-
-
-@SPC.command(
-    0x1E, "PREVENT ALLOW MEDIUM REMOVAL", usage="1E 00 00 00 01 00", access=Access.MANAGE,
-    harmless=_allows_removal,
-)
-def prevent_allow_medium_removal(lu: LogicalUnit, task: Task) -> None:
-    """SPC-4 section 6.18 (SBC-3 5.13). The medium cannot be removed anyway."""
 
 
 # What is supported
@@ -207,7 +154,7 @@ def _find_row(lu: DeviceServer, opcode: int, action: int, options: int) -> Comma
 
 @SPC.command(
     0xA3, "REPORT SUPPORTED OPERATION CODES", service_action=0x0C, access=Access.MANAGE,
-    allocation=field(6, 4), usage="A3 0C 87 FF FF FF FF FF FF FF 00 00",
+    allocation=field(6, 4), usage="A3 0C 87 FF FF FF FF FF FF FF 00 00", unready=True,
 )
 def report_supported_operation_codes(lu: LogicalUnit, task: Task) -> bytes:
     """SPC-4 section 6.35."""
@@ -225,18 +172,21 @@ def report_supported_operation_codes(lu: LogicalUnit, task: Task) -> bytes:
 
 
 #: ATS, ATSS, CTSS, LURS and TRS: what RFC 7143 section 11.5.1 has and the transport does.
-_FUNCTIONS: Final = 0x80 | 0x40 | 0x10 | 0x08 | 0x02
+_FUNCTIONS: Final = bytes((0x80 | 0x40 | 0x10 | 0x08 | 0x02, 0))
+#: With QTS; QAES, QTSS and ITNRS: what RFC 7144 adds, for a nexus that has negotiated it.
+_MORE_FUNCTIONS: Final = bytes((_FUNCTIONS[0] | 0x04, 0x04 | 0x02 | 0x01))
 _REPD: Final = 0x80
 
 
 @SPC.command(
     0xA3, "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", service_action=0x0D, access=Access.MANAGE,
-    allocation=field(6, 4), usage="A3 0D 80 00 00 00 FF FF FF FF 00 00",
+    allocation=field(6, 4), usage="A3 0D 80 00 00 00 FF FF FF FF 00 00", unready=True,
 )
 def report_supported_task_management_functions(lu: LogicalUnit, task: Task) -> bytes:
     """SPC-4 section 6.36."""
     if int.from_bytes(task.cdb[6:10], "big") < 4:
         raise invalid_field(6)
+    functions = _MORE_FUNCTIONS if task.nexus.queries else _FUNCTIONS
     if task.cdb[2] & _REPD:
-        return bytes((_FUNCTIONS, 0, 0, 12)) + bytes(12)
-    return bytes((_FUNCTIONS, 0, 0, 0))
+        return functions + bytes((0, 12)) + bytes(12)
+    return functions + bytes((0, 0))

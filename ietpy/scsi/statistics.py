@@ -32,3 +32,12 @@ class Counters:
             self.writes += other.writes
             self.blocks_written += other.blocks_written
         return self
+
+    def since(self, start: Counters) -> Counters:
+        """What was counted after ``start``, an earlier sum of the same counters."""
+        counted = Counters()
+        counted.reads = self.reads - start.reads
+        counted.blocks_read = self.blocks_read - start.blocks_read
+        counted.writes = self.writes - start.writes
+        counted.blocks_written = self.blocks_written - start.blocks_written
+        return counted

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ietpy.scsi.nexus import Nexus
     from ietpy.scsi.store import Extent
+    from ietpy.scsi.task_set import Place
 
 
 def _no_sink(length: int) -> memoryview:
@@ -36,14 +37,18 @@ class Task:
       sense       sense data, empty unless CHECK CONDITION
       data_in     None, bytes, a memoryview (often the sink's) or an Extent, in the length the CDB asked for
 
+    Set by the logical unit's ``TaskSet``:
+      place       where it stands in the task set; None for one that is executed as it comes
+
     Transport-private (RFC 7143 names in ``ietpy.iscsi``): tag, cmd_sn, flags, lun_field, wanted, credit,
-    connection, transfer, chunks and aborted_by.
+    connection, transfer, chunks and aborted_by. Of these the task set compares cmd_sn and credit (0: immediate) of the
+    tasks of one connection.
     """
 
     __slots__ = (
         "aborted_by", "attribute", "cdb", "chunks", "cmd_sn", "connection", "credit", "data", "data_in", "data_length",
-        "expected", "extents", "flags", "lun_field", "may_block", "nexus", "sense", "sink", "status", "tag", "transfer",
-        "wanted",
+        "expected", "extents", "flags", "lun_field", "may_block", "nexus", "place", "sense", "sink", "status", "tag",
+        "transfer", "wanted",
     )
 
     def __init__(self) -> None:
@@ -58,6 +63,7 @@ class Task:
         self.status: int = 0
         self.sense: bytes = b""
         self.data_in: bytes | memoryview | Extent | None = None
+        self.place: Place | None = None
         self.tag: int = 0
         self.cmd_sn: int = 0
         self.flags: int = 0

@@ -1,22 +1,171 @@
-"""Which tasks of a logical unit must wait for others (SAM-5 sections 8.2 to 8.6): SIMPLE, ORDERED, HEAD OF QUEUE."""
+"""Which tasks of a logical unit must wait for others (SAM-5 sections 8.2 to 8.6): SIMPLE, ORDERED, HEAD OF QUEUE.
+
+Tasks that a connection's own thread executes as they come are not here, and cost nothing. Here are those that wait for
+their data and those that go to workers, in one order that never changes, so no two can wait for each other. It is the
+order of arrival, but that a task comes before those of its connection with later CmdSNs: they were parsed while it was
+not here yet. So something younger may execute already, which an ORDERED task waits for as well.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from ietpy.scsi.nexus import ORDERING
+from ietpy.scsi.status import TaskAttribute
+from ietpy.wire.serial import before
 
 if TYPE_CHECKING:
     from ietpy.scsi.logical_unit import LogicalUnit
+    from ietpy.scsi.nexus import Nexus
     from ietpy.scsi.task import Task
+
+_ORDERED: Final = int(TaskAttribute.ORDERED)
+_HEAD_OF_QUEUE: Final = int(TaskAttribute.HEAD_OF_QUEUE)
+
+
+class State(Enum):
+    """Of a place. Only an enabled task is executed, or given to a worker."""
+
+    EXPECTING = "waits for its data; its turn is looked at when that is there"
+    DORMANT = "waits for its turn"
+    ENABLED = "executes until it ends"
+
+
+class Place:
+    """Where a task stands in its task set, from ``TaskSet.expect`` or ``defer`` to ``leave``; it is ``task.place``."""
+
+    __slots__ = ("state", "task", "tasks")
+
+    def __init__(self, tasks: TaskSet, task: Task) -> None:
+        self.tasks = tasks
+        self.task = task
+        self.state = State.EXPECTING
+
+    def leave(self) -> list[Place]:
+        """The task has ended; the places whose turn has come with that. To be told after the lock is released."""
+        self.task.place = None
+        return self.tasks.remove(self)
+
+
+def _waits(attribute: int, head: bool, busy: bool, ordered: bool) -> bool:
+    """Whether a task must wait if there are a HEAD OF QUEUE task, others before it, ORDERED ones among these."""
+    return attribute != _HEAD_OF_QUEUE and (head or ordered or (busy and attribute == _ORDERED))
 
 
 class TaskSet:
-    """Everything here is called under the device's lock."""
+    """Everything here is called under the device's lock. UNTAGGED and what no attribute is named count as SIMPLE."""
 
-    __slots__ = ("_lu",)
+    __slots__ = ("_dormant", "_lu", "_ordering", "_places")
 
     def __init__(self, lu: LogicalUnit) -> None:
         self._lu = lu
+        self._places: list[Place] = []
+        self._ordering = 0  #: ORDERED and HEAD OF QUEUE tasks among them; while there are any, nobody just passes
+        self._dormant = 0
 
     def must_wait(self, task: Task) -> bool:
         """Whether ``task``, about to be executed in place, has to wait for its turn."""
-        return False
+        if not self._places:
+            return False
+        place = task.place
+        if place is None or place.tasks is not self:
+            return self._is_behind(task, self._position(task))
+        return self._is_behind(task, self._places.index(place))
+
+    def expect(self, task: Task) -> None:
+        """``task`` waits for its data."""
+        self._enter(task)
+
+    def defer(self, task: Task) -> bool:
+        """``task`` could not be executed in place: whether it may be executed now; if not, ``leave`` will tell."""
+        place = task.place or self._enter(task)
+        return place.tasks.settle(place)
+
+    def settle(self, place: Place) -> bool:
+        """Decide on a place of this set."""
+        if self._is_behind(place.task, self._places.index(place)):
+            place.state = State.DORMANT
+            self._dormant += 1
+            return False
+        place.state = State.ENABLED
+        return True
+
+    def remove(self, place: Place) -> list[Place]:
+        """``Place.leave``'s part."""
+        self._places.remove(place)
+        if place.state is State.DORMANT:
+            self._dormant -= 1
+        if place.task.attribute in (_ORDERED, _HEAD_OF_QUEUE):
+            self._ordering -= 1
+            if not self._ordering:
+                self._lu.close_gate(ORDERING, False)
+        return self._enable() if self._dormant else []
+
+    def _enter(self, task: Task) -> Place:
+        place = task.place = Place(self, task)
+        self._places.insert(self._position(task), place)
+        if task.attribute in (_ORDERED, _HEAD_OF_QUEUE):
+            self._ordering += 1
+            self._lu.close_gate(ORDERING, True)
+        return place
+
+    def _position(self, task: Task) -> int:
+        """Behind all others, but before those of its connection that were sent later."""
+        places = self._places
+        position = len(places)
+        for index in range(position - 1, -1, -1):
+            other = places[index].task
+            if other.connection is task.connection:
+                if not _sent_before(task, other):
+                    break
+                position = index
+        return position
+
+    def _scope(self, task: Task) -> Nexus | None:
+        """Tasks of one scope wait for each other (TST of the control mode page)."""
+        return task.nexus if self._lu.separate_task_sets else None
+
+    def _is_behind(self, task: Task, position: int) -> bool:
+        """Whether ``task``, at this place in the order, must wait."""
+        scope = self._scope(task)
+        head = busy = ordered = False
+        for index, place in enumerate(self._places):
+            if self._scope(place.task) is not scope:
+                continue
+            attribute = place.task.attribute
+            if attribute == _HEAD_OF_QUEUE:
+                head = True
+            elif index < position or place.state is State.ENABLED:
+                busy = True
+                ordered = ordered or attribute == _ORDERED
+        return _waits(task.attribute, head, busy, ordered)
+
+    def _enable(self) -> list[Place]:
+        """Find the dormant places whose turn has come, in one pass: ``_is_behind`` for each of them."""
+        heads, busy, ordered = (set[object]() for _ in range(3))
+        for place in self._places:
+            attribute, scope = place.task.attribute, self._scope(place.task)
+            if attribute == _HEAD_OF_QUEUE:
+                heads.add(scope)
+            elif place.state is State.ENABLED:
+                busy.add(scope)
+        enabled = []
+        for place in self._places:
+            attribute, scope = place.task.attribute, self._scope(place.task)
+            if place.state is State.DORMANT and not _waits(
+                attribute, scope in heads, scope in busy, scope in ordered
+            ):
+                place.state = State.ENABLED
+                self._dormant -= 1
+                enabled.append(place)
+            if attribute != _HEAD_OF_QUEUE:
+                busy.add(scope)
+                if attribute == _ORDERED:
+                    ordered.add(scope)
+        return enabled
+
+
+def _sent_before(task: Task, other: Task) -> bool:
+    """Of one connection's tasks: by CmdSN, of which an immediate command has the next one's (RFC 7143 4.2.2.1)."""
+    return before(task.cmd_sn, other.cmd_sn) or (task.cmd_sn == other.cmd_sn and task.credit < other.credit)

@@ -246,7 +246,7 @@ def _kept(lu: LogicalUnit, task: Task) -> CopyResult:
 
 
 @COPYING.command(
-    0x84, "RECEIVE COPY STATUS(LID1)", service_action=0x00, access=Access.MANAGE, allocation=field(10, 4),
+    0x84, "RECEIVE COPY STATUS(LID1)", service_action=0x00, access=Access.STATE, allocation=field(10, 4),
     usage="84 00 FF 00 00 00 00 00 00 00 FF FF FF FF 00 00",
 )
 def receive_copy_status(lu: LogicalUnit, task: Task) -> bytes:
@@ -259,7 +259,7 @@ def receive_copy_status(lu: LogicalUnit, task: Task) -> bytes:
 
 
 @COPYING.command(
-    0x84, "RECEIVE COPY OPERATING PARAMETERS", service_action=0x03, access=Access.MANAGE, allocation=field(10, 4),
+    0x84, "RECEIVE COPY OPERATING PARAMETERS", service_action=0x03, access=Access.STATE, allocation=field(10, 4),
     usage="84 03 00 00 00 00 00 00 00 00 FF FF FF FF 00 00",
 )
 def receive_copy_operating_parameters(lu: LogicalUnit, task: Task) -> bytes:
@@ -273,7 +273,7 @@ def receive_copy_operating_parameters(lu: LogicalUnit, task: Task) -> bytes:
 
 
 @COPYING.command(
-    0x84, "RECEIVE COPY FAILURE DETAILS(LID1)", service_action=0x04, access=Access.MANAGE, allocation=field(10, 4),
+    0x84, "RECEIVE COPY FAILURE DETAILS(LID1)", service_action=0x04, access=Access.STATE, allocation=field(10, 4),
     usage="84 04 FF 00 00 00 00 00 00 00 FF FF FF FF 00 00",
 )
 def receive_copy_failure_details(lu: LogicalUnit, task: Task) -> bytes:

@@ -26,6 +26,7 @@ from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.server.drain import still_busy
 from ietpy.server.interfaces import addresses_of_host
 from ietpy.server.pump import Pump
+from ietpy.server.services import Jobs, serve
 from ietpy.server.workers import WorkerPool
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,10 @@ class Server:
         self._thread: threading.Thread | None = None  #: made after the forks of detaching, by ``start``
         #: Called when a session has begun or ended, in whatever thread that happens; must not wait.
         self.sessions_changed: Callable[[], None] = _nothing
+        self._jobs = Jobs(self._wake_up)
+        node.serve = lambda target: serve(target, self._jobs)
+        for target in node.targets.values():
+            node.serve(target)
 
     # What others ask ----------------------------------------------------------------------------------------------
 
@@ -124,7 +129,8 @@ class Server:
         """After ``unit`` was removed: a function that says whether commands may still touch its store (``drain``)."""
         with self._lock:
             pumps = list(self._pumps)
-        return still_busy(pumps, unit)
+        commands = still_busy(pumps, unit)
+        return lambda: commands() or self._jobs.under_way(unit)  # in this order: a command may begin a job
 
     def follow(self, target: TargetNode) -> None:
         """Take over options of a target that were changed while it is served: Wthreads, NOPInterval."""
@@ -187,6 +193,7 @@ class Server:
         self._selector.register(self._wake_receive, selectors.EVENT_READ, self._woken)
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
         self._thread.start()
+        self._jobs.start()
 
     def stop(self, timeout: float) -> bool:
         """Stop accepting, let commands that came finish, close connections; whether all ended within ``timeout``.
@@ -196,6 +203,7 @@ class Server:
         deadline = time.monotonic() + timeout
         if not self._stopping:
             self._stopping = True
+            self._jobs.stop()
             self._wake_up()
             if self._thread is not None:
                 self._thread.join(timeout)
@@ -213,7 +221,7 @@ class Server:
                 pump.close()
         for thread in pumps.values():
             thread.join(max(0.0, deadline + CLOSING_SECONDS - time.monotonic()))
-        clean = not any(thread.is_alive() for thread in pumps.values())
+        clean = self._jobs.join(deadline) and not any(thread.is_alive() for thread in pumps.values())
         if clean:
             with self._lock:  # targets may still be removed
                 pools = list(self._workers.values())
@@ -250,12 +258,14 @@ class Server:
                 self._drop(login)
 
     def _patience(self) -> float | None:
-        """Seconds until the clock matters: a login's deadline, or a second while any target sends pings."""
+        """Seconds until the clock matters: a login's deadline, or a second for pings and for jobs without a thread."""
         now = time.monotonic()
         waits = [login.deadline - now for login in self._logins.values()]
         if self._rest_until:
             waits.append(self._rest_until - now)
-        if self._pumps and any(target.nop_interval for target in self.node.targets.values()):
+        if self._jobs.waiting or (
+            self._pumps and any(target.nop_interval for target in self.node.targets.values())
+        ):
             waits.append(1.0)
         return max(0.0, min(waits)) if waits else None
 
@@ -268,6 +278,8 @@ class Server:
         for login in [login for login in self._logins.values() if login.deadline <= now]:
             log.warning("%s: no login within %d s", self.name_of(login.sock), LOGIN_SECONDS)
             self._drop(login)
+        if self._jobs.waiting:
+            self._jobs.start()
         if any(target.nop_interval for target in self.node.targets.values()):
             with self._lock:
                 pumps = list(self._pumps)
@@ -329,6 +341,7 @@ class Server:
                 connection.received(count)
                 if (connection.login is not None or connection.closing) and not login.pump.egress.flush_now():
                     raise ConnectionAbortedError("the peer does not take its answers")
+            login.pump.attend()  # to what was left in its inbox meanwhile
         except FormatError as problem:
             log.warning("%s: connection dropped: %s", self.name_of(sock), problem)
         except OSError as problem:

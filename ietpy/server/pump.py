@@ -18,12 +18,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ietpy.errors import FormatError
-from ietpy.iscsi import task_management
+from ietpy.iscsi import deferred, task_management
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.data_in import complete
 from ietpy.iscsi.task_management import Function
-from ietpy.scsi.status import Status
+from ietpy.scsi.status import Status, TaskAttribute
 from ietpy.scsi.task import Task
+from ietpy.scsi.task_set import Place
 from ietpy.server.egress import Egress
 from ietpy.server.workers import WorkerPool
 
@@ -39,6 +40,9 @@ REINSTATEMENT_WAIT: Final = 30.0
 STAGED_LIMIT: Final = 4 * 1024 * 1024
 #: While a connection ends, how often it looks for word of workers (seconds).
 _ENDING_PAUSE: Final = 0.05
+
+_ORDERED: Final = int(TaskAttribute.ORDERED)
+_HEAD_OF_QUEUE: Final = int(TaskAttribute.HEAD_OF_QUEUE)
 
 TAKES_NOTHING: Final = "the initiator does not take its answers"
 
@@ -59,6 +63,10 @@ class Pump:
         self.workers: WorkerPool | None = None
         self.running = 0  #: tasks on workers
         self.parked: deque[Task] = deque()  #: tasks that go to workers when there is room
+        #: Whether a batch may be executed at this moment, here; for ``services.Services.quiesce``.
+        self.executing = False
+        #: Functions that must end before the task on a worker that began them is answered.
+        self.begun: dict[Task, Function] = {}
         self.finished = threading.Event()
         #: The pumps of the sessions this one replaces, to be waited for before the first command.
         self.predecessors: list[Pump] = []
@@ -103,7 +111,7 @@ class Pump:
         while True:
             with lock:
                 self._execute(received(count))
-                if inbox:
+                if inbox or connection.enabled:
                     self._read_inbox()
                 egress.flush(self._between)
                 self._employ()
@@ -121,26 +129,60 @@ class Pump:
                 return
 
     def _execute(self, tasks: list[Task]) -> None:
-        """Execute a batch, with a flush whenever much is staged, so nobody asks for too much at once."""
+        """Execute a batch, with a flush whenever much is staged, so nobody asks for too much at once.
+
+        Also before an ORDERED task: what was promised to be read from a file must have been read.
+        """
         connection = self.connection
         while True:
+            self.executing = True
             for task in tasks:
+                if task.attribute == _ORDERED and connection.outbox:
+                    executed = tasks.index(task)
+                    break
                 if not task.nexus.lu.execute(task):
                     self._hand_over(task)
                     continue
                 complete(connection, task)
                 if connection.staged_size > STAGED_LIMIT:
+                    executed = tasks.index(task) + 1
                     break
             else:
                 tasks.clear()
+                self.executing = False
                 return
-            del tasks[: tasks.index(task) + 1]  # those executed must not be there to be aborted while we send
+            del tasks[:executed]  # those must not be there to be aborted while we send
+            self.executing = False
+            self._read_inbox()
             self.egress.flush(self._between)
 
     def _hand_over(self, task: Task) -> None:
-        self.connection.defer(task)
-        self.parked.append(task)
+        if deferred.defer(self.connection, task):
+            self._park(task)
+
+    def _park(self, task: Task) -> None:
+        if task.attribute == _HEAD_OF_QUEUE:
+            self.parked.appendleft(task)
+        else:
+            self.parked.append(task)
         self._employ()
+
+    def _begin(self, place: Place) -> None:
+        """The turn of a task that waited for others has come."""
+        task = deferred.enable(self.connection, place)
+        if task is not None:
+            self._park(task)
+
+    def _pass_on(self) -> None:
+        """Tell whose turn has come with the end of tasks of ours."""
+        enabled = self.connection.enabled
+        while enabled:
+            place = enabled.popleft()
+            owner: Pump = place.task.connection.owner
+            if owner is self:
+                self._begin(place)
+            else:
+                owner.post(lambda owner=owner, place=place: owner._begin(place))  # type: ignore[misc]
 
     def _employ(self) -> None:
         """Give parked tasks to workers: no more than there may be, and none whose answer could not leave yet.
@@ -164,9 +206,13 @@ class Pump:
         """Ask the other connections to abort their part of task management functions (``task_management``)."""
         functions, self.connection.functions = self.connection.functions, []
         for function in functions:
-            for other in list(function.others):
-                owner: Pump = other.owner
-                owner.post(lambda function=function, owner=owner: owner._abort(function))  # type: ignore[misc]
+            self.spread(function)
+
+    def spread(self, function: Function) -> None:
+        """Leave word with the connections it is still to visit; any thread that holds no lock may."""
+        for other in list(function.others):
+            owner: Pump = other.owner
+            owner.post(lambda owner=owner: owner._abort(function))  # type: ignore[misc]
 
     def abandon(self) -> None:
         """End a session whose thread could not be had."""
@@ -176,13 +222,15 @@ class Pump:
     def _end(self) -> None:
         """Wait for what workers still run and for its answers to leave, leave the target, close the socket."""
         session = self.connection.session
+        self.executing = False
         while not self.finished.is_set():
             with self.lock:
+                deferred.withdraw(self.connection)
                 self._read_inbox()
                 self._flush_now()
                 if self.connection.closing:
                     self._unpark()
-                if not self.running and self._sender is None:
+                if not self.running and self._sender is None and not (session and session.dormant):
                     if session is not None:
                         session.end()
                     self.finished.set()  # who waits for this finds the target without the session
@@ -194,8 +242,9 @@ class Pump:
     def _unpark(self) -> None:
         """End the tasks no worker has begun: nobody will see an answer."""
         while self.parked:
-            for function in self.connection.finish(self.parked.popleft()):
+            for function in deferred.finish(self.connection, self.parked.popleft()):
                 self._answer(function)
+        self._pass_on()
 
     # Word from others -----------------------------------------------------------------------------------------------
 
@@ -214,13 +263,16 @@ class Pump:
                 self.lock.release()
 
     def _read_inbox(self) -> None:
+        self._pass_on()
         while self.inbox:
             self._guarded(self.inbox.popleft())
+            self._pass_on()
 
     def _between(self) -> None:
         """Read what lies in the inbox while we send; what words leave there is for later."""
         for _ in range(len(self.inbox)):
             self._guarded(self.inbox.popleft())
+            self._pass_on()
 
     def _flush_now(self) -> None:
         """Send what the peer takes at once; the rest gets a thread that may wait."""
@@ -264,8 +316,13 @@ class Pump:
         self.post(lambda: self._worked(task))
 
     def _worked(self, task: Task) -> None:
+        function = self.begun.pop(task, None)
+        if function is None or task_management.author_executed(function):
+            self._finish(task)
+
+    def _finish(self, task: Task) -> None:
         self.running -= 1
-        for function in self.connection.finish(task):
+        for function in deferred.finish(self.connection, task):
             self._answer(function)
 
     def _abort(self, function: Function) -> None:
@@ -279,6 +336,9 @@ class Pump:
         owner.post(lambda: owner._say(function))
 
     def _say(self, function: Function) -> None:
+        if function.author is not None:
+            self._finish(function.author)
+            return
         if function.closing and self.egress.busy:
             self.inbox.append(lambda: self._say(function))  # its answer must leave before the end
             return
@@ -320,21 +380,6 @@ class Pump:
         debug = log.isEnabledFor(logging.DEBUG)
         log.critical("internal error on %s: %r", self.name, mistake, exc_info=debug)
         self.close()
-
-    def settled(self, rounds: int) -> bool:
-        """Whether all that was queued when ``egress.rounds`` was ``rounds`` has left. Never waits: busy is not settled.
-
-        A round that ends may have begun before, so it takes two, or one look at an idle connection.
-        """
-        if self.finished.is_set() or self.egress.rounds - rounds >= 2:
-            return True
-        if not self.lock.acquire(blocking=False):
-            return False
-        try:
-            return self.connection.nothing_queued() and not self.egress.unsent
-        finally:
-            self.lock.release()
-            self.attend()
 
     # The socket -----------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from ietpy.errors import StoreError
-from ietpy.scsi.store import Capabilities, Extent
+from ietpy.scsi.store import BackingStore, Capabilities, Extent
 from ietpy.stores import linux, medium
 
 #: Bytes of one pooled buffer and so of one transfer; devices split larger ones anyway.
@@ -173,6 +173,14 @@ class BlockStore:
             operation(self._fd, offset, length)
         except OSError as error:
             raise medium.failed(self._path, f"{doing} at byte {offset}", error) from error
+
+    def mapped(self, offset: int, length: int) -> tuple[bool, int]:
+        return True, length  # no device tells
+
+    def copy(self, offset: int, source: BackingStore, source_offset: int, length: int) -> bool:
+        return False
+
+    def prefetch(self, offset: int, length: int) -> None: ...
 
     def close(self) -> None:
         fd, self._fd = self._fd, medium.CLOSED

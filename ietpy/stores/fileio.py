@@ -5,6 +5,7 @@ Knows Linux files and nothing of SCSI. ``read_now`` is the hot path: one ``pread
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -13,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from ietpy.errors import StoreError
-from ietpy.scsi.store import Capabilities, Extent
+from ietpy.scsi.store import BackingStore, Capabilities, Extent
 from ietpy.stores import linux, medium
 
 _preadv = os.preadv
@@ -35,7 +36,7 @@ class FileStore:
     """A BackingStore (``ietpy.scsi.store``) on one file, locked against other daemons until closed."""
 
     __slots__ = (
-        "_discard", "_discard_unit", "_fd", "_fua_flags", "_now_flags", "_path", "_zeroers", "block_size",
+        "_discard", "_discard_unit", "_fd", "_fua_flags", "_now_flags", "_path", "_regular", "_zeroers", "block_size",
         "capabilities", "physical_block_size", "size",
     )
 
@@ -69,7 +70,8 @@ class FileStore:
         self._now_flags, immediate = _reading_at_once(fd)
         self._discard: Callable[[int, int, int], None]
         self._zeroers: tuple[Callable[[int, int, int], None], ...]
-        if stat.S_ISBLK(os.fstat(fd).st_mode):
+        self._regular: bool = stat.S_ISREG(os.fstat(fd).st_mode)
+        if not self._regular:
             self._discard = linux.discard_device
             self._discard_unit: int = linux.logical_block_size(fd)
             self._zeroers = (linux.zero_device,)
@@ -176,6 +178,72 @@ class FileStore:
                 self._write(at, (_ZEROS[:offset + length - at],), 0)
         except OSError as error:
             raise medium.failed(self._path, f"be zeroed at byte {offset}", error) from error
+
+    def mapped(self, offset: int, length: int) -> tuple[bool, int]:
+        """Of a file in its file system's blocks; space that was allocated and never written reads as not mapped."""
+        if not self._regular:
+            return True, length
+        # The file offset these calls move is nobody's: everything else says where it reads and writes.
+        while True:
+            hole = self._seek(offset, os.SEEK_HOLE)
+            if hole > offset:
+                return True, min(hole - offset, length)
+            data = self._seek(offset, os.SEEK_DATA)
+            if data > offset:
+                return False, min(data - offset, length)
+            # Somebody has written there between the two calls.
+
+    def _seek(self, offset: int, whence: int) -> int:
+        """lseek(2) for a hole or for data; the end of the medium where there is none, or no telling of them."""
+        try:
+            return os.lseek(self._fd, offset, whence)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # no data from here on, or the file is shorter than that now
+                if os.fstat(self._fd).st_size < self.size:
+                    raise medium.too_short(self._path) from error
+                return self.size
+            if error.errno in _NOT_THIS_WAY:
+                return self.size
+            raise medium.failed(self._path, f"be examined at byte {offset}", error) from error
+
+    def copy(self, offset: int, source: BackingStore, source_offset: int, length: int) -> bool:
+        """Between files only. What the source has no space for is given back here, or zeroed."""
+        if not isinstance(source, FileStore) or not (self._regular and source._regular):
+            return False
+        if source is self and abs(offset - source_offset) < length:
+            return False
+        done = 0
+        while done < length:
+            allocated, run = source.mapped(source_offset + done, length - done)
+            if allocated:
+                run = self._copy_range(offset + done, source, source_offset + done, run)
+                if not run:
+                    break
+            elif self.capabilities.discard_zeroes:
+                self.discard(offset + done, run)
+            else:
+                self.zero(offset + done, run)
+            done += run
+        if not done:
+            return not length
+        # Half of a copy cannot be taken back.
+        for at in range(done, length, len(_ZEROS)):
+            part = memoryview(bytearray(min(len(_ZEROS), length - at)))
+            source.read(source_offset + at, part)
+            self.write(offset + at, (part,), False)
+        return True
+
+    def _copy_range(self, offset: int, source: FileStore, source_offset: int, length: int) -> int:
+        """copy_file_range(2): how many bytes were copied. 0: none, for whatever reason; reading and writing tell it."""
+        try:
+            return os.copy_file_range(source._fd, self._fd, length, source_offset, offset)
+        except OSError:
+            return 0
+
+    def prefetch(self, offset: int, length: int) -> None:
+        if length:  # to the kernel 0 is everything to the end
+            with contextlib.suppress(OSError):
+                os.posix_fadvise(self._fd, offset, length, os.POSIX_FADV_WILLNEED)
 
     def close(self) -> None:
         fd, self._fd = self._fd, medium.CLOSED

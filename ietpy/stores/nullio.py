@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from ietpy.scsi.store import Capabilities, Extent
+from ietpy.scsi.store import BackingStore, Capabilities, Extent
 
 #: IET's size unless the options say otherwise: 64 GiB.
 DEFAULT_SIZE: Final = 1 << 36
@@ -55,5 +55,13 @@ class NullStore:
     def discard(self, offset: int, length: int) -> None: ...
 
     def zero(self, offset: int, length: int) -> None: ...
+
+    def mapped(self, offset: int, length: int) -> tuple[bool, int]:
+        return True, length
+
+    def copy(self, offset: int, source: BackingStore, source_offset: int, length: int) -> bool:
+        return False
+
+    def prefetch(self, offset: int, length: int) -> None: ...
 
     def close(self) -> None: ...

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 
 import pytest
 
-from ietpy.admin.paths import RuntimePaths, check_private, make_private, runtime_paths
+from ietpy.admin.paths import RuntimePaths, check_private, make_private, runtime_paths, state_directory
 from ietpy.errors import UsageError
 
 ME = os.geteuid()
@@ -37,6 +38,27 @@ def test_a_plain_user_has_his_own_directory(tmp_path: Path) -> None:
 def test_without_a_session_directory_it_is_below_tmpdir(environment: dict[str, str], directory: str) -> None:
     found = runtime_paths(environment, 12345)
     assert found == RuntimePaths(f"{directory}/ietd.pid", f"{directory}/control", f"{directory}/iet", directory)
+
+
+@pytest.mark.parametrize(("environment", "uid", "directory"), [
+    pytest.param({"HOME": "/root"}, 0, "/var/lib/ietpy", id="root"),
+    pytest.param({"STATE_DIRECTORY": "/var/lib/x"}, 0, "/var/lib/x", id="root below systemd"),
+    pytest.param({"STATE_DIRECTORY": "/a/x:/a/y"}, 12345, "/a/x", id="the first of several"),
+    pytest.param({"STATE_DIRECTORY": ":/a/y", "HOME": "/h"}, 12345, "/h/.local/state/ietpy", id="an empty first"),
+    pytest.param({"XDG_STATE_HOME": "/s", "HOME": "/h"}, 12345, "/s/ietpy", id="a place for state"),
+    pytest.param({"XDG_STATE_HOME": "s", "HOME": "/h"}, 12345, "/h/.local/state/ietpy", id="a relative one"),
+    pytest.param({"HOME": "/h"}, 12345, "/h/.local/state/ietpy", id="a home"),
+    pytest.param({"HOME": "h"}, 12345, "", id="a relative home"),
+    pytest.param({}, 12345, "", id="none of a user nobody knows"),
+])
+def test_where_state_is_kept(environment: dict[str, str], uid: int, directory: str) -> None:
+    assert state_directory(environment, uid) == directory
+
+
+def test_who_has_no_variables_has_a_home_nevertheless(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = pwd.getpwuid(0)
+    monkeypatch.setattr(pwd, "getpwuid", {12345: entry}.__getitem__)
+    assert state_directory({}, 12345) == os.path.join(entry.pw_dir, ".local", "state", "ietpy")
 
 
 def test_the_private_directory_is_made_once(tmp_path: Path) -> None:

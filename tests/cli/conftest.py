@@ -44,7 +44,10 @@ class Daemon:
         self.control = str(directory / "control")
         self.published = directory / "control.iet"
         self.environment = {"IETPY_CONTROL": self.control}
-        options = StartOptions(config=str(self.config), foreground=True, address=address, port=0, compat=compat)
+        options = StartOptions(
+            config=str(self.config), foreground=True, address=address, port=0, compat=compat,
+            state_dir=str(directory / "state"),
+        )
         self.instance = lifecycle.prepare(options, Places(str(directory / "ietd.pid"), self.control))
         self.inventory = self.instance.inventory
         self.address, self.port = self.instance.server.portals()[0]

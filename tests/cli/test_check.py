@@ -102,7 +102,7 @@ IncomingUser joe {SECRET}
 IncomingUser joe {SECRET}2
 Lun 3 Path=IMAGE,IOMode=ro,ScsiId=ab
 Lun 4 Type=nullio,Blocks=8
-LunOption 4 Naa=5000000000000001
+LunOption 4 Naa=5000000000000001,Removable=Yes
 HeaderDigest None
 foo
 """
@@ -147,6 +147,7 @@ def test_json(tmp_path: Path, image: Path) -> None:
         "scsi_id": "6162",
         "scsi_sn": None,
         "options": {},
+        "removable": False,
     }
     assert identity == {
         "vendor": "IET",
@@ -158,6 +159,7 @@ def test_json(tmp_path: Path, image: Path) -> None:
         "eui": None,
     }
     assert (nothing["options"], nothing["identity"]["naa"]) == ({"Blocks": 8}, "5000000000000001")
+    assert nothing["removable"] is True
 
 
 def test_json_has_what_holds_where_the_file_is_silent(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ class Ietd:
         self.config = directory / "ietd.conf"
         self.config.write_text(f"Target {NAME}\nLun 0 Type=nullio\n")
         self.environment = {name: value for name, value in os.environ.items() if name != "XDG_RUNTIME_DIR"}
-        self.environment["TMPDIR"] = str(directory)
+        self.environment |= {"TMPDIR": str(directory), "STATE_DIRECTORY": str(directory / "state")}
 
     def words(self, *words: str, module: str = "ietd") -> list[str]:
         return [*self.before, sys.executable, "-m", f"ietpy.cli.{module}", *words]

@@ -10,24 +10,28 @@ from hypothesis import strategies as st
 
 from ietpy.config.findings import MODES, Report
 from ietpy.config.load import loads
-from ietpy.config.lun_option import LunOptions, rendered
+from ietpy.config.lun_option import UNSAID, LunOptions, rendered, said
+from ietpy.config.model import LunConfig
 from ietpy.config.options import LUN_EXTENSIONS
 from ietpy.config.syntax import read
+from ietpy.errors import Span
 from ietpy.scsi.identity import AS_IET, IdentityOptions
 
 NAA = "600140512345678901234567890abcde"
 EUI = "0014051234567890"
 LUN = "Lun 1 Path=/x\n"
+PLACE = Span("f", 1, 1)
 N = IdentityOptions(naa=bytes.fromhex(NAA))
 
 
 @dataclass(frozen=True)
 class Case:
-    """What stands below ``Target t``, the identity of LUN 1, and the findings as ``code@line:column``."""
+    """What stands below ``Target t``, what LUN 1 has of it, and the findings as ``code@line:column``."""
 
     text: str
     identity: IdentityOptions
     findings: str = ""
+    removable: bool = False
 
 
 CASES = {
@@ -36,8 +40,15 @@ CASES = {
     "below the Lun": Case(LUN + f"LunOption 1 Naa={NAA}\n", N),
     "above the Lun": Case(f"LunOption 1 Naa={NAA}\n" + LUN, N),
     "everything": Case(
-        LUN + f"LunOption 1 Naa={NAA},Eui={EUI},Vendor=ACME,Product=a disk,Revision=1.0,Serial={'s' * 40}\n",
+        LUN + f"LunOption 1 Naa={NAA},Eui={EUI},Vendor=ACME,Product=a disk,Revision=1.0,Serial={'s' * 40}"
+        ",Removable=Yes\n",
         IdentityOptions(bytes.fromhex(NAA), bytes.fromhex(EUI), "ACME", "a disk", "1.0", "s" * 40),
+        removable=True,
+    ),
+    "removable": Case(LUN + "LunOption 1 removable = Yes\n", AS_IET, removable=True),
+    "not removable": Case(LUN + "LunOption 1 Removable=No\n", AS_IET),
+    "removable on a line of its own": Case(
+        f"LunOption 1 Naa={NAA}\nLunOption 1 Removable=Yes\n" + LUN, N, removable=True
     ),
     "several lines": Case(
         LUN + f"LunOption 1 Naa={NAA}\nLunOption 1 Vendor=ACME\n", IdentityOptions(naa=N.naa, vendor="ACME")
@@ -66,6 +77,7 @@ CASES = {
     "misspelt parameter": Case(LUN + f"LunOption 1 Na={NAA}\n", AS_IET, "lun-option@3:13"),
     "bad value": Case(LUN + "LunOption 1 Vendor=ACME, Naa=0x5\n", IdentityOptions(vendor="ACME"), "lun-option@3:26"),
     "no value": Case(LUN + "LunOption 1 Vendor\n", AS_IET, "lun-option@3:13"),
+    "nothing is guessed": Case(LUN + "LunOption 1 Removable=yes\n", AS_IET, "lun-option@3:13"),
     "twice on a line": Case(
         LUN + "LunOption 1 Vendor=A,Vendor=A\n", IdentityOptions(vendor="A"), "lun-option@3:22"
     ),
@@ -80,11 +92,11 @@ CASES = {
 def test_every_mode_reads_the_same(case: Case, mode: str) -> None:
     configuration = loads(f"Target t\n{case.text}", compat=mode)
     found = " ".join(f"{one.code}@{one.span.line}:{one.span.column}" for one in configuration.diagnostics)
-    identities = {lun.number: lun.identity for lun in configuration.targets[0].luns}
-    assert (identities[1], found) == (case.identity, case.findings)
+    (one,) = (lun for lun in configuration.targets[0].luns if lun.number == 1)
+    assert (one.identity, one.removable, found) == (case.identity, case.removable, case.findings)
     severity = "warning" if mode == "iet" else "error"
-    for one in configuration.diagnostics:
-        assert (one.severity, bool(one.hint), bool(one.iet)) == (severity, True, True)
+    for finding in configuration.diagnostics:
+        assert (finding.severity, bool(finding.hint), bool(finding.iet)) == (severity, True, True)
 
 
 @pytest.mark.parametrize(("line", "message"), [
@@ -133,8 +145,10 @@ def test_the_last_line_needs_no_newline() -> None:
         assert configuration.diagnostics == ()
 
 
-def test_the_parameters_are_what_an_identity_can_say() -> None:
-    assert [option.attribute for option in LUN_EXTENSIONS] == [field.name for field in fields(IdentityOptions)]
+def test_the_parameters_are_what_an_identity_can_say_and_other_fields_of_a_lun() -> None:
+    identity = [field.name for field in fields(IdentityOptions)]
+    assert [option.attribute for option in LUN_EXTENSIONS] == [*identity, *UNSAID.keys() - {"identity"}]
+    assert said(LunConfig(0, PLACE)) == UNSAID
 
 
 _TEXTS = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=",#\"'"), min_size=1)
@@ -146,13 +160,15 @@ _TEXTS = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_char
     eui=st.none() | st.binary(min_size=12, max_size=12),
     vendor=st.none() | _TEXTS.map(lambda text: text[:8]),
     serial=st.none() | _TEXTS.map(lambda text: text[:252]),
+    removable=st.booleans(),
 )
-def test_what_is_rendered_reads_as_what_it_was(number: int, **values: object) -> None:
+def test_what_is_rendered_reads_as_what_it_was(number: int, removable: bool, **values: object) -> None:
     identity = IdentityOptions(**values)  # type: ignore[arg-type]
+    lun = LunConfig(number, PLACE, identity=identity, removable=removable)
     report, options = Report("f", "strict"), LunOptions()
-    (statement,) = read(rendered(number, identity) + "\n", report)
+    (statement,) = read(rendered(lun) + "\n", report)
     options.add(statement, report)
-    assert {name: value for name, (value, _) in options.given.get(number, {}).items()} == {
-        name: value for name, value in values.items() if value is not None
-    }
-    assert len(report.diagnostics) == (identity == AS_IET)
+    assert options.of(number) == {"identity": identity, "removable": removable} == said(lun)
+    given = {name for name, value in values.items() if value is not None} | ({"removable"} if removable else set())
+    assert options.given.get(number, {}).keys() == given
+    assert len(report.diagnostics) == (said(lun) == UNSAID)

@@ -42,14 +42,16 @@ def test_every_parameter_of_a_store_is_a_parameter() -> None:
             assert store.name in known[row.name]
 
 
-MODELS = {Scope.LUN: LunConfig, Scope.LUN_OPTION: IdentityOptions, Scope.TARGET: TargetConfig}
+MODELS = {
+    Scope.LUN: [LunConfig], Scope.LUN_OPTION: [IdentityOptions, LunConfig], Scope.TARGET: [TargetConfig],
+}
 
 
 @pytest.mark.parametrize("option", [*OPTIONS, *LUN_OPTIONS, *LUN_EXTENSIONS], ids=lambda option: option.name)
 def test_a_row_is_complete(option: Option) -> None:
     assert option.prose.endswith(".") or option.scope is Scope.LUN
     if option.attribute and option.scope in MODELS and option.attribute != "scsi_type":
-        assert option.attribute in {field.name for field in fields(MODELS[option.scope])}
+        assert option.attribute in {field.name for model in MODELS[option.scope] for field in fields(model)}
 
 
 @pytest.mark.parametrize(

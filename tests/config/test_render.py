@@ -63,6 +63,8 @@ def test_a_target_means_what_it_was(mode: str) -> None:
         alias="a b",
         luns=(
             LunConfig(0, PLACE, "/x", identity=IdentityOptions(vendor="ACME")),
+            LunConfig(7, PLACE, "/y", removable=True),
+            LunConfig(16383, PLACE, "/z", identity=IdentityOptions(vendor="ACME"), removable=True),
             LunConfig(1, PLACE, type="nullio", block_size=512),
         ),
         incoming=(Account("#a", '"b"', PLACE), Account("c", "d", PLACE)),

@@ -76,9 +76,9 @@ def drop_lun(number: int, name: str = "t") -> Change:
     return on(name, lambda target: replace(target, luns=tuple(one for one in target.luns if one.number != number)))
 
 
-def say(number: int, identity: IdentityOptions) -> Change:
+def say(number: int, **said: Any) -> Change:
     return on("t", lambda target: replace(target, luns=tuple(
-        replace(one, identity=identity) if one.number == number else one for one in target.luns
+        replace(one, **said) if one.number == number else one for one in target.luns
     )))
 
 
@@ -404,17 +404,39 @@ CASES = {
      LunOption 7 Vendor=A
 +    Lun 0 Path=/new,Type=fileio
 """),
-    "another identity": Case(say(0, IdentityOptions(serial="x")), """
+    "another identity": Case(say(0, identity=IdentityOptions(serial="x")), """
  Target t
      Lun 0 Path=/x
 -    LunOption 0 Vendor=A
 -    LunOption 0 Product=A
 +    LunOption 0 Serial=x
 """),
-    "an identity": Case(say(0, IdentityOptions(serial="x")), """
+    "an identity": Case(say(0, identity=IdentityOptions(serial="x")), """
  Target t
      Lun 0 Path=/x
 +    LunOption 0 Serial=x
+"""),
+    "a removable medium": Case(say(0, removable=True), """
+ Target t
+     Lun 0 Path=/x
++    LunOption 0 Removable=Yes
+"""),
+    "a removable medium and an identity": Case(say(0, removable=True), """
+ Target t
+     Lun 0 Path=/x
+-    LunOption 0 Vendor=A,Removable=No
++    LunOption 0 Vendor=A,Removable=Yes
+"""),
+    "a medium that is not removable any more": Case(say(0, removable=False), """
+ Target t
+     Lun 0 Path=/x
+-    LunOption 0 Removable=Yes
+"""),
+    "a LUN moved that keeps what is said of it": Case(both(drop_lun(0), put_lun(lun(0, "/y", removable=True))), """
+ Target t
+-    Lun 0 Path=/x
++    Lun 0 Path=/y,Type=fileio
+     LunOption 0 Removable=Yes # c
 """),
     # -- accounts
     "a new account": Case(add_user("joe"), """
@@ -843,6 +865,7 @@ _INNER = st.one_of(
     st.builds("Lun {} Path=/y,IOMode=ro,ScsiId=a".format, _NUMBERS),
     st.builds("LunOption {} Vendor=V".format, _NUMBERS),
     st.builds("LunOption {} Product=P".format, _NUMBERS),
+    st.builds("LunOption {} Removable={}".format, _NUMBERS, st.sampled_from(["Yes", "No"])),
     st.builds("IncomingUser {} {}".format, _NAMES, _NAMES),
     st.builds("OutgoingUser {}\t{}  # c".format, _NAMES, _NAMES),
     st.sampled_from([

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import configparser
+import json
 import os
 import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ietpy.admin.paths import state_directory
 from ietpy.daemon.instance import GRACE
 from ietpy.initiator.client import Client
 from ietpy.initiator.login import LoginPlan
@@ -54,6 +57,7 @@ class Service:
             "SYSCONFIG": str(self.sysconfig),
             "PIDFILE": str(self.pid_file),
             "CONTROL": str(directory / "control"),
+            "STATEDIR": str(directory / "state"),
             "SUBSYS": str(directory / "subsys"),
         }
 
@@ -65,6 +69,13 @@ class Service:
 
     def statuses(self, *actions: str) -> list[int]:
         return [self(action).returncode for action in actions]
+
+
+def kept_in(service: Service) -> str:
+    """The directory of a running daemon's state."""
+    places = ["--pid-file", str(service.pid_file), "--control", service.environment["CONTROL"]]
+    shown = subprocess.run([DAEMON, "status", "--json", *places], capture_output=True, text=True, check=True)
+    return str(json.loads(shown.stdout)["options"]["state_dir"])
 
 
 @pytest.fixture
@@ -98,6 +109,7 @@ def test_the_script_starts_and_stops_the_daemon(service: Service, name: str, fil
     started = service("start")
     assert started.returncode == 0, started.stderr
     assert service.statuses("status", "start", "reload") == [0, 0, 0]
+    assert kept_in(service) == service.environment["STATEDIR"]
     restarted = service("force-reload")
     assert restarted.returncode == 0, restarted.stderr
     assert "stopped" in restarted.stdout
@@ -130,7 +142,8 @@ def test_sample_settings_start_the_daemon_with_its_defaults(
     daemon.chmod(0o755)
     service.environment |= {"DAEMON": str(daemon), variable: str(ROOT / sample)}
     places = f"--pid-file {service.pid_file} --control {service.environment['CONTROL']}"
-    assert service("start").stdout == f"start {places}\n"
+    state = service.environment["STATEDIR"]
+    assert service("start").stdout == f"start {places} --state-dir {state}\n"
 
 
 @pytest.mark.parametrize("text", ["ISCSITARGET_ENABLE=false\n", "ISCSITARGET_ENABLE=yes\n", "# nothing\n"])
@@ -224,7 +237,9 @@ def test_openrc(service: Service, tmp_path: Path) -> None:
     runner.write_text(OPENRC_RUN)
     service.environment |= {"SETTINGS": str(settings), "SCRIPT": str(OPENRC)}
     service.command = ["sh", str(runner)]
-    assert service.statuses("status", "start", "status", "reload", "stop", "status") == [3, 0, 0, 0, 0, 3]
+    assert service.statuses("status", "start") == [3, 0]
+    assert kept_in(service) == service.environment["STATEDIR"]
+    assert service.statuses("status", "reload", "stop", "status") == [0, 0, 0, 3]
     settings.write_text('ISCSITARGET_OPTIONS="-c /nonexistent/ietd.conf"\n')
     assert service("start").returncode == 2
 
@@ -270,6 +285,7 @@ def test_the_unit_waits_long_enough_and_knows_what_not_to_repeat() -> None:
     assert service["ExecReload"].endswith("/ietpy-daemon reload")
     assert service["Type"] == "notify"
     assert service["RuntimeDirectory"] == "ietpy iet"
+    assert (f"/var/lib/{service['StateDirectory']}", service["StateDirectoryMode"]) == (state_directory({}, 0), "0700")
     assert int(service["TimeoutStopSec"]) > GRACE
     assert service["RestartPreventExitStatus"] == "2"
 
@@ -327,9 +343,20 @@ def loop_device(tmp_path: Path) -> Iterator[str]:
     subprocess.run(["losetup", "--detach", attached.stdout.strip()], check=True)
 
 
+@pytest.fixture
+def reachable() -> Iterator[Path]:
+    """A directory that other users can reach, as /var/lib is."""
+    with tempfile.TemporaryDirectory(prefix="ietpy-test-") as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
 @pytest.mark.parametrize("user", ["", "-u 65534 -g 65534"], ids=["as root", "as a user"])
-def test_the_unit_s_limits_leave_what_it_needs(service: Service, tmp_path: Path, loop_device: str, user: str) -> None:
+def test_the_unit_s_limits_leave_what_it_needs(
+    service: Service, tmp_path: Path, loop_device: str, reachable: Path, user: str
+) -> None:
     """Files of others, block devices, and being another."""
+    service.environment["STATEDIR"] = str(reachable / "ietpy")
     image = tmp_path / "other.img"
     with image.open("wb") as file:
         file.truncate(1 << 20)
@@ -344,8 +371,10 @@ def test_the_unit_s_limits_leave_what_it_needs(service: Service, tmp_path: Path,
     plain = service.command
     service.command = [sys.executable, "-c", CONFINE, capabilities, *plain]
     started = service("start")
-    assert (started.returncode, started.stderr) == (0, "")
     service.command = plain
+    assert (started.returncode, started.stderr) == (0, "")
+    if user:
+        assert (reachable / "ietpy").stat().st_uid == 65534
     facts = Path(f"/proc/{int(service.pid_file.read_text())}/status").read_text()
     assert "NoNewPrivs:\t1\n" in facts
     bounds = int(facts.partition("CapBnd:\t")[2].partition("\n")[0], 16)

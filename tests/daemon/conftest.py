@@ -24,6 +24,7 @@ class Commands:
         self.control = directory / "control"
         self.config = directory / "ietd.conf"
         self.image = directory / "disk.img"
+        self.state = directory / "state"
         with self.image.open("wb") as image:
             image.truncate(1 << 20)
         self.write(f"Target {TARGET}\n\tLun 0 Path={self.image}\n")
@@ -41,7 +42,7 @@ class Commands:
 
     def listening(self) -> list[str]:
         """Options of ``start`` for this configuration and a free port of the loopback interface."""
-        return ["-c", str(self.config), "-a", "127.0.0.1", "-p", "0"]
+        return ["-c", str(self.config), "-a", "127.0.0.1", "-p", "0", "--state-dir", str(self.state)]
 
     def start(self, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
         return self.run("start", *self.listening(), *arguments, **more)

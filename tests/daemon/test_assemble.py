@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,11 +12,13 @@ import pytest
 
 from ietpy.config.load import loads
 from ietpy.config.model import LunConfig, TargetConfig
+from ietpy.daemon import assemble
 from ietpy.daemon.assemble import LunRefused, accounts, follow, logical_unit, refusal, target_node
 from ietpy.errors import Span, StoreError
 from ietpy.iscsi.target import everybody
 from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.store import Capabilities
+from ietpy.stores.state import StateDirectory
 
 NAME = "iqn.2001-04.com.example:storage.lun1"
 SPAN = Span("ietd.conf", 1, 1)
@@ -66,6 +69,8 @@ def test_a_unit_has_the_identity_of_its_target_and_number() -> None:
     unit = logical_unit(device(), LunConfig(1, SPAN, path="/x", read_only=True, write_cache=True), store())
     assert unit.identity.device_id.hex() == "3592265eae69d00a6e8560cd2833744e"
     assert (unit.read_only, unit.configured_write_cache, unit.block_size, unit.blocks) == (True, True, 512, 2048)
+    assert not unit.removable
+    assert logical_unit(device(), LunConfig(1, SPAN, path="/x", removable=True), store()).removable
 
 
 @pytest.mark.parametrize(("type", "native", "given", "expected"), [
@@ -86,6 +91,20 @@ def test_a_medium_that_does_not_suit(medium: Any, reason: str, hint: str) -> Non
         logical_unit(device(), LunConfig(0, SPAN, path="/x", block_size=512), medium)
     assert caught.value.code == errno.EINVAL
     assert hint in caught.value.hint
+
+
+def test_a_state_that_makes_no_sense_to_the_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any, **more: Any) -> None:
+        raise ValueError("no key 12g")
+
+    monkeypatch.setattr(assemble, "LogicalUnit", refuse)
+    config = LunConfig(0, SPAN, path="/x")
+    state = StateDirectory(str(tmp_path)).unit(NAME, 0)
+    with pytest.raises(LunRefused, match=r",lun0.json:1:1: the kept state .*: no key 12g; .* move it away") as caught:
+        logical_unit(device(), config, store(), state=state)
+    assert (caught.value.code, "reload" in caught.value.hint) == (errno.EINVAL, True)
+    with pytest.raises(ValueError, match="no key 12g"):  # a mistake of ours
+        logical_unit(device(), config, store())
 
 
 @pytest.mark.parametrize(("path", "hint"), [("/x", "ietpy-daemon reload"), ("x", "counts from /srv")])

@@ -15,9 +15,11 @@ from ietpy.config.model import Account, Configuration, LunConfig, TargetConfig
 from ietpy.daemon import inventory as module
 from ietpy.daemon.inventory import Inventory
 from ietpy.daemon.media import Media
-from ietpy.errors import AdminError, Span, StoreError
+from ietpy.errors import AdminError, Diagnostic, Span, StoreError
 from ietpy.iscsi.target import Asker
 from ietpy.scsi.store import Capabilities
+from ietpy.stores import state
+from ietpy.stores.state import StateDirectory
 
 NAME = "iqn.2001-04.com.example:storage.disk1"
 SPAN = Span("ietd.conf", 1, 1)
@@ -765,3 +767,170 @@ def test_a_target_kept_in_use_follows_isns(live: Inventory) -> None:
     assert node.admits(ASKER)
     live.apply(file(target(), isns_server="h", isns_access_control=True))
     assert not node.admits(ASKER)
+
+
+# What units keep -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def keeping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Inventory]:
+    """A target with two LUNs and one with one, each of which keeps something, and a third file."""
+    monkeypatch.setattr(module, "PATIENCE", 0.2)
+    inventory = build(
+        target(lun(0, path="/a"), lun(1, path="/b")), target(lun(0, path="/d"), name=OTHER),
+        opener=Opener(**{name: FakeStore() for name in "abcd"}), states=StateDirectory(str(tmp_path)),
+    )
+    for each in inventory.all():
+        for unit in each.units.values():
+            assert unit.state is not None
+            assert unit.unit.state is unit.state
+            unit.state.put("x", [each.tid, unit.config.number])
+    yield inventory
+    seen_off()
+    inventory.close()
+
+
+def kept(inventory: Inventory) -> dict[tuple[int, int], Any]:
+    """By tid and LUN."""
+    units = [(each.tid, unit) for each in inventory.all() for unit in each.units.values()]
+    return {(tid, unit.config.number): unit.state and unit.state.get("x") for tid, unit in units}
+
+
+def files(tmp_path: Path) -> int:
+    return len(list(tmp_path.iterdir()))
+
+
+def test_what_units_keep_outlives_the_daemon(keeping: Inventory, tmp_path: Path) -> None:
+    assert kept(keeping) == {(1, 0): [1, 0], (1, 1): [1, 1], (2, 0): [2, 0]}
+    keeping.close()
+    configuration = Configuration("ietd.conf", targets=(target(lun(1, path="/b")),))
+    again = Inventory(configuration, Media("/", Opener(b=FakeStore())), states=StateDirectory(str(tmp_path)))
+    assert kept(again) == {(1, 1): [1, 1]}
+    assert files(tmp_path) == 3, "what a file does not name at a start may be added again"
+    again.close()
+
+
+def test_a_lun_that_is_deleted_takes_along_what_it_kept(keeping: Inventory, tmp_path: Path) -> None:
+    keeping.remove_lun(1, 0)
+    assert files(tmp_path) == 2
+    keeping.add_lun(1, lun(0, path="/c"))
+    assert kept(keeping) == {(1, 0): None, (1, 1): [1, 1], (2, 0): [2, 0]}
+
+
+def test_a_target_that_is_deleted_takes_along_what_its_luns_kept(keeping: Inventory, tmp_path: Path) -> None:
+    keeping.remove_target(1)
+    assert files(tmp_path) == 1
+    keeping.add_target(target(lun(0, path="/a")))
+    assert kept(keeping) == {(2, 0): [2, 0], (3, 0): None}
+
+
+def test_what_is_kept_stays_as_long_as_the_file_names_the_lun(keeping: Inventory, tmp_path: Path) -> None:
+    """Whatever else its line says: to initiators it is the same disk, which has only moved."""
+    other = target(lun(0, path="/d"), name=OTHER)
+    for line in (lun(0, path="/a"), lun(0, path="/a", read_only=True), lun(0, path="/c"), lun(0, type="nullio")):
+        keeping.apply(file(target(line, lun(1, path="/b")), other))
+        assert kept(keeping) == {(1, 0): [1, 0], (1, 1): [1, 1], (2, 0): [2, 0]} or line.type == "nullio"
+    keeping.apply(file(target(lun(0, path="/a"), lun(1, path="/gone")), other))
+    keeping.apply(file(target(lun(0, path="/a"), lun(1, path="/b")), other))
+    assert kept(keeping) == {(1, 0): [1, 0], (1, 1): [1, 1], (2, 0): [2, 0]}
+
+
+def finding(severity: str) -> tuple[Diagnostic, ...]:
+    return (Diagnostic(SPAN, severity, "code", "something is wrong"),)
+
+
+@pytest.mark.parametrize(("more", "forgotten"), [
+    pytest.param({}, True, id="left out"),
+    pytest.param({"diagnostics": finding("warning")}, True, id="understood"),
+    pytest.param({"diagnostics": finding("error")}, False, id="a mistake may have cost the line"),
+    pytest.param({"compat": "iet"}, True, id="left out, IET's way"),
+    pytest.param({"compat": "iet", "diagnostics": finding("warning")}, False, id="a mistake to IET is a warning"),
+])
+def test_what_a_reload_leaves_out(
+    keeping: Inventory, tmp_path: Path, more: dict[str, Any], forgotten: bool
+) -> None:
+    keeping.apply(file(target(lun(1, path="/b")), **more))
+    assert kept(keeping) == {(1, 1): [1, 1]}
+    assert files(tmp_path) == (1 if forgotten else 3)
+    keeping.apply(file(target(lun(0, path="/a"), lun(1, path="/b")), target(lun(0, path="/d"), name=OTHER)))
+    assert kept(keeping) == {
+        (1, 0): None if forgotten else [1, 0], (1, 1): [1, 1], (3, 0): None if forgotten else [2, 0],
+    }
+
+
+def test_a_target_that_a_mistake_closes_keeps_what_it_has(keeping: Inventory, tmp_path: Path) -> None:
+    rest = target(lun(0, path="/d"), name=OTHER)
+    keeping.apply(file(target(lun(0, path="/a"), closed="a mistake"), rest))
+    assert files(tmp_path) == 3
+    keeping.apply(file(target(lun(0, path="/a")), rest))
+    assert kept(keeping) == {(2, 0): [2, 0], (3, 0): [1, 0]}
+
+
+def test_commands_that_run_on_keep_nothing_more(keeping: Inventory) -> None:
+    old = keeping.target(1).units[0].state
+    assert old is not None
+    keeping.apply(file(target(lun(0, path="/c")), target(lun(0, path="/d"), name=OTHER)))
+    with pytest.raises(StoreError, match="the logical unit was removed"):
+        old.put("x", "late")
+    assert kept(keeping)[1, 0] == [1, 0]
+
+
+def test_what_cannot_be_forgotten_is_logged(
+    keeping: Inventory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unlink(path: str) -> None:
+        raise OSError(errno.EROFS, "read-only")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(state.os, "unlink", unlink)
+        keeping.remove_lun(1, 0)
+    assert "the next LUN 0 of this target will have what this one kept" in caplog.text
+    assert "Read-only file system" in caplog.text
+
+
+def test_a_unit_whose_state_makes_no_sense_is_not_served_and_the_others_are(keeping: Inventory, tmp_path: Path) -> None:
+    keeping.close()
+    (path,) = tmp_path.glob("*disk1,lun0.json")
+    path.write_text("{\n")
+    configuration = Configuration("ietd.conf", targets=(target(lun(0, 3, path="/a"), lun(1, path="/b")),))
+    opener = Opener(a=FakeStore(), b=FakeStore())
+    again = Inventory(configuration, Media("/", opener), states=StateDirectory(str(tmp_path)))
+    assert kept(again) == {(1, 1): [1, 1]}
+    (problem,) = problems(again)
+    assert problem.startswith(f"ietd.conf:3:2: error: LUN 0 of {NAME} is not served: {path}:2:1: the kept state")
+    assert "move it away" in problem
+    assert opener.stores["a"].calls == ["flush", "close"]
+    assert path.read_text() == "{\n"
+    with failure(errno.EINVAL):
+        again.add_lun(1, lun(0, path="/a"))
+    path.unlink()
+    again.apply(configuration)
+    assert kept(again) == {(1, 0): None, (1, 1): [1, 1]}
+    again.close()
+
+
+def test_a_place_where_nothing_can_be_kept_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    places = StateDirectory(str(tmp_path / "file" / "ietpy"))
+    inventory = build(target(lun(0, path="/a")), opener=Opener(a=FakeStore()), states=places)
+    assert problems(inventory) == [
+        f"{places.path}:1:1: warning: persistent reservations, saved mode pages and the like end with the daemon:"
+        f" {tmp_path / 'file'} is not a directory; start with another --state-dir, or as another user"
+    ]
+    assert not inventory.degraded
+    assert kept(inventory) == {(1, 0): None}
+    inventory.apply(file(target()))
+    assert len(inventory.problems) == 1
+    (problem,) = problems(build(opener=Opener(), states=StateDirectory("")))
+    assert problem.startswith("ietd.conf:1:1: warning: ")
+
+
+def test_a_unit_that_is_refused_lets_go_of_what_it_kept(keeping: Inventory, tmp_path: Path) -> None:
+    keeping.close()
+    stores = {"a": FakeStore(block_size=4096), "b": FakeStore()}
+    configuration = Configuration("ietd.conf", targets=(target(lun(0, path="/a")),))
+    again = Inventory(configuration, Media("/", Opener(**stores)), states=StateDirectory(str(tmp_path)))
+    assert "cannot be addressed by blocks of 512 bytes" in problems(again)[0]
+    again.add_lun(1, lun(0, path="/b"))
+    assert kept(again) == {(1, 0): [1, 0]}
+    again.close()

@@ -61,6 +61,19 @@ def test_a_session_does_not_hold_up_the_end_and_its_writes_are_kept(daemon: Any)
     assert daemon.image.read_bytes()[4096:4608] == b"kept" * 128
 
 
+def test_lun_numbers_that_need_flat_addressing_are_served(daemon: Any) -> None:
+    numbers = [0, 255, 256, 1024, 16383]
+    lines = (f"\tLun {number} Type=nullio,Blocks={number + 8}\n" for number in numbers)
+    daemon.write(f"Target {TARGET}\n" + "".join(lines) + "\tLunOption 16383 Removable=Yes\n")
+    assert daemon.start().stderr == ""
+    with Client.connect("127.0.0.1", daemon.status()["portals"][0]["port"]) as client:
+        client.login(LoginPlan(target=TARGET))
+        assert client.report_luns() == numbers
+        for number in numbers:
+            assert client.read_capacity(number).blocks == number + 8
+        client.logout()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_foreground_daemon_says_ready_and_ends_cleanly(daemon: Any, number: int) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:

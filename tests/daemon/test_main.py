@@ -175,6 +175,52 @@ def test_restart_keeps_the_options_of_start(daemon: Any) -> None:
     assert after["portals"][0]["address"] == "127.0.0.1"
 
 
+def test_state_is_kept_where_it_was_said_and_restart_says_it_again(daemon: Any, tmp_path: Path) -> None:
+    command = daemon.command("start", "-c", str(daemon.config), "-a", "127.0.0.1", "-p", "0", "--state-dir", "kept")
+    started = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert (started.returncode, started.stderr) == (0, "")
+    assert daemon.status()["options"]["state_dir"] == str(tmp_path / "kept")
+    assert daemon.run("restart").returncode == 0
+    assert daemon.status()["options"]["state_dir"] == str(tmp_path / "kept")
+    assert not (tmp_path / "kept").exists(), "as nothing is kept"
+
+
+def test_without_a_word_state_is_kept_where_systemd_says(daemon: Any, tmp_path: Path) -> None:
+    words = ["-c", str(daemon.config), "-a", "127.0.0.1", "-p", "0"]
+    environment = {**os.environ, "STATE_DIRECTORY": str(tmp_path / "systemd")}
+    assert daemon.run("start", *words, env=environment).returncode == 0
+    assert daemon.status()["options"]["state_dir"] == str(tmp_path / "systemd")
+    del environment["STATE_DIRECTORY"]
+    assert daemon.run("restart", env=environment).returncode == 0
+    assert daemon.status()["options"]["state_dir"] == str(tmp_path / "systemd")
+
+
+def test_a_state_that_cannot_be_read_costs_its_lun_only(daemon: Any) -> None:
+    other = daemon.directory / "other.img"
+    other.write_bytes(bytes(1 << 20))
+    daemon.write(f"Target {TARGET}\n\tLun 0 Path={daemon.image}\n\tLun 1 Path={other}\n")
+    daemon.state.mkdir()
+    file = daemon.state / f"{TARGET},lun0.json"
+    file.write_text("[1,")
+    started = daemon.start()
+    assert started.returncode == 0
+    assert f"LUN 0 of {TARGET} is not served: {file}:1:4: the kept state of the LUN cannot be used" in started.stderr
+    assert [unit["number"] for unit in daemon.status()["targets"][0]["luns"]] == [1]
+    assert file.read_text() == "[1,"
+    file.rename(daemon.state / "away")
+    assert daemon.run("reload").stderr == ""
+    assert [unit["number"] for unit in daemon.status()["targets"][0]["luns"]] == [1, 0]
+
+
+def test_a_place_where_nothing_can_be_kept_is_told_and_all_is_served(daemon: Any) -> None:
+    daemon.state.touch()
+    started = daemon.start()
+    assert started.returncode == 0
+    assert started.stderr.startswith(f"{daemon.state}:1:1: warning: persistent reservations, ")
+    assert f"{daemon.state} is not a directory" in daemon.run("status", "--health").stdout
+    assert daemon.status()["degraded"] is False
+
+
 def test_restart_takes_new_options(daemon: Any) -> None:
     daemon.start()
     assert daemon.run("restart", "-d", "2").returncode == 0
@@ -283,6 +329,8 @@ def test_a_daemon_of_another_user_opens_what_root_may_open(daemon: Any) -> None:
     lines = Path(f"/proc/{facts['pid']}/status").read_text().splitlines()
     assert f"Uid:\t{uid}\t{uid}\t{uid}\t{uid}" in lines
     assert f"Gid:\t{gid}\t{gid}\t{gid}\t{gid}" in lines
+    if os.geteuid() == 0:  # it cannot make that itself any more
+        assert (daemon.state.stat().st_uid, daemon.state.stat().st_mode & 0o7777) == (uid, 0o700)
     assert daemon.run("stop").returncode == 0
     assert not daemon.pid_file.exists() or daemon.pid_file.read_text() == ""
     assert daemon.run("status").returncode == 3

@@ -69,6 +69,8 @@ def test_lines_of_one_file_share_a_store(disk: Path, tmp_path: Path) -> None:
     held = media.open(first)
     assert media.open(second) is held
     assert held.users == [first, second]
+    with held.exclusion.sole(0, 512):
+        assert held.exclusion.busy(0, 1)
     assert media.release(held, first) is False
     assert media.release(held, second) is True
     assert media.close(held)

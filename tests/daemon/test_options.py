@@ -12,7 +12,7 @@ from ietpy.errors import UsageError
 
 
 def test_facts_come_back() -> None:
-    options = StartOptions(config="/x", address="::1", port=0, uid=1, gid=2, debug=1, compat="iet")
+    options = StartOptions("/x", address="::1", port=0, uid=1, gid=2, debug=1, compat="iet", state_dir="/s")
     assert StartOptions.from_facts(options.facts()) == options
 
 

@@ -140,6 +140,14 @@ def test_a_line_that_came_too_early_is_tried_again(site: Site) -> None:
     assert site.notes() == []
 
 
+def test_units_over_one_medium_exclude_one_another(site: Site) -> None:
+    for number, name in enumerate("aab"):
+        site.units.add(site.target, site.line(number, name))
+    first, second, third = (site.target.units[number].unit.exclusion for number in range(3))
+    assert first is second
+    assert first is not third
+
+
 def test_at_the_end_nothing_is_tried_again(site: Site) -> None:
     line = site.line(0, "a")
     site.units.add(site.target, line)

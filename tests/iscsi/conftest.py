@@ -12,6 +12,7 @@ import pytest
 from ietpy.errors import LoginFailure, StoreError
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.data_in import StreamedStatus, complete
+from ietpy.iscsi.deferred import defer, enable, finish
 from ietpy.iscsi.keys import Parameters
 from ietpy.iscsi.login import Login, LoginResult
 from ietpy.iscsi.pdu import CONTINUE, LAYOUTS, TRANSIT, Opcode
@@ -136,19 +137,30 @@ class Nexus:
             for task in tasks if execute else ():
                 if task.nexus.lu.execute(task):
                     complete(self.connection, task)
-                else:
-                    self.connection.defer(task)
+                elif defer(self.connection, task):
                     self.deferred.append(task)
             tasks.clear()
+        self.pass_on()
+
+    def pass_on(self) -> None:
+        """What a pump does with tasks whose turn has come: they are for their connections' workers."""
+        enabled = self.connection.enabled
+        while enabled:
+            place = enabled.popleft()
+            owner = place.task.connection.owner
+            task = enable(owner.connection, place)
+            if task is not None:
+                owner.deferred.append(task)
 
     def work(self) -> list[Any]:
         """Run what went to workers; the functions that may be answered now."""
         functions = []
-        for task in self.deferred:
+        tasks, self.deferred = self.deferred, []
+        for task in tasks:
             if task.aborted_by is None:
                 task.nexus.lu.execute(task)
-            functions += self.connection.finish(task)
-        self.deferred = []
+            functions += finish(self.connection, task)
+        self.pass_on()
         return functions
 
     def answers(self) -> list[Pdu]:

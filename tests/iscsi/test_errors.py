@@ -28,6 +28,9 @@ def test_reject_reasons() -> None:
     (ServiceFailure.SHORT_EXTENT, "03 1100"),
 ], ids=lambda value: getattr(value, "name", value))
 def test_sense_of_the_transport(failure: ServiceFailure, sense: str) -> None:
-    data = failure.sense()
+    data = failure.sense(False)
     assert data[0] == 0x70
     assert f"{data[2]:02x} {data[12:14].hex()}" == sense
+    data = failure.sense(True)
+    assert data[0] == 0x72
+    assert f"{data[1]:02x} {data[2:4].hex()}" == sense

@@ -27,7 +27,7 @@ FIGURES = {
     Opcode.SCSI_RESPONSE: _RESPONSE | {
         "response": (2, 1), "status": (3, 1), "snack_tag": (20, 4), "exp_data_sn": (36, 4),
         "bidirectional_residual_count": (40, 4), "residual_count": (44, 4)},
-    Opcode.TASK_MANAGEMENT_RESPONSE: _RESPONSE | {"response": (2, 1)},
+    Opcode.TASK_MANAGEMENT_RESPONSE: _RESPONSE | {"response": (2, 1), "information": (8, 3)},
     Opcode.LOGIN_RESPONSE: _RESPONSE | {
         "version_max": (2, 1), "version_active": (3, 1), "isid": (8, 6), "tsih": (14, 2), "status": (36, 2)},
     Opcode.TEXT_RESPONSE: _RESPONSE | _LUN | _TTT,

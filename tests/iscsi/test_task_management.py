@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ietpy.iscsi import task_management
+from ietpy.iscsi import deferred, task_management
 from ietpy.iscsi.pdu import Opcode
 
 ABORT_TASK, ABORT_TASK_SET, CLEAR_ACA, CLEAR_TASK_SET, LU_RESET, WARM_RESET, COLD_RESET, REASSIGN = range(1, 9)
@@ -92,7 +92,7 @@ def test_what_an_aborted_task_has_read_goes_back_to_the_pool(nexus: Any, store: 
     assert task.nexus.lu.execute(task)
     memory = task.data_in.obj
     assert nexus.ask(manage(nexus, ABORT_TASK, referenced_task_tag=tag)) == []
-    (done,) = nexus.connection.finish(task)
+    (done,) = deferred.finish(nexus.connection, task)
     task_management.answer(done)
     assert response(nexus.answers()) == COMPLETE
     assert nexus.connection.pool.take(512).obj is memory

@@ -69,7 +69,7 @@ class Daemon:
         self._places = ["--pid-file", str(directory / "ietd.pid"), "--control", str(directory / "control")]
         self._program = program
         self.port = 0
-        listening = ["-c", str(self.config), "-a", "127.0.0.1", "-p", "0"]
+        listening = ["-c", str(self.config), "-a", "127.0.0.1", "-p", "0", "--state-dir", str(directory / "state")]
         self.process = self._launch("start", *listening)
 
     def _launch(self, action: str, *arguments: str) -> subprocess.Popen[str]:
@@ -115,7 +115,8 @@ def program(here: Path, name: str, *arguments: str) -> str:
 
 def start_detached(here: Path, port: int = 0) -> int:
     """A daemon that serves ``here``/ietd.conf until ``program(here, "ietpy-daemon", "stop")``; its port."""
-    program(here, "ietpy-daemon", "start", "-c", str(here / "ietd.conf"), "-a", "127.0.0.1", "-p", str(port))
+    listening = ["-c", str(here / "ietd.conf"), "-a", "127.0.0.1", "-p", str(port), "--state-dir", str(here / "state")]
+    program(here, "ietpy-daemon", "start", *listening)
     return int(json.loads(program(here, "ietpy-daemon", "status", "--json"))["portals"][0]["port"])
 
 

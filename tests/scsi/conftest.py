@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -109,8 +110,24 @@ class Memory:
     def close(self) -> None: ...
 
 
+class Kept:
+    """A UnitState in memory, with JSON's idea of values; ``fail`` is the errno ``put`` fails with, if not 0."""
+
+    def __init__(self, **sections: Any) -> None:
+        self.sections = sections
+        self.fail = 0
+
+    def get(self, section: str) -> Any:
+        return self.sections.get(section)
+
+    def put(self, section: str, value: Any) -> None:
+        if self.fail:
+            raise StoreError(self.fail, "injected")
+        self.sections[section] = json.loads(json.dumps(value))
+
+
 class Outcome(NamedTuple):
-    """``sense`` is the status when there is no sense data, else (key, Asc)."""
+    """``sense`` is the status when there is no sense data, else (key, Asc); ``field`` that of fixed format."""
 
     sense: Any
     data: bytes | None
@@ -122,7 +139,10 @@ def outcome_of(task: Task) -> Outcome:
     raw = task.sense
     sense: Any = task.status
     field = None
-    if task.status == 2:
+    if task.status == 2 and raw[0] == 0x72:
+        assert len(raw) == 8 + raw[7]
+        sense = (raw[1], Asc(raw[2] << 8 | raw[3]))
+    elif task.status == 2:
         assert len(raw) == 18
         assert raw[0] & 0x7F == 0x70
         assert raw[7] == 10

@@ -57,6 +57,16 @@ def test_report_luns_makes_telling_needless_for_its_initiator(disk: Any, bob: An
     assert disk.run(READ, nexus=bob).sense == LUNS_CHANGED
 
 
+def test_one_unit_tells_an_initiator_for_all_of_them(disk: Any, bob: Any) -> None:
+    """LUICLR of VPD page 86h."""
+    other = second(disk)
+    bobs = other.nexus(bob.initiator)
+    second(disk, 2)
+    assert disk.run("03 00 00 00 12 00").data[12:14] == b"\x3f\x0e"
+    assert disk.run(READ, nexus=other.ann).sense == 0
+    assert [disk.run(READ, nexus=nexus).sense for nexus in (bobs, bob)] == [LUNS_CHANGED, 0]
+
+
 def test_a_removed_unit_is_gone_for_those_who_had_it(disk: Any) -> None:
     other = second(disk)
     disk.run(READ)

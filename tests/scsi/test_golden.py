@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ietpy.scsi.log_pages import LOG_PAGES
 from ietpy.scsi.logical_unit import DIRECT_ACCESS
 from ietpy.scsi.mode import MODE_PAGES
 from ietpy.scsi.vpd import VPD_PAGES
@@ -53,4 +54,8 @@ def test_every_vital_product_data_page_has_a_case() -> None:
 
 
 def test_every_mode_page_has_a_case() -> None:
-    assert MODE_PAGES.keys() - {cdb[2] & 0x3F for cdb in good() if cdb[0] in (0x1A, 0x5A)} == set()
+    assert MODE_PAGES.keys() - {(cdb[2] & 0x3F, cdb[3]) for cdb in good() if cdb[0] in (0x1A, 0x5A)} == set()
+
+
+def test_every_log_page_has_a_case() -> None:
+    assert LOG_PAGES.keys() - {cdb[2] & 0x3F for cdb in good() if cdb[0] == 0x4D and not cdb[3]} == set()

@@ -12,6 +12,7 @@ import pytest
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.logical_unit import DIRECT_ACCESS
 from ietpy.scsi.status import SenseKey, Status
+from tests.scsi.conftest import Kept
 
 POWER_ON = (SenseKey.UNIT_ATTENTION, Asc.POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED)
 INVALID = (SenseKey.ILLEGAL_REQUEST, Asc.INVALID_FIELD_IN_CDB)
@@ -29,7 +30,16 @@ CASES: dict[str, tuple[str, bytes, bool, bool]] = {
     "MODE SENSE(10)": ("5A 00 3F 00 000000 00FF", b"", True, True),
     "MODE SELECT(6)": ("15 10 00 00 04", bytes(4), True, True),
     "MODE SELECT(10)": ("55 10 00 00 000000 0008", bytes(8), True, True),
+    "LOG SELECT": ("4C 02 00 00 000000 0000", b"", True, True),
+    "LOG SENSE": ("4D 00 59 00 00 0000 00FF", b"", True, True),
+    "REPORT TARGET PORT GROUPS": ("A3 0A 00000000 000000FF", b"", False, True),
+    "SET TARGET PORT GROUPS": ("A4 0A 00000000 00000008", bytes.fromhex("00000000 00 00 0001"), True, True),
+    "REPORT IDENTIFYING INFORMATION": ("A3 05 00000000 000000FF", b"", False, True),
+    "SET IDENTIFYING INFORMATION": ("A4 06 00000000 00000004", b"disk", True, True),
     "SEND DIAGNOSTIC": ("1D 04", b"", True, True),
+    "RECEIVE DIAGNOSTIC RESULTS": ("1C 01 00 00FF", b"", True, True),
+    "READ BUFFER": ("3C 0B 00 000000 0000FF", b"", True, True),
+    "WRITE BUFFER": ("3B 0A 00 000000 000004", b"echo", True, True),
     "PREVENT ALLOW MEDIUM REMOVAL": ("1E 00 00 00 01", b"", True, True),
     "REPORT SUPPORTED OPERATION CODES": ("A3 0C 00 00 0000 00001000", b"", True, True),
     "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS": ("A3 0D 00 00 0000 00000004", b"", True, True),
@@ -60,8 +70,18 @@ CASES: dict[str, tuple[str, bytes, bool, bool]] = {
     "GET LBA STATUS": ("9E 12 0000000000000000 00000018", b"", True, True),
     "WRITE SAME(10)": ("41 00 00000000 00 0001", BLOCK, True, True),
     "WRITE SAME(16)": ("93 00 0000000000000000 00000001", BLOCK, True, True),
+    "FORMAT UNIT": ("04", b"", True, True),
+    "SANITIZE OVERWRITE": ("48 01 0000000000 0005", bytes.fromhex("01 00 0001 00"), True, True),
+    "SANITIZE BLOCK ERASE": ("48 02", b"", True, True),
+    "SANITIZE EXIT FAILURE MODE": ("48 1F", b"", True, True),
 }
 each_row = pytest.mark.parametrize("name", CASES)
+
+
+@pytest.fixture
+def disk(make_disk: Callable[..., Any]) -> Any:
+    """One that keeps a state, and so has every row."""
+    return make_disk(state=Kept())
 
 
 def test_every_row_has_a_case() -> None:
@@ -153,7 +173,7 @@ def test_a_task_is_clean_however_it_was_used_before(disk: Any) -> None:
 
 
 def test_a_reset_is_told_to_all_and_restores_mode_parameters(disk: Any, bob: Any) -> None:
-    disk.run("15 10 00 00 18", bytes.fromhex("00000000 08 12 14 00 FFFF 0000 FFFF FFFF 80 14" + "00" * 6), nexus=bob)
+    disk.run("15 10 00 00 18", bytes.fromhex("00000000 08 12 14 00 FFFF 0000 FFFF FFFF" + "00" * 8), nexus=bob)
     disk.run("15 10 00 00 10", bytes.fromhex("00000000 0A 0A 02 10 08" + "00" * 7), nexus=bob)
     disk.run("03 00 00 00 12")
     assert (disk.lu.write_through, disk.lu.write_protected) == (False, True)

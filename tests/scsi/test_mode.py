@@ -1,69 +1,109 @@
-"""Mode pages byte for byte, and what MODE SELECT accepts (SPC-4 sections 6.9 to 6.12, 7.5)."""
+"""Mode pages byte for byte, what MODE SELECT accepts, and what is saved (SPC-4 sections 6.9 to 6.12, 7.5)."""
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from ietpy.scsi.asc import Asc
-from ietpy.scsi.mode import MODE_PAGES
+from ietpy.scsi.mode import FIELDS, MODE_PAGES
 from ietpy.scsi.status import SenseKey
+from tests.scsi.conftest import Kept
 
 INVALID = (SenseKey.ILLEGAL_REQUEST, Asc.INVALID_FIELD_IN_CDB)
 PARAMETER = (SenseKey.ILLEGAL_REQUEST, Asc.INVALID_FIELD_IN_PARAMETER_LIST)
 LENGTH = (SenseKey.ILLEGAL_REQUEST, Asc.PARAMETER_LIST_LENGTH_ERROR)
-PROTECTED = (SenseKey.DATA_PROTECT, Asc.LOGICAL_UNIT_SOFTWARE_WRITE_PROTECTED)
+PROTECTED = (SenseKey.DATA_PROTECT, Asc.WRITE_PROTECTED)
+NO_SAVING = (SenseKey.ILLEGAL_REQUEST, Asc.SAVING_PARAMETERS_NOT_SUPPORTED)
+CHANGED = (SenseKey.UNIT_ATTENTION, Asc.MODE_PARAMETERS_CHANGED)
+WRITE = "2A 00 00000000 00 0001 00"
 
-#: (current = default, changeable) of a write through unit of 2048 blocks of 512 bytes.
+#: By code and subpage code: (current = default, changeable) of a write through unit of 2048 blocks of 512 bytes.
 PAGES = {
-    0x01: ("01 0A" + "00" * 10, "01 0A" + "00" * 10),
-    0x02: ("02 0E 80 80 00 0A" + "00" * 10, "02 0E" + "00" * 14),
-    0x03: ("03 16 00000000 00000000 0100 0200 0000 0000 0000 0C 000000", "03 16" + "00" * 22),
-    0x04: ("04 16 000000 40" + "00" * 14 + "3A98 0000", "04 16" + "00" * 22),
-    0x08: ("08 12 10 00 FFFF 0000 FFFF FFFF 80 14" + "00" * 6, "08 12 04" + "00" * 17),
-    0x0A: ("0A 0A 02 10" + "00" * 8, "0A 0A 00 00 08" + "00" * 7),
-    0x1C: ("1C 0A 08" + "00" * 9, "1C 0A" + "00" * 10),
+    (0x01, 0): ("01 0A" + "00" * 10, "01 0A" + "00" * 10),
+    (0x02, 0): ("02 0E 80 80 00 0A" + "00" * 10, "02 0E" + "00" * 14),
+    (0x03, 0): ("03 16 00000000 00000000 0100 0200 0000 0000 0000 0C 000000", "03 16" + "00" * 22),
+    (0x04, 0): ("04 16 000000 40" + "00" * 14 + "3A98 0000", "04 16" + "00" * 22),
+    (0x08, 0): ("08 12 10 00 FFFF 0000 FFFF FFFF" + "00" * 8, "08 12 04" + "00" * 17),
+    (0x0A, 0): ("0A 0A 02 10" + "00" * 8, "0A 0A E4 00 38 40" + "00" * 6),
+    (0x0A, 1): ("4A 01 001C 01" + "00" * 27, "4A 01 001C" + "00" * 28),
+    (0x1C, 0): ("1C 0A 08" + "00" * 9, "1C 0A" + "00" * 10),
 }
-CACHING_ON = "08 12 14 00 FFFF 0000 FFFF FFFF 80 14" + "00" * 6
-CACHING_OFF = PAGES[0x08][0]
+CACHING_ON = "08 12 14 00 FFFF 0000 FFFF FFFF" + "00" * 8
+CACHING_OFF = PAGES[0x08, 0][0]
+CONTROL = PAGES[0x0A, 0][0]
 PROTECT_ON = "0A 0A 02 10 08" + "00" * 7
+EVERYTHING_ON = "0A 0A 26 10 38 40" + "00" * 6
+WITHOUT_SUBPAGES = "".join(current for (_, subpage), (current, _) in PAGES.items() if not subpage)
+ALL = "".join(current for current, _ in PAGES.values())
+
+#: A page as MODE SELECT changes one value of it: (name, page, value, how the unit says it).
+VALUES = [
+    pytest.param("WCE", CACHING_ON, 1, lambda lu: not lu.write_through, id="WCE"),
+    pytest.param("TST", "0A 0A 22 10" + "00" * 8, 1, lambda lu: lu.separate_task_sets, id="TST"),
+    pytest.param("D_SENSE", "0A 0A 06 10" + "00" * 8, 1, lambda lu: lu.descriptor_sense, id="D_SENSE"),
+    pytest.param(
+        "UA_INTLCK_CTRL", "0A 0A 02 10 20" + "00" * 7, 2, lambda lu: lu.unit_attention_interlock == 2, id="INTLCK 10b"
+    ),
+    pytest.param(
+        "UA_INTLCK_CTRL", "0A 0A 02 10 30" + "00" * 7, 3, lambda lu: lu.unit_attention_interlock == 3, id="INTLCK 11b"
+    ),
+    pytest.param("SWP", PROTECT_ON, 1, lambda lu: lu.write_protected, id="SWP"),
+    pytest.param("TAS", "0A 0A 02 10 00 40" + "00" * 6, 1, lambda lu: lu.task_aborted_status, id="TAS"),
+]
+each_value = pytest.mark.parametrize(("name", "page", "value", "holds"), VALUES)
 
 
-def test_every_page_has_a_case() -> None:
-    assert set(PAGES) == set(MODE_PAGES)
+def test_every_page_and_field_has_a_case() -> None:
+    assert [*PAGES] == [*MODE_PAGES]
+    assert {case.values[0] for case in VALUES} == {field.name for field in FIELDS}
+    assert len({field.name for field in FIELDS}) == len(FIELDS), "values are kept by name"
 
 
-@pytest.mark.parametrize("code", PAGES)
+def sensed(disk: Any, code: int, control: int = 0, subpage: int = 0) -> bytes:
+    """The page without header."""
+    return disk.run(f"1A 08 {code | control << 6:02X} {subpage:02X} FF 00").data[4:]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(("code", "subpage"), PAGES)
 @pytest.mark.parametrize(("control", "column"), [
-    pytest.param(0x00, 0, id="current"),
-    pytest.param(0x40, 1, id="changeable"),
-    pytest.param(0x80, 0, id="default"),
+    pytest.param(0, 0, id="current"),
+    pytest.param(1, 1, id="changeable"),
+    pytest.param(2, 0, id="default"),
 ])
-def test_mode_sense_6_page(disk: Any, code: int, control: int, column: int) -> None:
-    page = bytes.fromhex(PAGES[code][column])
-    outcome = disk.run(f"1A 08 {code | control:02X} 00 FF 00")
+def test_mode_sense_6_page(disk: Any, code: int, subpage: int, control: int, column: int) -> None:
+    page = bytes.fromhex(PAGES[code, subpage][column])
+    outcome = disk.run(f"1A 08 {code | control << 6:02X} {subpage:02X} FF 00")
     assert outcome == (0, bytes((3 + len(page), 0, 0x10, 0)) + page, b"", None)
 
 
-def test_all_pages_with_block_descriptor(disk: Any) -> None:
-    pages = bytes.fromhex("".join(current for current, _ in PAGES.values()))
-    assert disk.run("1A 00 3F 00 FF 00").data == bytes.fromhex("83 00 10 08 00000800 00000200") + pages
-    assert disk.run("1A 00 3F FF FF 00").data == bytes.fromhex("83 00 10 08 00000800 00000200") + pages
+@pytest.mark.parametrize(("code", "subpage", "pages"), [
+    pytest.param(0x3F, 0x00, WITHOUT_SUBPAGES, id="all pages"),
+    pytest.param(0x3F, 0xFF, ALL, id="all pages and subpages"),
+    pytest.param(0x0A, 0xFF, CONTROL + PAGES[0x0A, 1][0], id="a page and its subpages"),
+    pytest.param(0x08, 0xFF, CACHING_OFF, id="a page without subpages"),
+    pytest.param(0x00, 0xFF, "", id="page 00h and its subpages"),
+])
+def test_several_pages_with_block_descriptor(disk: Any, code: int, subpage: int, pages: str) -> None:
+    content = bytes.fromhex("00000800 00000200" + pages)
+    answer = disk.run(f"1A 00 {code:02X} {subpage:02X} FF 00").data
+    assert answer == bytes((3 + len(content), 0, 0x10, 8)) + content
 
 
 @pytest.mark.parametrize(("cdb", "data"), [
     pytest.param("1A 08 00 00 FF 00", "03 00 10 00", id="page 00h is empty"),
     pytest.param("1A 00 0A 00 05 00", "17 00 10 08 00", id="cut to the allocation length, not in what it says"),
-    pytest.param("5A 08 0A 00 000000 00FF 00", "0012 00 10 00 00 0000" + PAGES[0x0A][0], id="(10)"),
+    pytest.param("5A 08 0A 00 000000 00FF 00", "0012 00 10 00 00 0000" + CONTROL, id="(10)"),
     pytest.param(
-        "5A 00 0A 00 000000 00FF 00", "001A 00 10 00 00 0008 00000800 00000200" + PAGES[0x0A][0],
+        "5A 00 0A 00 000000 00FF 00", "001A 00 10 00 00 0008 00000800 00000200" + CONTROL,
         id="(10) with block descriptor",
     ),
     pytest.param(
         "5A 10 0A 00 000000 00FF 00",
-        "0022 00 10 01 00 0010 0000000000000800 00000000 00000200" + PAGES[0x0A][0], id="(10) LLBAA",
+        "0022 00 10 01 00 0010 0000000000000800 00000000 00000200" + CONTROL, id="(10) LLBAA",
     ),
 ])
 def test_mode_sense_framing(disk: Any, cdb: str, data: str) -> None:
@@ -79,36 +119,36 @@ def test_sizes_that_do_not_fit_are_clipped(make_disk: Callable[..., Any]) -> Non
 
 def test_geometry_and_sector_size_follow_the_unit(make_disk: Callable[..., Any]) -> None:
     disk = make_disk(size=1 << 32, block_size=4096)
-    assert disk.run("1A 08 04 00 FF 00").data[4:10] == bytes.fromhex("04 16 000040 40")
-    assert disk.run("1A 08 03 00 FF 00").data[4 + 12:4 + 14] == bytes.fromhex("1000")
+    assert sensed(disk, 0x04)[:6] == bytes.fromhex("04 16 000040 40")
+    assert sensed(disk, 0x03)[12:14] == bytes.fromhex("1000")
 
 
 def test_configured_state_is_current_and_default(make_disk: Callable[..., Any]) -> None:
     disk = make_disk(write_cache=True, read_only=True)
     for control in (0x00, 0x80):
         assert disk.run(f"1A 08 {0x08 | control:02X} 00 FF 00").data == bytes.fromhex("17 00 90 00" + CACHING_ON)
+    assert sensed(disk, 0x0A) == bytes.fromhex(CONTROL), "SWP is not what protects it"
 
 
 @pytest.mark.parametrize(("cdb", "field"), [
     pytest.param("1A 08 09 00 FF 00", (2, 5), id="page 09h"),
-    pytest.param("1A 08 0A 01 FF 00", (3,), id="control extension subpage"),
+    pytest.param("1A 08 09 01 FF 00", (2, 5), id="a subpage of page 09h"),
+    pytest.param("1A 08 09 FF FF 00", (2, 5), id="all subpages of page 09h"),
+    pytest.param("1A 08 0A 02 FF 00", (3,), id="a subpage that does not exist"),
+    pytest.param("1A 08 00 01 FF 00", (3,), id="a subpage of page 00h"),
+    pytest.param("1A 08 3F 01 FF 00", (3,), id="one subpage of all pages"),
     pytest.param("1A 18 0A 00 FF 00", (1, 4), id="LLBAA in MODE SENSE(6)"),
 ])
 def test_mode_sense_refuses(disk: Any, cdb: str, field: tuple[int, ...]) -> None:
     assert disk.run(cdb)[::3] == (INVALID, field)
 
 
-def test_nothing_is_saved(disk: Any) -> None:
-    outcome = disk.run("1A 08 C8 00 FF 00")
-    assert outcome.sense == (SenseKey.ILLEGAL_REQUEST, Asc.SAVING_PARAMETERS_NOT_SUPPORTED)
-
-
 # MODE SELECT
 
 
-def select_6(disk: Any, parameters: str, **fields: Any) -> Any:
+def select_6(disk: Any, parameters: str, flags: int = 0x10, **fields: Any) -> Any:
     data = bytes.fromhex(parameters)
-    return disk.run(f"15 10 00 00 {len(data):02X} 00", data, **fields)
+    return disk.run(f"15 {flags:02X} 00 00 {len(data):02X} 00", data, **fields)
 
 
 def select_10(disk: Any, parameters: str) -> Any:
@@ -116,23 +156,65 @@ def select_10(disk: Any, parameters: str) -> Any:
     return disk.run(f"55 10 00 00 000000 {len(data):04X} 00", data)
 
 
+@each_value
+def test_a_value_is_current_until_a_reset(disk: Any, name: str, page: str, value: int, holds: Any) -> None:
+    assert not holds(disk.lu)
+    assert select_6(disk, "00000000" + page).sense == 0
+    assert holds(disk.lu)
+    code = int(page[:2], 16)
+    assert sensed(disk, code) == bytes.fromhex(page)
+    assert sensed(disk, code, control=2) == bytes.fromhex(PAGES[code, 0][0])
+    disk.lu.reset()
+    assert not holds(disk.lu)
+
+
+def test_fields_of_a_page_are_independent(disk: Any) -> None:
+    assert select_6(disk, "00000000" + EVERYTHING_ON).sense == 0
+    assert sensed(disk, 0x0A) == bytes.fromhex(EVERYTHING_ON)
+    lu = disk.lu
+    assert (lu.separate_task_sets, lu.descriptor_sense, lu.unit_attention_interlock) == (True, True, 3)
+    assert (lu.software_write_protect, lu.task_aborted_status) == (True, True)
+    assert select_6(disk, "00000000" + CONTROL).sense == 0
+    assert sensed(disk, 0x0A) == bytes.fromhex(CONTROL)
+
+
 def test_write_cache_is_switched_on_and_off_with_a_flush(disk: Any) -> None:
     assert select_6(disk, "00000000" + CACHING_ON).sense == 0
-    assert disk.run("1A 08 08 00 FF 00").data[4:] == bytes.fromhex(CACHING_ON)
-    assert disk.run("1A 08 88 00 FF 00").data[4:] == bytes.fromhex(CACHING_OFF)
-    disk.run("2A 00 00000000 00 0001 00", bytes(512))
+    disk.run(WRITE, bytes(512))
     assert disk.store.log == [("write", 0, 512, False)]
     assert select_6(disk, "00000000" + CACHING_OFF).sense == 0
-    disk.run("2A 00 00000000 00 0001 00", bytes(512))
+    disk.run(WRITE, bytes(512))
     assert disk.store.log[1:] == [("flush",), ("write", 0, 512, True)]
 
 
 def test_software_write_protect(disk: Any) -> None:
     assert select_10(disk, "0000000000000000" + PROTECT_ON).sense == 0
-    assert disk.run("2A 00 00000000 00 0001 00", bytes(512)).sense == PROTECTED
+    assert disk.run(WRITE, bytes(512)).sense == PROTECTED
     assert disk.run("1A 08 0A 00 FF 00").data == bytes.fromhex("0F 00 90 00" + PROTECT_ON)
-    assert select_10(disk, "0000000000000000" + PAGES[0x0A][0]).sense == 0
-    assert disk.run("2A 00 00000000 00 0001 00", bytes(512)).sense == 0
+    assert select_10(disk, "0000000000000000" + CONTROL).sense == 0
+    assert disk.run(WRITE, bytes(512)).sense == 0
+
+
+@pytest.mark.parametrize(("options", "log"), [
+    pytest.param({"write_cache": True}, [("flush",)], id="cached"),
+    pytest.param({}, [], id="nothing is cached"),
+    pytest.param({"write_cache": True, "read_only": True}, [], id="nothing was written"),
+])
+def test_what_is_cached_is_written_before_the_medium_is_protected(
+    make_disk: Callable[..., Any], options: dict[str, bool], log: list[tuple[str]]
+) -> None:
+    disk = make_disk(**options)
+    assert select_6(disk, "00000000" + PROTECT_ON).sense == 0
+    assert disk.store.log == log
+    assert select_6(disk, "00000000" + CONTROL).sense == 0
+    assert disk.store.log == log
+
+
+def test_descriptor_sense(disk: Any) -> None:
+    select_6(disk, "00000000 0A 0A 06 10" + "00" * 8)
+    outcome = disk.run("28 00 00000800 00 0001 00")
+    assert outcome.raw_sense == bytes.fromhex("72 05 2100 000000 0C  00 0A 80 00 0000000000000800")
+    assert disk.run("03 00 00 00 FF").data[:1] == b"\x70", "DESC chooses for REQUEST SENSE"
 
 
 def test_other_nexuses_are_told_of_changes_only(disk: Any, bob: Any) -> None:
@@ -140,7 +222,7 @@ def test_other_nexuses_are_told_of_changes_only(disk: Any, bob: Any) -> None:
     assert disk.run("00", nexus=bob).sense == 0
     select_6(disk, "00000000" + CACHING_ON)
     assert disk.run("00").sense == 0
-    assert disk.run("00", nexus=bob).sense == (SenseKey.UNIT_ATTENTION, Asc.MODE_PARAMETERS_CHANGED)
+    assert disk.run("00", nexus=bob).sense == CHANGED
     assert disk.run("00", nexus=bob).sense == 0
 
 
@@ -148,12 +230,14 @@ def test_other_nexuses_are_told_of_changes_only(disk: Any, bob: Any) -> None:
     pytest.param("", id="nothing"),
     pytest.param("00000000", id="header only"),
     pytest.param("83 00 90 08 00000800 00000200" + CACHING_OFF, id="as MODE SENSE returned it"),
+    pytest.param("00000000 8A 0A 02 10" + "00" * 8, id="with PS as MODE SENSE may return it"),
     pytest.param("00000008 00000000 00000200", id="number of blocks left open: 0"),
     pytest.param("00000008 FFFFFFFF 00000200", id="number of blocks left open: all ones"),
-    pytest.param("00000000" + "".join(current for current, _ in PAGES.values()), id="all pages unchanged"),
+    pytest.param("00000000" + ALL, id="all pages unchanged"),
 ])
-def test_mode_select_6_accepts(disk: Any, parameters: str) -> None:
+def test_mode_select_6_accepts(disk: Any, bob: Any, parameters: str) -> None:
     assert select_6(disk, parameters) == (0, None, b"", None)
+    assert disk.run("00", nexus=bob).sense == 0, "nothing has changed"
 
 
 def test_mode_select_10_accepts_both_descriptors(disk: Any) -> None:
@@ -161,26 +245,48 @@ def test_mode_select_10_accepts_both_descriptors(disk: Any) -> None:
     assert select_10(disk, "0000 00 00 01 00 0010 0000000000000800 00000000 00000200" + CACHING_OFF).sense == 0
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "cached"), [(CACHING_ON, CACHING_OFF, False), (CACHING_OFF, CACHING_ON, True)]
+)
+def test_of_a_page_that_comes_twice_the_second_holds(disk: Any, first: str, second: str, cached: bool) -> None:
+    assert select_6(disk, "00000000" + first + second).sense == 0
+    assert disk.lu.write_through is not cached
+
+
 @pytest.mark.parametrize(("parameters", "sense", "field"), [
     pytest.param("000000", LENGTH, None, id="cut in the header"),
     pytest.param("00000008 000008", LENGTH, None, id="cut in the block descriptor"),
     pytest.param("00000000 08", LENGTH, None, id="cut in the page header"),
+    pytest.param("00000000 4A 01 00", LENGTH, None, id="cut in the header of a subpage"),
     pytest.param("00000000 08 12 14", LENGTH, None, id="cut in the page"),
     pytest.param("00000004 00000800", PARAMETER, (3,), id="block descriptor of another length"),
     pytest.param("00000008 00000700 00000200", PARAMETER, (4,), id="another number of blocks"),
     pytest.param("00000008 00000800 00001000", PARAMETER, (9,), id="another block length"),
     pytest.param("00000000 09 00", PARAMETER, (4, 5), id="a page that does not exist"),
-    pytest.param("00000000 4A 01 0000", PARAMETER, (4, 5), id="a subpage"),
+    pytest.param("00000000 4A 02 0000", PARAMETER, (4, 5), id="a subpage that does not exist"),
+    pytest.param("00000000 4A 00 000A" + "00" * 10, PARAMETER, (4, 5), id="a page as its own subpage"),
     pytest.param("00000000 0A 09" + "00" * 9, PARAMETER, (5,), id="another page length"),
-    pytest.param("00000000 0A 0A 02 10 00 40" + "00" * 6, PARAMETER, (9, 6), id="a bit that cannot change"),
+    pytest.param("00000000 4A 01 001B 01" + "00" * 26, PARAMETER, (6,), id="another length of a subpage"),
+    pytest.param("00000000 0A 0A 02 10 40" + "00" * 7, PARAMETER, (8, 6), id="a bit that cannot change"),
+    pytest.param("00000000 4A 01 001C" + "00" * 28, PARAMETER, (8, 0), id="IALUAE cannot change"),
+    pytest.param("00000000 0A 0A 42 10" + "00" * 8, PARAMETER, (6, 7), id="TST 010b"),
+    pytest.param("00000000 0A 0A 02 10 10" + "00" * 7, PARAMETER, (8, 5), id="UA_INTLCK_CTRL 01b"),
 ])
 def test_mode_select_refuses(disk: Any, parameters: str, sense: Any, field: tuple[int, ...] | None) -> None:
     assert select_6(disk, parameters)[::3] == (sense, field)
 
 
+@pytest.mark.parametrize(("descriptor", "field"), [
+    pytest.param("0000000000000801 00000000 00000200", (8,), id="another number of blocks"),
+    pytest.param("0000000000000800 00000000 01000200", (20,), id="another block length"),
+])
+def test_a_long_descriptor_is_checked_whole(disk: Any, descriptor: str, field: tuple[int, ...]) -> None:
+    assert select_10(disk, "0000 00 00 01 00 0010" + descriptor)[::3] == (PARAMETER, field)
+
+
 def test_nothing_changes_unless_everything_is_right(disk: Any) -> None:
     assert select_6(disk, "00000000" + CACHING_ON + "09 00").sense == PARAMETER
-    assert disk.run("1A 08 08 00 FF 00").data[4:] == bytes.fromhex(CACHING_OFF)
+    assert sensed(disk, 0x08) == bytes.fromhex(CACHING_OFF)
 
 
 def test_mode_select_with_less_data_than_promised(disk: Any) -> None:
@@ -188,18 +294,145 @@ def test_mode_select_with_less_data_than_promised(disk: Any) -> None:
 
 
 @pytest.mark.parametrize(("cdb", "field"), [
-    pytest.param("15 00 00 00 04 00", (1, 4), id="PF must be set"),
-    pytest.param("15 11 00 00 04 00", (1, 0), id="SP"),
+    pytest.param("15 00 00 00 04 00", (1, 4), id="(6) PF must be set"),
+    pytest.param("55 00 00 00 000000 0008 00", (1, 4), id="(10) PF must be set"),
+    pytest.param("15 11 00 00 04 00", (1, 0), id="(6) SP"),
+    pytest.param("15 11 00 00 00 00", (1, 0), id="(6) SP without a list"),
+    pytest.param("55 11 00 00 000000 0008 00", (1, 0), id="(10) SP"),
 ])
 def test_mode_select_cdb(disk: Any, cdb: str, field: tuple[int, ...]) -> None:
-    assert disk.run(cdb, bytes(4))[::3] == (INVALID, field)
+    """SP is refused where nothing can be kept."""
+    assert disk.run(cdb, bytes(8))[::3] == (INVALID, field)
+    assert disk.refused(cdb)[::3] == (INVALID, field)
 
 
 def test_mode_select_waits_for_no_device_in_the_wrong_thread(disk: Any) -> None:
     assert disk.waits("15 10 00 00 18 00", bytes.fromhex("00000000" + CACHING_ON))
-    assert disk.run("1A 08 08 00 FF 00").data[4:] == bytes.fromhex(CACHING_OFF)
+    assert sensed(disk, 0x08) == bytes.fromhex(CACHING_OFF)
 
 
 def test_data_out_lengths(disk: Any) -> None:
     assert disk.wants("15 10 00 00 18 00") == 0x18
     assert disk.wants("55 10 00 00 000000 0120 00") == 0x120
+
+
+# Saved values
+
+DEFAULTS = {"WCE": 0, "TST": 0, "D_SENSE": 0, "UA_INTLCK_CTRL": 0, "SWP": 0, "TAS": 0}
+
+
+@pytest.fixture
+def kept() -> Kept:
+    return Kept()
+
+
+@pytest.fixture
+def saving(make_disk: Callable[..., Any], kept: Kept) -> Any:
+    """As ``disk``, but it can save."""
+    return make_disk(state=kept)
+
+
+def saves(page: str) -> str:
+    """The page as MODE SENSE returns it: with PS."""
+    return f"{int(page[:2], 16) | 0x80:02X}{page[2:]}"
+
+
+def test_nothing_is_saved_without_a_place(disk: Any) -> None:
+    assert disk.run("1A 08 C8 00 FF 00").sense == NO_SAVING
+    assert disk.run("5A 08 FF 00 000000 00FF 00").sense == NO_SAVING
+
+
+@pytest.mark.parametrize("control", [0, 1, 2, 3])
+def test_pages_that_can_be_saved_say_so(saving: Any, control: int) -> None:
+    said = {key: sensed(saving, key[0], control, key[1])[0] >> 7 for key in MODE_PAGES}
+    assert said == {key: int(bool(page.fields)) for key, page in MODE_PAGES.items()}
+
+
+@each_value
+def test_a_saved_value_survives_reset_and_loss_of_power(
+    make_disk: Callable[..., Any], saving: Any, kept: Kept, name: str, page: str, value: int, holds: Any
+) -> None:
+    code = int(page[:2], 16)
+    assert sensed(saving, code, control=3) == bytes.fromhex(saves(PAGES[code, 0][0])), "the default, before"
+    assert select_6(saving, "00000000" + page, flags=0x11).sense == 0
+    assert kept.sections == {"mode": {**DEFAULTS, name: value}}
+    assert select_6(saving, "00000000" + PAGES[code, 0][0]).sense == 0
+    assert sensed(saving, code) == bytes.fromhex(saves(PAGES[code, 0][0]))
+    assert sensed(saving, code, control=3) == bytes.fromhex(saves(page))
+    saving.lu.reset()
+    assert holds(saving.lu)
+    again = make_disk(state=kept)
+    assert holds(again.lu)
+    again.run("03 00 00 00 12")
+    assert sensed(again, code) == sensed(again, code, control=3) == bytes.fromhex(saves(page))
+    assert sensed(again, code, control=2) == bytes.fromhex(saves(PAGES[code, 0][0]))
+
+
+def test_saving_saves_all_pages_as_they_are(saving: Any, kept: Kept) -> None:
+    assert select_6(saving, "00000000" + CACHING_ON).sense == 0
+    assert kept.sections == {}
+    assert select_6(saving, "00000000" + PROTECT_ON, flags=0x11).sense == 0
+    assert kept.sections == {"mode": {**DEFAULTS, "WCE": 1, "SWP": 1}}
+
+
+@pytest.mark.parametrize("cdb", ["15 11 00 00 00 00", "15 01 00 00 00 00", "55 11 00 00 000000 0000 00"])
+def test_saving_needs_no_parameter_list(saving: Any, kept: Kept, cdb: str) -> None:
+    select_6(saving, "00000000" + CACHING_ON)
+    assert saving.waits(cdb)
+    assert saving.run(cdb).sense == 0
+    assert kept.sections == {"mode": {**DEFAULTS, "WCE": 1}}
+
+
+def test_others_are_told_of_what_was_saved(saving: Any, kept: Kept) -> None:
+    bob = saving.nexus("bob")
+    for told in (True, False):
+        assert saving.run("15 11 00 00 00 00").sense == 0
+        assert saving.run("00", nexus=bob).sense == (CHANGED if told else 0)
+    kept.fail = errno.EIO
+    assert saving.run("15 11 00 00 00 00").sense == 0, "it is kept already"
+
+
+def test_nothing_changes_if_it_cannot_be_saved(saving: Any, kept: Kept) -> None:
+    bob = saving.nexus("bob")
+    kept.fail = errno.ENOSPC
+    failure = (SenseKey.HARDWARE_ERROR, Asc.INTERNAL_TARGET_FAILURE)
+    assert select_6(saving, "00000000" + CACHING_ON, flags=0x11).sense == failure
+    assert sensed(saving, 0x08) == bytes.fromhex(saves(CACHING_OFF))
+    assert saving.run("00", nexus=bob).sense == 0
+
+
+def test_who_waits_for_saving_holds_up_no_other_command(saving: Any, kept: Kept, monkeypatch: Any) -> None:
+    class Lock:
+        held = 0
+
+        def __enter__(self) -> None:
+            self.held += 1
+
+        def __exit__(self, *_: object) -> None:
+            self.held -= 1
+
+    def put(section: str, value: Any) -> None:
+        assert (saving.device.keeping.held, saving.device.lock.held) == (1, 0)
+        kept.sections[section] = value
+
+    saving.device.lock, saving.device.keeping = Lock(), Lock()
+    monkeypatch.setattr(kept, "put", put)
+    assert select_6(saving, "00000000" + CACHING_ON, flags=0x11).sense == 0
+    assert kept.sections == {"mode": {**DEFAULTS, "WCE": 1}}
+
+
+def test_what_was_never_saved_has_its_configured_value(make_disk: Callable[..., Any]) -> None:
+    disk = make_disk(state=Kept(mode={"SWP": 1}), write_cache=True)
+    assert (disk.lu.write_through, disk.lu.write_protected) == (False, True)
+
+
+@pytest.mark.parametrize(("mode", "problem"), [
+    pytest.param([1], r"LUN 0: \[1\] was found; an object with numbers for WCE, TST, D_SENSE,", id="no object"),
+    pytest.param({"QERR": 1}, r"LUN 0: \{'QERR': 1\} was found; .*; remove 'mode' from its state", id="another field"),
+    pytest.param({"TST": 2}, "LUN 0: TST is 2; 0, 1 are accepted; remove 'mode' from its state", id="another value"),
+    pytest.param({"WCE": True}, "LUN 0: WCE is True; 0, 1 are accepted", id="no number"),
+    pytest.param({"UA_INTLCK_CTRL": "2"}, "LUN 0: UA_INTLCK_CTRL is '2'; 0, 2, 3 are accepted", id="a string"),
+])
+def test_a_state_that_cannot_be_used(make_disk: Callable[..., Any], mode: Any, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        make_disk(state=Kept(mode=mode))

@@ -364,19 +364,6 @@ def test_synchronize_cache(disk: Any, words: str, sense: Any) -> None:
     assert disk.waits(words) is (sense == 0)
 
 
-@pytest.mark.parametrize(("words", "sense", "log"), [
-    pytest.param("1B 00 00 00 01 00", 0, [], id="START"),
-    pytest.param("1B 01 00 00 00 00", 0, [("flush",)], id="stop, IMMED"),
-    pytest.param("1B 00 00 00 04 00", 0, [], id="stop, NO_FLUSH"),
-    pytest.param("1B 00 00 00 02 00", INVALID, [], id="LOEJ: nothing to eject"),
-    pytest.param("1B 00 00 00 10 00", INVALID, [], id="POWER CONDITION"),
-])
-def test_start_stop_unit(disk: Any, words: str, sense: Any, log: list[Any]) -> None:
-    assert disk.waits(words) is bool(log)
-    assert disk.run(words).sense == sense
-    assert disk.store.log == log
-
-
 # The model
 
 

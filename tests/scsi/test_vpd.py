@@ -9,6 +9,7 @@ import pytest
 
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.identity import Identity, IdentityOptions, iet_identity
+from ietpy.scsi.port_groups import PortGroup
 from ietpy.scsi.status import SenseKey
 from ietpy.scsi.store import Capabilities
 from ietpy.scsi.vpd import VPD_PAGES, vital_product_data
@@ -16,8 +17,9 @@ from ietpy.scsi.vpd import VPD_PAGES, vital_product_data
 THICK = Capabilities()
 
 
-def test_supported_pages(disk: Any) -> None:
-    assert disk.run("12 01 00 00 FF 00").data == bytes.fromhex("00 00 00 06  00 80 83 B0 B1 B2")
+def test_supported_pages_are_listed_in_order(disk: Any) -> None:
+    page = disk.run("12 01 00 00 FF 00").data
+    assert page == bytes((0, 0, 0, len(VPD_PAGES), *sorted(VPD_PAGES)))
 
 
 @pytest.mark.parametrize(("serial", "page"), [
@@ -39,9 +41,10 @@ def test_device_identification(make_disk: Callable[..., Any]) -> None:
     disk = make_disk(number=1)
     name = b"iqn.2001-04.com.example:storage.lun1"
     assert disk.run("12 01 83 00 FF 00").data == b"".join((
-        bytes.fromhex("00 83 0084"),
+        bytes.fromhex("00 83 008C"),
         bytes.fromhex("01 01 00 18 49 45 54 00 00 00 00 00 3592265eae69d00a6e8560cd2833744e"),
         bytes.fromhex("51 94 00 04 00000001"),
+        bytes.fromhex("51 95 00 04 00000001"),
         bytes.fromhex("53 98 00 30"), name, b",t,0x0001\0\0\0",
         bytes.fromhex("53 A8 00 28"), name, b"\0\0\0\0",
     ))
@@ -74,7 +77,7 @@ def wwid(page: bytes) -> str:
 def test_only_the_first_designator_is_of_the_logical_unit(disk: Any) -> None:
     """None that outranks IET's: the names of iet-compat 7.3 stay."""
     found = designators(disk.run("12 01 83 00 FF 00").data)
-    assert [(association, kind) for association, kind, _, _ in found] == [(0, 1), (1, 4), (1, 8), (2, 8)]
+    assert [(association, kind) for association, kind, _, _ in found] == [(0, 1), (1, 4), (1, 5), (1, 8), (2, 8)]
 
 
 NAA = bytes.fromhex("600140512345678901234567890abcde")
@@ -122,21 +125,26 @@ def test_vendor_product_and_revision_are_in_the_inquiry_data(disk: Any) -> None:
 
 def test_a_name_too_long_for_a_designator_is_left_out(disk: Any) -> None:
     disk.device.name = "iqn." + "x" * 250
-    data = vital_product_data(disk.lu, 0x83)
-    assert len(data) == 4 + 28 + 8
+    assert len(vital_product_data(disk.lu, 0x83)) == 4 + 28 + 8 + 8
+    assert vital_product_data(disk.lu, 0x88) == bytes.fromhex("00 88 000C 0000 0001 0000 0000 0000 0000")
+
+
+def test_the_port_is_a_member_of_its_group(disk: Any) -> None:
+    disk.device.port_groups = (PortGroup(7, (2,)), PortGroup(0x102, (3, 1)))
+    assert (1, 5, 1, bytes.fromhex("00000102")) in designators(disk.run("12 01 83 00 FF 00").data)
 
 
 @pytest.mark.parametrize(("options", "page"), [
     pytest.param({}, (
-        "00 B0 003C  00 00 0008  00010000 00000800 00000000  00100000 00000100 00000008 00000000"
+        "00 B0 003C  00 FF 0008  00010000 00000800 00000000  00100000 00000100 00000008 80000000"
         " 0000000000080000" + "00" * 20
     ), id="thin, 512"),
     pytest.param({"capabilities": THICK, "physical_block_size": 512}, (
-        "00 B0 003C  00 00 0001  00010000 00000800 00000000  00000000 00000000 00000000 00000000"
+        "00 B0 003C  00 FF 0001  00010000 00000800 00000000  00000000 00000000 00000000 00000000"
         " 0000000000080000" + "00" * 20
     ), id="no UNMAP without discard"),
     pytest.param({"block_size": 4096}, (
-        "00 B0 003C  00 00 0001  00002000 00000100 00000000  00020000 00000100 00000000 00000000"
+        "00 B0 003C  00 FF 0001  00002000 00000100 00000000  00020000 00000100 00000000 00000000"
         " 0000000000010000" + "00" * 20
     ), id="thin, 4096"),
 ])
@@ -153,10 +161,19 @@ def test_block_device_characteristics(make_disk: Callable[..., Any], rotational:
 @pytest.mark.parametrize(("capabilities", "page"), [
     pytest.param(THICK, "00 B2 0004 00 00 00 00", id="fully provisioned"),
     pytest.param(Capabilities(discard=True), "00 B2 0004 00 E0 02 00", id="thin"),
-    pytest.param(Capabilities(discard=True, discard_zeroes=True), "00 B2 0004 00 E4 02 00", id="thin, LBPRZ"),
+    pytest.param(Capabilities(discard=True, discard_zeroes=True), "00 B2 0004 01 E4 02 00", id="thin, LBPRZ"),
 ])
 def test_logical_block_provisioning(make_disk: Callable[..., Any], capabilities: Capabilities, page: str) -> None:
     assert make_disk(capabilities=capabilities).run("12 01 B2 00 FF 00").data == bytes.fromhex(page)
+
+
+@pytest.mark.parametrize(("blocks", "exponent"), [
+    (0, 1), (1 << 32, 2), ((1 << 32) - 1, 1), ((1 << 33) - 1, 2), (1 << 33, 3), (1 << 50, 20),
+])
+def test_the_threshold_exponent_leaves_the_capacity_31_bits_or_32(disk: Any, blocks: int, exponent: int) -> None:
+    disk.lu.blocks = blocks
+    assert disk.run("12 01 B2 00 FF 00").data == bytes.fromhex(f"00 B2 0004 {exponent:02X} E4 02 00")
+    assert (blocks >> exponent) < 1 << 32
 
 
 @pytest.mark.parametrize("code", sorted(set(range(256)) - set(VPD_PAGES)))

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ietpy.initiator.login import LoginPlan
+from ietpy.iscsi import deferred
 from ietpy.iscsi.connection import Connection
 from ietpy.scsi.identity import iet_identity
 from ietpy.scsi.logical_unit import LogicalUnit
@@ -209,12 +210,12 @@ def test_a_command_handed_over_during_the_removal_holds_it(
     client = served.connect()
     (pump,) = served.server._pumps
     handing, removed, started, go_on = (threading.Event() for _ in range(4))
-    defer = Connection.defer
+    defer = deferred.defer
 
-    def late(connection: Connection, task: Any) -> None:
+    def late(connection: Connection, task: Any) -> bool:
         handing.set()
         assert removed.wait(20)
-        defer(connection, task)
+        return defer(connection, task)
 
     execute = LogicalUnit.execute
 
@@ -224,7 +225,7 @@ def test_a_command_handed_over_during_the_removal_holds_it(
             assert go_on.wait(20)
         return execute(unit, task)
 
-    monkeypatch.setattr(Connection, "defer", late)
+    monkeypatch.setattr(deferred, "defer", late)
     monkeypatch.setattr(LogicalUnit, "execute", slow)
     tag = client.submit(0, bytes.fromhex("35").ljust(10, b"\0"))
     assert handing.wait(20)

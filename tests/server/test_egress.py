@@ -118,7 +118,7 @@ def file(tmp_path: Path) -> Iterator[int]:
 
 
 def streamed(fd: int, offset: int, length: int) -> tuple[Extent, StreamedStatus]:
-    status = StreamedStatus(False)
+    status = StreamedStatus(False, False)
     status.fill(opcode=0x21, flags=0x80, initiator_task_tag=7)
     extent = Extent(fd, offset, length)
     extent.context = status
@@ -177,7 +177,7 @@ class TestFlushNow:
 
     def test_everything_that_fits_is_sent(self, pipe: Any) -> None:
         near, far = pipe
-        status = StreamedStatus(False)
+        status = StreamedStatus(False, False)
         status.fill(opcode=0x21)
         outbox = Outbox(b"one", memoryview(b"two"), status)
         assert Egress(outbox, near).flush_now()  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ import pytest
 
 from ietpy.errors import StoreError
 from ietpy.stores import STORES
+from ietpy.stores.fileio import FileStore
 
 
 def pattern(length: int, seed: int = 1) -> bytes:
@@ -201,6 +202,106 @@ def test_discard_of_less_than_the_medium_can_free_harms_nothing(medium: Any) -> 
         assert read(store, unit, unit) == bytes(unit)
 
 
+def runs(store: Any, offset: int, length: int) -> list[tuple[bool, int, int]]:
+    """What ``mapped`` tells of a range: whether, from where, to where."""
+    found, at = [], offset
+    while at < offset + length:
+        mapped, count = store.mapped(at, offset + length - at)
+        assert 1 <= count <= offset + length - at
+        found.append((mapped, at, at + count))
+        at += count
+    return found
+
+
+def test_what_is_not_mapped_reads_zeros(medium: Any, unit: int) -> None:
+    store = medium.open()
+    assert all(mapped or store.capabilities.discard_zeroes for mapped, _, _ in runs(store, 0, medium.size))
+    write(store, 0, pattern(medium.size))
+    store.flush()
+    if store.capabilities.discard:
+        store.discard(3 * unit, 2 << 20)
+        store.discard(5 << 20, 1 << 20)
+    found = runs(store, unit, medium.size - unit)
+    for mapped, start, end in found:
+        assert mapped or read(store, start, end - start) == bytes(end - start)
+    freed = sum(end - start for mapped, start, end in found if not mapped)
+    if store.capabilities.discard_zeroes:
+        assert (3 << 20) - 8192 <= freed <= 3 << 20
+    else:
+        assert found == [(True, unit, medium.size)]
+    assert store.mapped(medium.size - unit, unit) == (True, unit)
+
+
+def test_mapped_tells_the_very_borders(medium: Any) -> None:
+    store = medium.open()
+    if not store.capabilities.discard_zeroes:
+        return
+    write(store, 0, pattern(medium.size))
+    store.flush()
+    store.discard(1 << 20, 65536)
+    assert store.mapped((1 << 20) - 512, 4096) == (True, 512)
+    assert store.mapped(1 << 20, 65536) == (False, 65536)
+    assert store.mapped((1 << 20) + 512, 1 << 20) == (False, 65024)
+    write(store, (1 << 20) + 4096, pattern(512))
+    assert store.mapped(1 << 20, 65536) == (False, 4096)
+    block = os.statvfs(medium.path).f_bsize
+    assert store.mapped((1 << 20) + 4096, 65536) == (True, block), "a whole block of the file system"
+    store.discard(4 << 20, 4 << 20)
+    assert store.mapped(4 << 20, 4 << 20) == (False, 4 << 20), "to the end"
+
+
+@pytest.mark.parametrize(("source", "offset", "blocks"), [
+    pytest.param(0, 1 << 20, 1, id="one block"),
+    pytest.param(512 << 10, 4 << 20, 5000, id="data and holes"),
+    pytest.param(3 << 20, 0, 9, id="backwards"),
+])
+def test_copies_within_itself_or_leaves_it_to_others(
+        medium: Any, unit: int, source: int, offset: int, blocks: int) -> None:
+    store = medium.open()
+    length = min(blocks * unit, 3 << 20)
+    write(store, 0, pattern(medium.size))
+    store.zero((1 << 20) - unit, 3 * unit)
+    if store.capabilities.discard_zeroes:
+        store.discard(2 << 20, 1 << 20)
+    before = read(store, 0, medium.size)
+    copied = store.copy(offset, store, source, length)
+    assert copied is (medium.image is not None and os.path.isfile(medium.path))
+    if copied:
+        wanted = before[:offset] + before[source:source + length] + before[offset + length:]
+        store.flush()
+        assert read(store, 0, medium.size) == wanted
+    else:
+        assert read(store, 0, medium.size) == before
+
+
+@pytest.mark.parametrize("distance", [0, 4096, -4096, 65536 - 512])
+def test_ranges_that_overlap_are_not_copied(medium: Any, distance: int) -> None:
+    store = medium.open()
+    write(store, 0, pattern(1 << 20))
+    assert not store.copy((512 << 10) + distance, store, 512 << 10, 65536)
+    assert read(store, 0, 1 << 20) == kept(medium, pattern(1 << 20))
+
+
+def test_copies_to_another_file_or_leaves_it_to_others(medium: Any, image: Any) -> None:
+    store, other = medium.open(), FileStore(str(image))
+    write(store, 0, pattern(1 << 20))
+    copied = other.copy(4096, store, 8192, 65536)
+    is_file = os.path.isfile(medium.path)
+    assert is_file or not copied
+    # From one file system to another the kernel may refuse it.
+    assert copied or not is_file or os.stat(medium.path).st_dev != image.stat().st_dev
+    assert read(other, 0, 69632) == bytes(4096) + (pattern(1 << 20)[8192:73728] if copied else bytes(65536))
+    other.close()
+
+
+def test_prefetching_never_fails(medium: Any) -> None:
+    store = medium.open()
+    for offset, length in ((0, 4096), (4096, 0), (0, medium.size)):
+        store.prefetch(offset, length)
+    store.close()
+    store.prefetch(0, 4096)
+
+
 def test_threads_do_not_disturb_one_another(medium: Any) -> None:
     store = medium.open()
     together = threading.Barrier(6)
@@ -214,6 +315,8 @@ def test_threads_do_not_disturb_one_another(medium: Any) -> None:
             store.write(mine, cut(data, 4096, 1000), turn % 3 == 0)
             if read(store, mine, len(data)) != kept(medium, data):
                 wrong.append(f"thread {number}, turn {turn}")
+            if not all(mapped for mapped, _, _ in runs(store, mine, len(data))):
+                wrong.append(f"thread {number}, turn {turn}: not mapped")
             store.flush()
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
@@ -235,6 +338,11 @@ def test_closing_twice_is_closing_once(medium: Any) -> None:
             lambda: store.zero(0, 4096), lambda: store.discard(0, 4096)):
         with pytest.raises(StoreError) as caught:
             operation()
+        assert caught.value.errno == errno.EBADF
+        assert medium.path in str(caught.value)
+    if os.path.isfile(medium.path):
+        with pytest.raises(StoreError, match="cannot be examined at byte 512") as caught:
+            store.mapped(512, 512)
         assert caught.value.errno == errno.EBADF
         assert medium.path in str(caught.value)
 

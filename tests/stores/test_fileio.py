@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +261,156 @@ def test_real_failures_of_zeroing_are_told(image: Path, monkeypatch: pytest.Monk
     store.close()
 
 
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EOPNOTSUPP])
+def test_a_file_system_that_does_not_tell_holes_has_none(
+        image: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    store = FileStore(str(image))
+    monkeypatch.setattr(os, "lseek", no_way(code))
+    assert store.mapped(4096, 8192) == (True, 8192)
+    store.close()
+
+
+def test_a_failure_to_find_holes_is_told(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FileStore(str(image))
+    monkeypatch.setattr(os, "lseek", no_way(errno.EIO))
+    with pytest.raises(StoreError, match="cannot be examined at byte 4096: Input/output error") as caught:
+        store.mapped(4096, 512)
+    assert caught.value.errno == errno.EIO
+    store.close()
+
+
+def test_what_a_shorter_file_lacks_is_no_hole(image: Path) -> None:
+    store = FileStore(str(image))
+    os.truncate(image, 1 << 20)
+    for offset in (0, 1 << 20, 2 << 20):
+        with pytest.raises(StoreError, match="shorter than when it was opened"):
+            store.mapped(offset, 4 << 20)
+    store.close()
+
+
+def test_a_write_between_two_looks_for_holes(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FileStore(str(image))
+    real = os.lseek
+
+    def lseek(fd: int, offset: int, whence: int) -> int:
+        if whence == os.SEEK_DATA:
+            store.write(offset, [memoryview(bytes(4096))], False)
+        return real(fd, offset, whence)
+
+    monkeypatch.setattr(os, "lseek", lseek)
+    assert store.mapped(8192, 65536) == (True, 4096)
+    store.close()
+
+
+class Copier:
+    """copy_file_range that copies ``most`` bytes at once, and fails from the call on that has the number ``until``."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int, until: int, code: int) -> None:
+        self.most, self.until, self.code = most, until, code
+        self.calls = 0
+        self.real = os.copy_file_range
+        monkeypatch.setattr(os, "copy_file_range", self.copy_file_range)
+
+    def copy_file_range(self, source: int, target: int, count: int, source_offset: int, offset: int) -> int:
+        self.calls += 1
+        if self.calls > self.until:
+            if not self.code:
+                return 0
+            raise OSError(self.code, os.strerror(self.code))
+        return self.real(source, target, min(count, self.most), source_offset, offset)
+
+
+@pytest.fixture
+def two_files(tmp_path: Path) -> Iterator[tuple[FileStore, FileStore]]:
+    """3 MiB of different bytes in each."""
+    stores = []
+    for name in ("one", "other"):
+        (tmp_path / name).write_bytes(os.urandom(3 << 20))
+        stores.append(FileStore(str(tmp_path / name)))
+    yield stores[0], stores[1]
+    for store in stores:
+        store.close()
+
+
+def content(store: FileStore) -> bytes:
+    buffer = bytearray(store.size)
+    store.read(0, memoryview(buffer))
+    return bytes(buffer)
+
+
+CODES = [0, errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EIO]
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_copy_that_cannot_begin_is_left_to_others(
+        two_files: tuple[FileStore, FileStore], monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    one, other = two_files
+    before = content(other)
+    Copier(monkeypatch, 1 << 20, 0, code)
+    assert not other.copy(512, one, 1024, 2 << 20)
+    assert content(other) == before
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("until", [1, 2, 100])
+def test_a_copy_that_was_begun_is_finished(
+        two_files: tuple[FileStore, FileStore], monkeypatch: pytest.MonkeyPatch, code: int, until: int) -> None:
+    one, other = two_files
+    before = content(other)
+    copier = Copier(monkeypatch, 300_000, until, code)
+    assert other.copy(512, one, 1024, 2 << 20)
+    assert copier.calls == min(until + 1, 7)
+    assert content(other) == before[:512] + content(one)[1024:1024 + (2 << 20)] + before[512 + (2 << 20):]
+
+
+def test_a_copy_that_fails_half_way_is_told(
+        two_files: tuple[FileStore, FileStore], monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = two_files
+    Copier(monkeypatch, 4096, 1, errno.ENOSPC)
+    monkeypatch.setattr(fileio, "_pwritev", no_way(errno.ENOSPC))
+    with pytest.raises(StoreError, match="other cannot be written at byte 4096: No space left") as caught:
+        other.copy(0, one, 0, 1 << 20)
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_a_copy_stays_sparse(tmp_path: Path) -> None:
+    (tmp_path / "one").write_bytes(b"\x11" * 65536)
+    os.truncate(tmp_path / "one", 8 << 20)
+    (tmp_path / "other").write_bytes(b"\x22" * (8 << 20))
+    one, other = FileStore(str(tmp_path / "one")), FileStore(str(tmp_path / "other"))
+    assert other.copy(0, one, 0, 8 << 20)
+    other.flush()
+    assert content(other) == content(one)
+    assert other.mapped(65536, 7 << 20) == (not one.capabilities.discard_zeroes, 7 << 20)
+    one.close()
+    other.close()
+
+
+def test_a_copy_of_holes_to_where_none_can_be_made_is_zeros(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "one").write_bytes(b"\x11" * 65536)
+    os.truncate(tmp_path / "one", 1 << 20)
+    (tmp_path / "other").write_bytes(b"\x22" * (1 << 20))
+    one = FileStore(str(tmp_path / "one"))
+    monkeypatch.setattr(linux, "fallocate", no_way(errno.EOPNOTSUPP))
+    other = FileStore(str(tmp_path / "other"))
+    assert not other.capabilities.discard
+    assert other.copy(0, one, 0, 1 << 20)
+    assert content(other) == content(one)
+    one.close()
+    other.close()
+
+
+def test_prefetching_asks_the_kernel(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, ...]] = []
+    store = FileStore(str(image))
+    monkeypatch.setattr(os, "posix_fadvise", lambda fd, *rest: asked.append(rest))
+    store.prefetch(4096, 8192)
+    store.prefetch(0, 0)
+    assert asked == [(4096, 8192, os.POSIX_FADV_WILLNEED)]
+    store.close()
+
+
 if os.geteuid() == 0:
     @pytest.mark.parametrize("where", ["ext4", "tmpfs"])
     @pytest.mark.parametrize("fua", [False, True], ids=["cached", "FUA"])
@@ -289,7 +439,7 @@ if os.geteuid() == 0:
 
 RANGES = st.tuples(st.integers(0, 63), st.integers(1, 16))
 STEPS = st.lists(st.tuples(
-    st.sampled_from(["write", "FUA write", "zero", "discard", "read", "read_now"]), RANGES,
+    st.sampled_from(["write", "FUA write", "zero", "discard", "copy", "mapped", "read", "read_now"]), RANGES,
     st.binary(min_size=1)))
 
 
@@ -311,6 +461,15 @@ def test_behaves_as_an_array_of_bytes(tmp_path_factory: pytest.TempPathFactory, 
             if name == "zero" or store.capabilities.discard:
                 getattr(store, name)(start, length)
                 model[here] = bytes(length)
+        elif name == "copy":
+            source = seed[0] % (65 - blocks) * 512
+            if store.copy(start, store, source, length):
+                model[here] = model[source:source + length]
+            else:
+                assert abs(source - start) < length
+        elif name == "mapped":
+            mapped, count = store.mapped(start, length)
+            assert mapped or not any(model[start:start + count])
         else:
             buffer = bytearray(length)
             if getattr(store, name)(start, memoryview(buffer)) in (None, True):

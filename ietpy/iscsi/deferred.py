@@ -1,0 +1,114 @@
+"""Tasks that outlive the batch they came in: they wait for their data, for other tasks, or for a worker.
+
+Called by the holder of the connection's lock. Which of them must wait for others is the task set's to say
+(``scsi.task_set``), which knows the tasks of all connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ietpy.iscsi.data_in import abandon, complete, leave, recycle
+from ietpy.scsi.task import Task
+from ietpy.wire.serial import MASK
+
+if TYPE_CHECKING:
+    from ietpy.iscsi.connection import Connection
+    from ietpy.iscsi.session import Session
+    from ietpy.iscsi.task_management import Function
+    from ietpy.scsi.task_set import Place
+
+
+def tasks_of(connection: Connection) -> Sequence[Task]:
+    """All tasks of a connection: waiting for data or for others, on workers, and of the batch at hand."""
+    session: Any = connection.session
+    return (*session.tasks.values(), *session.dormant, *session.running, *connection.ready)
+
+
+def expect(connection: Connection, task: Task) -> None:
+    """A task waits for its data."""
+    session: Any = connection.session
+    session.tasks[task.tag] = task
+    tasks = task.nexus.lu.tasks
+    if tasks is not None:
+        with session.device.lock:
+            tasks.expect(task)
+
+
+def defer(connection: Connection, task: Task) -> bool:
+    """A task cannot be executed in place. True: give it to a worker, and ``finish`` it when it was executed.
+
+    False: it waits for other tasks, and will be in the ``enabled`` of the connection whose task ends last.
+    """
+    session: Any = connection.session
+    tasks = task.nexus.lu.tasks
+    if tasks is not None:
+        with session.device.lock:
+            if not tasks.defer(task):
+                session.dormant.add(task)
+                return False
+    _start(connection, session, task)
+    return True
+
+
+def enable(connection: Connection, place: Place) -> Task | None:
+    """The turn of a deferred task has come: the task, for a worker; None if it has ended meanwhile, or is to."""
+    session: Any = connection.session
+    task = place.task
+    if task.place is not place or connection.closing:
+        return None
+    session.dormant.remove(task)
+    _start(connection, session, task)
+    return task
+
+
+def _start(connection: Connection, session: Session, task: Task) -> None:
+    task.may_block = True
+    task.sink = connection.stage
+    session.running.add(task)
+
+
+def finish(connection: Connection, task: Task) -> list[Function]:
+    """Answer a task a worker has executed, or end it if it was aborted; the functions that waited for just that.
+
+    Nothing follows the answer to a logout (section 11.14), so a closing connection gives none.
+    """
+    session: Any = connection.session
+    session.running.discard(task)
+    if task.aborted_by is not None or connection.closing:
+        return abandon(connection, task)
+    complete(connection, task)
+    return []
+
+
+def take_back(connection: Connection, task: Task) -> None:
+    """Forget a task that waits: for its data, for other tasks, or for its turn in the batch."""
+    session: Any = connection.session
+    if session.tasks.get(task.tag) is task:
+        del session.tasks[task.tag]
+    elif task in session.dormant:
+        session.dormant.remove(task)
+    else:
+        connection.ready.remove(task)
+
+
+def discard(connection: Connection, task: Task) -> None:
+    """End a task that waits, without an answer."""
+    session: Any = connection.session
+    take_back(connection, task)
+    session.max_cmd_sn = (session.max_cmd_sn + task.credit) & MASK
+    recycle(connection, task)
+
+
+def withdraw(connection: Connection) -> None:
+    """No more data will come, so nobody shall wait for a task that does; if it closes, nor for any that waits."""
+    session = connection.session
+    if session is None:
+        return
+    for task in (*session.tasks.values(), *(session.dormant if connection.closing else ())):
+        discard(connection, task)
+    for task in connection.ready:  # of a batch that broke off
+        if task.place is not None and task not in session.running and task not in session.dormant:
+            leave(connection, task.place)
+    connection.ready.clear()

@@ -1,0 +1,355 @@
+"""What logical units keep over a loss of power (``ietpy.scsi.state``): one JSON file for each, in one directory.
+
+A file is never changed, only replaced: written beside, brought to stable storage, renamed. Whatever interrupts that
+leaves the old one or the new one. A unit that keeps nothing has no file, and a daemon none of whose units keeps
+anything needs no directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import re
+import secrets
+import stat
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from ietpy.errors import Span, StoreError
+
+FORMAT: Final = 1
+#: Bytes of a file: thousands of registrations take less.
+LIMIT: Final = 4 << 20
+DIRECTORY_MODE: Final = 0o700
+FILE_MODE: Final = 0o600
+#: What a file is called until it is whole: by its name, a number, and this.
+_FRESH: Final = ".new"
+#: The names of files here, whole or not; in a directory that was named to us others may lie.
+_OURS: Final = re.compile(r".+,lun[0-9]+\.json(?P<fresh>\.[0-9a-f]{8}\.new)?", re.ASCII | re.DOTALL)
+#: Characters of a target's name that a file name repeats; more would not leave room for the rest.
+_LONGEST_NAME: Final = 160
+_OPEN: Final = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_ADVICE: Final = "mend the file, or move it away; without it persistent reservations and saved mode pages are lost"
+
+
+def file_name(target: str, number: int) -> str:
+    """Of LUN ``number``; names that differ in letter case are one target's. A name can hold any character."""
+    name = quote(target.lower(), safe=":", errors="surrogateescape")
+    if len(name) > _LONGEST_NAME:
+        digest = hashlib.sha256(target.lower().encode("utf-8", "surrogateescape")).hexdigest()
+        name = f"{name[:_LONGEST_NAME - 64]},{digest}"
+    return f"{name},lun{number}.json"
+
+
+class StateDirectory:
+    """``path`` is absolute, or empty where there is no place. ``problem``: why nothing can be kept there; else empty.
+
+    Constructing changes nothing; the directory is made when something is kept first.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.problem = _obstacle(path)
+
+    def prepare(self, uid: int = 0, gid: int = 0) -> None:
+        """Remove what an interruption left, and let the user have the directory who this daemon will be (0: no other).
+
+        That one cannot make it later. Called before there are threads.
+        """
+        for name in _files(self.path, fresh=True):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(self.path, name))
+        if (uid or gid) and os.geteuid() == 0 and self.path:
+            with contextlib.suppress(OSError):  # then he cannot write there, which is found out next
+                make_directory(self.path)
+                self._hand_over(uid or -1, gid or -1)
+            with _as_user(uid, gid):
+                self.problem = _obstacle(self.path)
+
+    def _hand_over(self, uid: int, gid: int) -> None:
+        """Give the directory and our files away; a directory that others may enter is not for us alone, and stays."""
+        if stat.S_IMODE(os.stat(self.path).st_mode) == DIRECTORY_MODE:
+            os.chown(self.path, uid, gid)
+            for name in _files(self.path, fresh=False):
+                descriptor = os.open(os.path.join(self.path, name), os.O_RDONLY | _OPEN)
+                try:
+                    found = os.fstat(descriptor)
+                    if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:  # another name may be anybody's
+                        os.fchown(descriptor, uid, gid)
+                finally:
+                    os.close(descriptor)
+
+    def unit(self, target: str, number: int) -> FileState | None:
+        """What LUN ``number`` keeps; None where it keeps nothing and cannot. Raises StoreError."""
+        if not self.path:
+            return None
+        state = FileState(os.path.join(self.path, file_name(target, number)), target, number)
+        if self.problem and state.empty:
+            state.close()
+            return None
+        return state
+
+
+def _obstacle(path: str) -> str:
+    """Why this user can write nothing below ``path``, which may not exist; empty if he can."""
+    if not path:
+        return "there is no place for it, as this user has no home directory"
+    place = path
+    while not os.path.lexists(place) and place != os.path.dirname(place):
+        place = os.path.dirname(place)
+    if not os.path.isdir(place):
+        return f"{place} is not a directory"
+    if not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
+        return f"user {os.geteuid()} cannot write in {place}"
+    return ""
+
+
+def _files(path: str, *, fresh: bool) -> list[str]:
+    """Names of our files: of those that are not whole, or of the others."""
+    try:
+        names = os.listdir(path)
+    except OSError:
+        return []
+    return [name for name in names if (found := _OURS.fullmatch(name)) and bool(found["fresh"]) is fresh]
+
+
+@contextlib.contextmanager
+def _as_user(uid: int, gid: int) -> Iterator[None]:
+    """Be another user for a moment."""
+    before = os.getegid()
+    os.setegid(gid or before)
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(before)
+
+
+def make_directory(path: str) -> None:
+    """Make a directory and those it is in, for good and for this user alone. Raises OSError."""
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for each in reversed(missing):
+        with contextlib.suppress(FileExistsError):  # of a daemon that is being started just now
+            os.mkdir(each, DIRECTORY_MODE)
+        _sync(os.path.dirname(each))
+
+
+def _sync(directory: str) -> None:
+    """Have the names in a directory survive a power cut. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of a file system where a directory has nothing to bring anywhere
+            raise
+    finally:
+        os.close(descriptor)
+
+
+class FileState:
+    """A UnitState in the file ``path``, which is locked against other daemons while there is one.
+
+    Constructing reads it and changes nothing. Raises StoreError if it is not what this class wrote, or cannot be read.
+    """
+
+    __slots__ = ("_closed", "_descriptor", "_doubtful", "_lock", "_number", "_sections", "_target", "_text", "path")
+
+    def __init__(self, path: str, target: str, number: int) -> None:
+        self.path = path
+        self._target = target.lower()
+        self._number = number
+        self._lock = threading.Lock()
+        self._descriptor = -1
+        self._closed = False
+        self._doubtful = False  #: whether the file may be another than ``_text``
+        self._text = b""
+        self._sections: Mapping[str, Any] = {}
+        try:
+            self._read()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def empty(self) -> bool:
+        return not self._sections
+
+    def get(self, section: str) -> Any:
+        return self._sections.get(section)
+
+    def put(self, section: str, value: Any) -> None:
+        """Raises ValueError or TypeError for what JSON cannot say."""
+        kept = json.loads(json.dumps(value, allow_nan=False))  # as it would come back
+        with self._lock:
+            if self._closed:
+                raise StoreError(errno.ENODEV, f"{self.path} is not written any more: the logical unit was removed")
+            sections = {**self._sections, section: kept}
+            if kept is None:
+                del sections[section]
+            text = self._said(sections)
+            if text != self._text or self._doubtful:
+                self._keep(text)
+            self._sections, self._text = sections, text
+
+    def close(self) -> None:
+        """From now on ``put`` fails, and another may have the file; idempotent."""
+        with self._lock:
+            self._closed = True
+            self._let_go()
+
+    def discard(self) -> None:
+        """Close it and remove the file: what comes under this number next is another unit. Raises StoreError."""
+        with self._lock:
+            self._closed = True
+            try:
+                if self._descriptor >= 0:
+                    self._install(b"")
+                    _sync(os.path.dirname(self.path))
+            except OSError as error:
+                raise self._failed("be removed", error) from error
+            finally:
+                self._let_go()
+
+    # Reading ------------------------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        try:
+            self._descriptor = os.open(self.path, os.O_RDONLY | _OPEN)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise self.unusable(_reason(error), code=error.errno or errno.EIO) from error
+        try:
+            if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+                raise self.unusable("it is not a regular file")
+            _claim(self._descriptor)
+            if not os.path.samestat(os.fstat(self._descriptor), os.lstat(self.path)):
+                raise BlockingIOError(errno.EBUSY, "another daemon has replaced it")
+            with open(self._descriptor, "rb", closefd=False) as file:
+                text = file.read(LIMIT + 1)
+        except BlockingIOError:
+            raise self._in_use() from None
+        except OSError as error:
+            raise self.unusable(_reason(error), code=error.errno or errno.EIO) from error
+        self._sections = self._understood(text)
+        self._text = text
+
+    def _understood(self, text: bytes) -> Mapping[str, Any]:
+        """The sections that a file holds. Raises StoreError."""
+        if len(text) > LIMIT:
+            raise self.unusable(f"it has more than {LIMIT >> 20} MiB", code=errno.EFBIG)
+        try:
+            found = json.loads(text.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            before = text[: error.start]
+            place = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
+            raise self.unusable("it is not UTF-8", place) from None
+        except json.JSONDecodeError as error:
+            raise self.unusable(error.msg, (error.lineno, error.colno)) from None
+        except (RecursionError, ValueError) as error:
+            raise self.unusable(str(error)) from None
+        if not isinstance(found, dict) or not isinstance(found.get("sections"), dict):
+            raise self.unusable("it is not a file of ietpy")
+        if found.get("format") != FORMAT:
+            raise self.unusable(f"its format is {found.get('format')}, not {FORMAT}")
+        if (found.get("target"), found.get("lun")) != (self._target, self._number):
+            raise self.unusable(f"it is about LUN {found.get('lun')} of {found.get('target')}")
+        sections: dict[str, Any] = found["sections"]
+        return sections
+
+    def unusable(self, reason: str, place: tuple[int, int] = (1, 1), code: int = errno.EINVAL) -> StoreError:
+        """What to say where the file makes no sense; ``place``: line and column."""
+        span = Span(self.path, *place)
+        return StoreError(code, f"{span}: the kept state of the LUN cannot be used: {reason}; {_ADVICE}")
+
+    def _in_use(self) -> StoreError:
+        return StoreError(
+            errno.EBUSY, f"{self.path} is in use by another daemon; stop that one, or start with another --state-dir"
+        )
+
+    # Writing ------------------------------------------------------------------------------------------------------
+
+    def _said(self, sections: Mapping[str, Any]) -> bytes:
+        """The file that holds ``sections``; empty for none. Raises StoreError."""
+        if not sections:
+            return b""
+        facts = {"format": FORMAT, "target": self._target, "lun": self._number, "sections": sections}
+        text = json.dumps(facts, indent=1).encode("ascii") + b"\n"
+        if len(text) > LIMIT:
+            raise StoreError(errno.EFBIG, f"{self.path} would have more than {LIMIT >> 20} MiB")
+        return text
+
+    def _keep(self, text: bytes) -> None:
+        """Let the file be ``text``. Raises StoreError; then it is what it was."""
+        directory = os.path.dirname(self.path)
+        try:
+            make_directory(directory)
+            self._install(text)
+            self._doubtful = True
+            try:
+                _sync(directory)
+            except OSError:
+                self._install(self._text)
+                raise
+        except BlockingIOError:
+            raise self._in_use() from None
+        except OSError as error:
+            raise self._failed("be written", error) from error
+        self._doubtful = False
+
+    def _install(self, text: bytes) -> None:
+        """Put ``text`` in the place of the file, at once; nothing if it is empty. Raises OSError."""
+        if not text:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path)
+            self._let_go()
+            return
+        if self._descriptor < 0 and os.path.lexists(self.path):
+            raise BlockingIOError(errno.EBUSY, "another daemon has made it")
+        fresh = f"{self.path}.{secrets.token_hex(4)}{_FRESH}"
+        descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN, FILE_MODE)
+        try:
+            with open(descriptor, "wb", closefd=False) as file:
+                file.write(text)
+            os.fsync(descriptor)
+            _claim(descriptor)
+            os.replace(fresh, self.path)
+        except BaseException:
+            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                os.unlink(fresh)
+            raise
+        self._let_go()
+        self._descriptor = descriptor
+
+    def _let_go(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _failed(self, doing: str, error: OSError) -> StoreError:
+        return StoreError(error.errno or errno.EIO, f"{self.path} cannot {doing}: {_reason(error)}")
+
+
+def _claim(descriptor: int) -> None:
+    """Lock a file against other daemons, where its file system can. Raises BlockingIOError if another one has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        pass  # NFS, for one, locks only what is open for writing
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno or errno.EIO)
