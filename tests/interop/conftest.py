@@ -87,7 +87,7 @@ class Daemon:
 
     def start(self, *arguments: str) -> Daemon:
         address = [] if "-a" in arguments else ["-a", ADDRESS]
-        listening = ["-f", "-c", str(self.config), *address, "-p", "0"]
+        listening = ["-f", "-c", str(self.config), *address, "-p", "0", "--state-dir", str(self.directory / "state")]
         self.process = self._launch(self._command("start", *listening, *arguments))
         return self
 
