@@ -16,10 +16,17 @@ from ietpy.scsi.status import SenseKey
 
 @dataclass(frozen=True, slots=True)
 class UnitAttention:
-    """``resets``: reported even ahead of a reservation conflict (SAM-5 section 5.3.3, status precedence)."""
+    """Conditions of a higher ``rank`` are reported first, of one rank in the order of their coming (SAM-5 5.14.1).
+
+    Those above 0 are reported even ahead of a reservation conflict (section 5.3.3, status precedence).
+    """
 
     asc: Asc
-    resets: bool = False
+    rank: int = 0
+
+    @property
+    def resets(self) -> bool:
+        return self.rank > 0
 
     def condition(self) -> CheckCondition:
         return CheckCondition(SenseKey.UNIT_ATTENTION, self.asc)
@@ -27,8 +34,8 @@ class UnitAttention:
 
 #: Also for logical unit and target resets, as IET did: initiators know how to go on after this one, and SAM-5
 #: section 6.2 allows it in place of BUS DEVICE RESET FUNCTION OCCURRED.
-POWER_ON: Final = UnitAttention(Asc.POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED, resets=True)
-NEXUS_LOST: Final = UnitAttention(Asc.I_T_NEXUS_LOSS_OCCURRED)
+POWER_ON: Final = UnitAttention(Asc.POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED, rank=2)
+NEXUS_LOST: Final = UnitAttention(Asc.I_T_NEXUS_LOSS_OCCURRED, rank=1)
 MODE_PARAMETERS_CHANGED: Final = UnitAttention(Asc.MODE_PARAMETERS_CHANGED)
 LOG_PARAMETERS_CHANGED: Final = UnitAttention(Asc.LOG_PARAMETERS_CHANGED)
 RESERVATIONS_PREEMPTED: Final = UnitAttention(Asc.RESERVATIONS_PREEMPTED)
@@ -63,14 +70,14 @@ def withdraw(nexus: Nexus, attention: UnitAttention) -> None:
 
 def first(nexus: Nexus) -> UnitAttention | None:
     """The condition the next command will report, or None."""
-    return next((each for each in nexus.attentions if each.resets), None) or next(iter(nexus.attentions), None)
+    return max(nexus.attentions, key=lambda each: each.rank, default=None)
 
 
 def take(nexus: Nexus, resets_only: bool = False, keep: bool = False) -> UnitAttention | None:
-    """The oldest condition (of those that report a reset), or None; ``keep``: it stays pending (UA_INTLCK_CTRL)."""
-    for attention in nexus.attentions:
-        if attention.resets or not resets_only:
-            if not keep:
-                withdraw(nexus, attention)
-            return attention
-    return None
+    """The condition to be reported now, or None; ``keep``: it stays pending (UA_INTLCK_CTRL)."""
+    attention = first(nexus)
+    if attention is None or (resets_only and not attention.resets):
+        return None
+    if not keep:
+        withdraw(nexus, attention)
+    return attention

@@ -165,12 +165,12 @@ class LogicalUnit(DeviceServer):
 
     def _admit(self, task: Task, command: Command) -> bool | None:
         """The closer look, in the order of SAM-5 section 5.3.3 (status precedence)."""
-        if task.attribute > _HEAD_OF_QUEUE:
-            # No ACA condition ever exists here, as NACA is refused (SAM-5 section 8.6.5).
-            raise CheckCondition(SenseKey.ILLEGAL_REQUEST, Asc.INVALID_MESSAGE_ERROR)
         nexus = task.nexus
         if nexus.barrier & REMOVED or nexus.lu is not self:
             return self._admit_elsewhere(task, command)
+        if task.attribute > _HEAD_OF_QUEUE:
+            # No ACA condition ever exists here, as NACA is refused (SAM-5 section 8.6.5).
+            raise CheckCondition(SenseKey.ILLEGAL_REQUEST, Asc.INVALID_MESSAGE_ERROR)
         with self.device.lock:
             if not task.may_block and self.tasks.must_wait(task):
                 return False
@@ -232,7 +232,8 @@ class LogicalUnit(DeviceServer):
             if command.attention:
                 if successor.unit_attention_interlock < _INTERLOCKED:
                     attention.withdraw(nexus, attention.POWER_ON)
-                raise attention.POWER_ON.condition()
+                successor.fail(task, attention.POWER_ON.condition())
+                return True
         return successor.execute(task)
 
     # Nexuses and events
@@ -251,6 +252,7 @@ class LogicalUnit(DeviceServer):
             nexus.barrier = self.gates
             nexus.attentions.clear()
             nexus.echo = None
+            nexus.copies.clear()
             attention.establish(nexus, attention.POWER_ON)
             self.nexuses = (*self.nexuses, nexus)
             reservation.refresh(self)
@@ -264,14 +266,15 @@ class LogicalUnit(DeviceServer):
             self._lose(nexus)
 
     def nexus_reset(self, nexus: Nexus) -> None:
-        """I_T NEXUS RESET (SAM-5 section 7.6): as if it were lost, but it goes on; tasks are the transport's business."""
+        """I_T NEXUS RESET (SAM-5 section 7.6): as if lost, but it goes on; tasks are the transport's business."""
         with self.device.lock:
             self._lose(nexus)
             attention.establish(nexus, attention.NEXUS_LOST)
 
     def _lose(self, nexus: Nexus) -> None:
-        """What ends with an I_T nexus (SAM-5 section 6.3.4): its RESERVE, and that it prevents medium removal."""
+        """What ends with an I_T nexus (SAM-5 6.3.4): its RESERVE, its results of copies, that it prevents removal."""
         self.readiness.preventing.discard(nexus)
+        nexus.copies.clear()
         if self.holder is nexus:
             reservation.hold(self, None)
 
@@ -292,6 +295,7 @@ class LogicalUnit(DeviceServer):
             mode.restore(self)
             self.log_start = self.statistics()
             for nexus in self.nexuses:
+                nexus.copies.clear()
                 attention.establish(nexus, attention.POWER_ON)
 
     def capacity_changed(self) -> None:

@@ -1,8 +1,8 @@
 """EXTENDED COPY and RECEIVE COPY RESULTS (SPC-4 sections 5.17, 6.4, 6.26): this device copies between its own disks.
 
 Only the LID1 forms exist; whatever else has their operation codes (LID4, tokens) is refused as an unknown service
-action. A copy is done when its command is answered. Results are kept for the nexus, by list identifier, until the
-identifier is used again or the nexus ends.
+action. A copy is done when its command is answered. Results are kept for the nexus, by list identifier, until they
+were told, the identifier is used again, the logical unit is reset, or the nexus ends.
 """
 
 from __future__ import annotations
@@ -75,12 +75,19 @@ _DEVICE_IDENTIFICATION: Final = 0x83
 _ASSOCIATION: Final = 0x30
 
 
-class CopyResult:
-    """What is kept of one copy: how far it came, and how it ended (``sense`` empty unless CHECK CONDITION)."""
+_allocation: Final = field(10, 4)
 
-    __slots__ = ("segments", "sense", "state", "transferred")
+
+class CopyResult:
+    """What is kept of one copy: how far it came, and how it ended.
+
+    ``sense`` is empty unless it failed, and when that was told; ``told``: its status was.
+    """
+
+    __slots__ = ("segments", "sense", "state", "told", "transferred")
 
     def __init__(self) -> None:
+        self.told = False
         self.state = _IN_PROGRESS
         self.segments = 0
         self.transferred = 0
@@ -238,7 +245,7 @@ def _move(piece: _Piece) -> None:
 # RECEIVE COPY RESULTS
 
 
-def _kept(lu: LogicalUnit, task: Task) -> CopyResult:
+def _kept(task: Task) -> CopyResult:
     result = task.nexus.copies.get(task.cdb[2])
     if result is None:
         raise invalid_field(2)
@@ -246,12 +253,15 @@ def _kept(lu: LogicalUnit, task: Task) -> CopyResult:
 
 
 @COPYING.command(
-    0x84, "RECEIVE COPY STATUS(LID1)", service_action=0x00, access=Access.STATE, allocation=field(10, 4),
+    0x84, "RECEIVE COPY STATUS(LID1)", service_action=0x00, access=Access.STATE, allocation=_allocation,
     usage="84 00 FF 00 00 00 00 00 00 00 FF FF FF FF 00 00",
 )
 def receive_copy_status(lu: LogicalUnit, task: Task) -> bytes:
-    """SPC-4 section 6.26.2."""
-    result = _kept(lu, task)
+    """SPC-4 section 6.26.2: the status of a copy that has ended is told once."""
+    result = _kept(task)
+    if result.told:
+        raise invalid_field(2)
+    result.told = result.state != _IN_PROGRESS
     return COPY_STATUS.pack(
         available_data=COPY_STATUS.size - 4, status=result.state, segments=result.segments, units=_KIBIBYTES,
         transferred=min(result.transferred >> 10, 0xFFFF_FFFF),
@@ -259,7 +269,7 @@ def receive_copy_status(lu: LogicalUnit, task: Task) -> bytes:
 
 
 @COPYING.command(
-    0x84, "RECEIVE COPY OPERATING PARAMETERS", service_action=0x03, access=Access.STATE, allocation=field(10, 4),
+    0x84, "RECEIVE COPY OPERATING PARAMETERS", service_action=0x03, access=Access.STATE, allocation=_allocation,
     usage="84 03 00 00 00 00 00 00 00 00 FF FF FF FF 00 00",
 )
 def receive_copy_operating_parameters(lu: LogicalUnit, task: Task) -> bytes:
@@ -273,17 +283,20 @@ def receive_copy_operating_parameters(lu: LogicalUnit, task: Task) -> bytes:
 
 
 @COPYING.command(
-    0x84, "RECEIVE COPY FAILURE DETAILS(LID1)", service_action=0x04, access=Access.STATE, allocation=field(10, 4),
+    0x84, "RECEIVE COPY FAILURE DETAILS(LID1)", service_action=0x04, access=Access.STATE, allocation=_allocation,
     usage="84 04 FF 00 00 00 00 00 00 00 FF FF FF FF 00 00",
 )
 def receive_copy_failure_details(lu: LogicalUnit, task: Task) -> bytes:
-    """SPC-4 section 6.26.5: nothing to tell of a copy that did not fail; what was told is kept no longer."""
-    result = _kept(lu, task)
+    """SPC-4 section 6.26.5: nothing to tell of a copy that did not fail; told as a whole, or thrown away, once."""
+    result = _kept(task)
     if result.state != _FAILED:
         return bytes(4)
-    with lu.device.lock:
-        task.nexus.copies.pop(task.cdb[2], None)
-    return FAILURE_DETAILS.pack(
-        available_data=FAILURE_DETAILS.size - 4 + len(result.sense), status=Status.CHECK_CONDITION,
-        sense_length=len(result.sense),
-    ) + result.sense
+    sense = result.sense
+    if not sense:
+        raise invalid_field(2)
+    details = FAILURE_DETAILS.pack(
+        available_data=FAILURE_DETAILS.size - 4 + len(sense), status=Status.CHECK_CONDITION, sense_length=len(sense),
+    ) + sense
+    if not 0 < _allocation(task.cdb) < len(details):
+        result.sense = b""
+    return details

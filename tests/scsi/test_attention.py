@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 from ietpy.scsi.asc import Asc
-from ietpy.scsi.attention import CAPACITY_CHANGED, LUNS_CHANGED, POWER_ON, establish, take, withdraw
+from ietpy.scsi.attention import (
+    CAPACITY_CHANGED,
+    LUNS_CHANGED,
+    MODE_PARAMETERS_CHANGED,
+    NEXUS_LOST,
+    POWER_ON,
+    establish,
+    take,
+    withdraw,
+)
 from ietpy.scsi.nexus import ATTENTION_PENDING, Nexus
 from ietpy.scsi.status import SenseKey, Status
 
@@ -176,3 +185,11 @@ def test_an_interlocked_unit_in_the_place_of_another_keeps_its_reset(disk: Any) 
     assert [disk.run("00").sense for _ in range(2)] == [RESET] * 2
     assert reported(disk) == 0x2900
     assert disk.run("00").sense == 0
+
+
+def test_what_outranks_is_reported_first(disk: Any) -> None:
+    """SAM-5 section 5.14.1: POWER ON before I_T NEXUS LOSS before all others, whatever their age."""
+    for condition in (MODE_PARAMETERS_CHANGED, NEXUS_LOST, CAPACITY_CHANGED, POWER_ON):
+        establish(disk.ann, condition)
+    taken = [take(disk.ann, resets_only=True) for _ in range(3)] + [take(disk.ann) for _ in range(3)]
+    assert taken == [POWER_ON, NEXUS_LOST, None, MODE_PARAMETERS_CHANGED, CAPACITY_CHANGED, None]

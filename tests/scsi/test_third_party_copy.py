@@ -226,6 +226,37 @@ def test_results_belong_to_the_nexus(disk: Disk) -> None:
     assert disk.run(status, nexus=disk.nexus(BOB)).sense == (SenseKey.ILLEGAL_REQUEST, Asc.INVALID_FIELD_IN_CDB)
 
 
+def test_a_status_is_told_once(disk: Disk) -> None:
+    assert copy(disk, copy_list(named(disk), segment(), identifier=9, usage=2)) == 0
+    status = "840009" + "00" * 7 + "0000000C0000"
+    assert disk.run(status).sense == 0
+    assert disk.run(status).field == (2,)
+
+
+def test_details_are_told_as_a_whole_or_thrown_away(disk: Disk) -> None:
+    failing = copy_list(named(disk), segment(0, 1), identifier=9, usage=0)
+    details = "840409" + "00" * 7 + "{:08X}0000"
+    for last in (78, 0):
+        assert copy(disk, failing) == UNREACHABLE
+        assert len(disk.run(details.format(77)).data or b"") == 77
+        assert disk.run("840009" + "00" * 7 + "0000000C0000").data == bytes.fromhex("00000008 02 0000 01 00000000")
+        assert len(disk.run(details.format(last)).data or b"") == last
+        assert disk.run(details.format(78)).field == (2,)
+
+
+@pytest.mark.parametrize("event", ["reset", "nexus reset", "another unit"])
+def test_results_end_with_a_reset(disk: Disk, event: str) -> None:
+    assert copy(disk, copy_list(named(disk), segment(), identifier=9, usage=2)) == 0
+    if event == "reset":
+        disk.lu.reset()
+    elif event == "nexus reset":
+        disk.lu.nexus_reset(disk.ann)
+    else:
+        disk.lu.adopt(disk.ann)
+    disk.run("00 00 00 00 00 00")
+    assert disk.run("840009" + "00" * 7 + "0000000C0000").field == (2,)
+
+
 def test_a_copy_that_is_no_failure_has_no_details(disk: Disk) -> None:
     assert copy(disk, copy_list(named(disk), segment(), identifier=9, usage=2)) == 0
     assert disk.run("840409" + "00" * 7 + "000000FF0000").data == bytes(4)
