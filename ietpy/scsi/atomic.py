@@ -74,7 +74,7 @@ def compare_and_write(lu: LogicalUnit, task: Task) -> Result:
         return None
     data = memoryview(b"".join(task.data))
     found = memoryview(bytearray(length))
-    with lu.exclusion.sole(offset, length):
+    with lu.readiness.writing(offset, length, sole=True):
         lu.store.read(offset, found)
         if found == data[:length]:
             lu.store.write(offset, [data[length:2 * length]], lu.write_through or flags & FUA != 0)
@@ -118,7 +118,7 @@ def or_write_16(lu: LogicalUnit, task: Task) -> Result:
     data = memoryview(b"".join(lu.whole_blocks(task, blocks << lu.shift)))
     offset = lba << lu.shift
     scratch = memoryview(bytearray(min(len(data), CHUNK)))
-    with lu.exclusion.sole(offset, len(data)):
+    with lu.readiness.writing(offset, len(data), sole=True):
         for done in range(0, len(data), CHUNK):
             part = data[done:done + CHUNK]
             found = scratch[:len(part)]

@@ -38,13 +38,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Access(Enum):
-    """What a command does, as far as reservations are concerned (SPC-2 table 10, SPC-4 5.13)."""
+    """What a command does, as far as reservations are concerned (SPC-2 table 10, SPC-4 table 65, SBC-3 table 13)."""
 
     ALWAYS = "harmless; never conflicts"
     STATE = "asks for the state of the unit; conflicts with RESERVE, not with persistent reservations"
     READ = "reads the medium"
     WRITE = "writes the medium"
-    MANAGE = "changes or shows what all nexuses share"
+    MANAGE = "changes what all nexuses share, as a write does; with an allocation length it shows that, as a read does"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from ietpy.scsi import attention, format_unit, mode, persistent, reservation, sanitize
+from ietpy.scsi import attention, format_unit, mode, persistent_record, reservation, sanitize
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.atomic import ATOMIC
 from ietpy.scsi.cache import CACHE
@@ -141,7 +141,7 @@ class LogicalUnit(DeviceServer):
         self.gates: int = 0
         self.tasks: TaskSet = TaskSet(self)
         self.holder: Nexus | None = None  #: of RESERVE
-        self.persistent = persistent.restore(state, number)
+        self.persistent = persistent_record.restore(state, number)
         #: Fields of the control mode page (SPC-4 section 7.5.8): UA_INTLCK_CTRL, TAS, TST.
         self.unit_attention_interlock: int = 0
         self.task_aborted_status: bool = False
@@ -388,9 +388,10 @@ class LogicalUnit(DeviceServer):
         elif length >= EXTENT_MINIMUM and task.extents:
             extent = self.store.extent(lba << self.shift, length)
             if extent is not None:
-                counters = task.nexus.counters
-                counters.reads += 1
-                counters.blocks_read += blocks
+                if task.may_block:
+                    self._count_read(blocks)
+                else:
+                    task.nexus.counters.read(blocks)
                 return extent
         if not length:
             return None
@@ -398,8 +399,7 @@ class LogicalUnit(DeviceServer):
         if task.may_block:
             with self.exclusion.shared(lba << self.shift, length):
                 self.store.read(lba << self.shift, view)
-            with self.device.lock:
-                self._deferred.read(blocks)
+            self._count_read(blocks)
             return view
         if not self.store.read_now(lba << self.shift, view):
             return BLOCKS
@@ -407,6 +407,11 @@ class LogicalUnit(DeviceServer):
         counters.reads += 1
         counters.blocks_read += blocks
         return view
+
+    def _count_read(self, blocks: int) -> None:
+        """Of a task on a worker: the nexus's own counters are its connection's thread's."""
+        with self.device.lock:
+            self._deferred.read(blocks)
 
     def write(self, task: Task, lba: int, blocks: int, fua: int) -> Blocks | None:
         """Write the task's Data-Out; ``fua`` other than 0 forces it to the medium. BLOCKS if that would wait.

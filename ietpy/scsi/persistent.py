@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from ietpy.errors import IetpyError
 from ietpy.scsi import transport_id
@@ -27,9 +27,6 @@ from ietpy.scsi.port_groups import RELATIVE_PORT
 from ietpy.scsi.sense import CheckCondition, invalid_field, invalid_parameter, list_length_error
 from ietpy.scsi.status import SenseKey
 
-if TYPE_CHECKING:
-    from ietpy.scsi.state import UnitState
-
 #: Registrations a logical unit holds: 64 nodes by 16 paths.
 MOST_REGISTRATIONS: Final = 1024
 
@@ -43,9 +40,6 @@ _APTPL: Final = 0x01
 #: Byte 17 of the parameter list of REGISTER AND MOVE (section 6.16.4).
 _UNREG: Final = 0x02
 
-_SECTION: Final = "reservations"  #: of the logical unit's state
-_LONGEST_PORT: Final = 512  #: bytes of a name that is restored; letters may have grown as they became small
-
 
 class ReservationType(IntEnum):
     """SPC-4 table 206."""
@@ -58,12 +52,20 @@ class ReservationType(IntEnum):
     EXCLUSIVE_ACCESS_ALL_REGISTRANTS = 8
 
 
-_TYPES: Final = frozenset(ReservationType)
-_EXCLUSIVE_ACCESS: Final = frozenset(each for each in _TYPES if each.name.startswith("EXCLUSIVE"))
+TYPES: Final = frozenset(ReservationType)
 #: Every registered port holds it.
-_ALL_REGISTRANTS: Final = frozenset(each for each in _TYPES if each.name.endswith("ALL_REGISTRANTS"))
-#: One port holds it, and every registered one may do what the holder may; or all hold it.
-_REGISTRANTS: Final = frozenset(each for each in _TYPES if each.name.endswith("REGISTRANTS_ONLY")) | _ALL_REGISTRANTS
+ALL_REGISTRANTS: Final = frozenset({
+    ReservationType.WRITE_EXCLUSIVE_ALL_REGISTRANTS, ReservationType.EXCLUSIVE_ACCESS_ALL_REGISTRANTS,
+})
+#: Every registered port may do what a holder may.
+_REGISTRANTS: Final = ALL_REGISTRANTS | {
+    ReservationType.WRITE_EXCLUSIVE_REGISTRANTS_ONLY, ReservationType.EXCLUSIVE_ACCESS_REGISTRANTS_ONLY,
+}
+#: The others may not even read.
+_EXCLUSIVE_ACCESS: Final = frozenset({
+    ReservationType.EXCLUSIVE_ACCESS, ReservationType.EXCLUSIVE_ACCESS_REGISTRANTS_ONLY,
+    ReservationType.EXCLUSIVE_ACCESS_ALL_REGISTRANTS,
+})
 
 
 class ReservationConflict(IetpyError):
@@ -86,14 +88,14 @@ class Reservations:
 
     def holds(self, port: str) -> bool:
         """Whether ``port`` is a persistent reservation holder (section 5.13.10)."""
-        return port in self.registrations if self.type in _ALL_REGISTRANTS else port == self.holder
+        return port in self.registrations if self.type in ALL_REGISTRANTS else port == self.holder
 
     def admits(self, port: str) -> bool:
         """Whether no command of ``port`` can conflict."""
         return self.type is None or self.holds(port) or (self.type in _REGISTRANTS and port in self.registrations)
 
     def restricts(self, command: Command) -> bool:
-        """Whether ``command`` by a port that is not admitted conflicts (section 5.13.1, SBC-3 section 4.14)."""
+        """Whether ``command`` by a port that is not admitted conflicts (section 5.13.1, SBC-3 table 13)."""
         if self.type is None or command.access in (Access.ALWAYS, Access.STATE):
             return False
         shows = command.access is Access.READ or (command.access is Access.MANAGE and command.allocation is not None)
@@ -107,12 +109,12 @@ class Reservations:
         """These ports unregistered; nothing stays reserved without a holder (tables 71 and 72)."""
         left = {port: key for port, key in self.registrations.items() if port not in ports}
         after = replace(self, registrations=MappingProxyType(left))
-        gone = not left if self.type in _ALL_REGISTRANTS else self.holder in ports
+        gone = not left if self.type in ALL_REGISTRANTS else self.holder in ports
         return after.reserved(None) if gone else after
 
     def reserved(self, kind: ReservationType | None, holder: str | None = None) -> Reservations:
         """With another reservation, or none."""
-        return replace(self, type=kind, holder=None if kind in _ALL_REGISTRANTS else holder)
+        return replace(self, type=kind, holder=None if kind in ALL_REGISTRANTS else holder)
 
     def registered(self, ports: Iterable[str], key: int) -> Reservations:
         """With ``key`` for these ports. Raises INSUFFICIENT REGISTRATION RESOURCES."""
@@ -120,16 +122,6 @@ class Reservations:
         if len(registrations) > MOST_REGISTRATIONS:
             raise CheckCondition(SenseKey.ILLEGAL_REQUEST, Asc.INSUFFICIENT_REGISTRATION_RESOURCES)
         return replace(self, registrations=MappingProxyType(registrations))
-
-    def record(self) -> Any:
-        """What is kept over a loss of power, for ``restore``."""
-        if not self.aptpl:
-            return None
-        return {
-            "registrations": [[port, f"{key:016x}"] for port, key in self.registrations.items()],
-            "type": None if self.type is None else int(self.type),
-            "holder": self.holder,
-        }
 
 
 class Persistent:
@@ -145,83 +137,6 @@ class Persistent:
         self.now = now
         self.generation = 0
         self.coming: Reservations | None = None
-
-
-# What is kept
-
-
-def keep(state: UnitState, reservations: Reservations) -> None:
-    """Have it survive a loss of power, or nothing if it need not. May wait for a device; raises StoreError."""
-    state.put(_SECTION, reservations.record())
-
-
-def restore(state: UnitState | None, number: int) -> Persistent:
-    """What LUN ``number`` had when power was lost. Raises ValueError for a state that cannot be used."""
-    kept = None if state is None else state.get(_SECTION)
-    if kept is None:
-        return Persistent(Reservations())
-    try:
-        return Persistent(_understood(kept))
-    except _Odd as odd:
-        raise ValueError(
-            f"persistent reservations of LUN {number}: {odd}; remove {_SECTION!r} from its state to begin with none,"
-            " when no node of its cluster relies on them"
-        ) from None
-
-
-class _Odd(Exception):
-    """What was found, and what is accepted."""
-
-
-def _understood(kept: Any) -> Reservations:
-    if not isinstance(kept, dict) or kept.keys() != {"registrations", "type", "holder"}:
-        raise _Odd(f"{_shown(kept)} was found; an object with registrations, type and holder is accepted")
-    pairs = kept["registrations"]
-    if not isinstance(pairs, list) or len(pairs) > MOST_REGISTRATIONS:
-        raise _Odd(f"registrations are {_shown(pairs)}; a list of {MOST_REGISTRATIONS} at most is accepted")
-    registrations = dict(_registration(pair) for pair in pairs)
-    if len(registrations) < len(pairs):
-        raise _Odd("an initiator port is registered twice; once is accepted")
-    kind, holder = kept["type"], kept["holder"]
-    if kind is not None and (type(kind) is not int or kind not in _TYPES):
-        numbers = ", ".join(str(int(each)) for each in ReservationType)
-        raise _Odd(f"type is {_shown(kind)}; null, {numbers} are accepted")
-    if kind is None or kind in _ALL_REGISTRANTS:
-        if holder is not None or (kind is not None and not registrations):
-            raise _Odd(f"type {kind} has holder {_shown(holder)} of {len(registrations)} registered; null is accepted,"
-                       " and for all registrants one registration at least")
-    elif not isinstance(holder, str) or holder not in registrations:
-        raise _Odd(f"holder is {_shown(holder)}; a registered port is accepted")
-    return Reservations(
-        MappingProxyType(registrations), None if kind is None else ReservationType(kind), holder, aptpl=True
-    )
-
-
-def _registration(pair: Any) -> tuple[str, int]:
-    if isinstance(pair, list) and len(pair) == 2:
-        port, key = pair
-        if isinstance(port, str) and _is_port(port) and isinstance(key, str) and _is_key(key):
-            return port, int(key, 16)
-    raise _Odd(
-        f"{_shown(pair)} is registered; the name of an initiator port and a key of 16 hexadecimal digits, not all 0,"
-        " are accepted"
-    )
-
-
-def _is_port(text: str) -> bool:
-    try:
-        return "\0" not in text and 0 < len(text.encode("utf-8", "surrogateescape")) <= _LONGEST_PORT
-    except UnicodeEncodeError:
-        return False
-
-
-def _is_key(text: str) -> bool:
-    return len(text) == 16 and set(text) <= set("0123456789abcdef") and text.strip("0") != ""
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 # What is asked
@@ -266,7 +181,7 @@ class Request:
         """Raises INVALID FIELD IN CDB for another SCOPE than the logical unit, or a TYPE that is none."""
         if self.scope_type >> 4:
             raise invalid_field(2, 7)
-        if self.scope_type not in _TYPES:
+        if self.scope_type not in TYPES:
             raise invalid_field(2, 3)
         return ReservationType(self.scope_type)
 
@@ -360,7 +275,7 @@ def _register(before: Reservations, asked: Request) -> Change:
     if not asked.action_key:
         return _unregister(before, asked.port, kept)
     named = asked.ports() if asked.names_ports else []
-    if not before.others(asked.port).isdisjoint(named):
+    if not before.registrations.keys().isdisjoint(named):
         raise invalid_parameter(_TRANSPORT_IDS)
     return Change(replace(before.registered([asked.port, *named], asked.action_key), aptpl=kept))
 
@@ -413,7 +328,7 @@ def preempt(before: Reservations, asked: Request) -> Change:
     """
     _authenticate(before, asked)
     asked.check_basic()
-    everybody = before.type in _ALL_REGISTRANTS and not asked.action_key
+    everybody = before.type in ALL_REGISTRANTS and not asked.action_key
     if before.type is not None and not asked.action_key and not everybody:
         raise invalid_parameter(8)
     named = {port for port, key in before.registrations.items() if everybody or key == asked.action_key}

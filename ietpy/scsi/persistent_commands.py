@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ietpy.errors import StoreError
-from ietpy.scsi import attention, persistent, reservation, transport_id
+from ietpy.scsi import attention, persistent, persistent_record, reservation, transport_id
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.cdb import field
 from ietpy.scsi.command import BLOCKS, Access, Blocks, CommandSet, Result
@@ -222,7 +222,7 @@ def _change(lu: LogicalUnit, task: Task, rule: Rule) -> Change | Blocks | None:
 def _keep(lu: LogicalUnit, after: Reservations) -> None:
     assert lu.state is not None  # or APTPL would have been refused
     try:
-        persistent.keep(lu.state, after)
+        persistent_record.keep(lu.state, after)
     except StoreError:
         raise CheckCondition(SenseKey.HARDWARE_ERROR, Asc.INTERNAL_TARGET_FAILURE) from None
 

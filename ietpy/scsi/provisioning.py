@@ -80,7 +80,7 @@ def unmap(lu: LogicalUnit, task: Task) -> Result:
         raise list_length_error()
     ranges = [(lba << lu.shift, blocks << lu.shift) for lba, blocks in _descriptors(lu, data) if blocks]
     for span in ranges:
-        with lu.exclusion.shared(*span):
+        with lu.readiness.writing(*span):
             lu.store.discard(*span)
     if ranges and lu.write_through:
         lu.store.flush()
@@ -197,7 +197,7 @@ def _fill(lu: LogicalUnit, offset: int, length: int, block: bytes) -> None:
     chunk = memoryview(block * (min(length, CHUNK) // len(block)))
     for done in range(0, length, CHUNK):
         part = chunk[:length - done]
-        with lu.exclusion.shared(offset + done, len(part)):
+        with lu.readiness.writing(offset + done, len(part)):
             lu.store.write(offset + done, [part], lu.write_through)
 
 
@@ -217,7 +217,7 @@ def _write_same(lu: LogicalUnit, task: Task, flags: int, lba: int, blocks: int) 
     if block.strip(b"\0"):
         _fill(lu, offset, length, block)
         return None
-    with lu.exclusion.shared(offset, length):
+    with lu.readiness.writing(offset, length):
         if flags & _UNMAP and lu.capabilities.discard_zeroes:
             lu.store.discard(offset, length)
         else:

@@ -1,6 +1,9 @@
 """Block commands (SBC-3 section 5): capacity, reading, writing, verifying.
 
 READ and WRITE are the data path: each row unpacks its CDB and calls the logical unit.
+
+Not offered: CDBs of 32 bytes, which are for type 2 protection; READ LONG, WRITE LONG and REASSIGN BLOCKS, as physical
+blocks are out of reach, and none are to spare.
 """
 
 from __future__ import annotations

@@ -215,8 +215,7 @@ def _prepared(lu: LogicalUnit, nexus: Nexus, wanted: CopyList, segment: Segment)
 
 def _copy(piece: _Piece) -> None:
     try:
-        with piece.destination.exclusion.shared(piece.to, piece.length):
-            _move(piece)
+        _move(piece)
         if piece.length and piece.destination.write_through:
             piece.destination.store.flush()
     except StoreError as error:
@@ -225,21 +224,23 @@ def _copy(piece: _Piece) -> None:
 
 def _move(piece: _Piece) -> None:
     """By the store's own means where it can; else through memory, from the end that an overlap does not spoil."""
-    source, destination = piece.source.store, piece.destination.store
+    source, destination, writing = piece.source.store, piece.destination.store, piece.destination.readiness.writing
     backward = source is destination and piece.start < piece.to < piece.start + piece.length
     done = 0
     if not backward:
         while done < piece.length:
             length = min(COPY_PIECE, piece.length - done)
-            if not destination.copy(piece.to + done, source, piece.start + done, length):
-                break
+            with writing(piece.to + done, length):
+                if not destination.copy(piece.to + done, source, piece.start + done, length):
+                    break
             done += length
     places = range(done, piece.length, CHUNK)
     buffer = memoryview(bytearray(min(CHUNK, piece.length)))
     for place in reversed(places) if backward else places:
         part = buffer[:piece.length - place]
-        source.read(piece.start + place, part)
-        destination.write(piece.to + place, [part], False)
+        with writing(piece.to + place, len(part)):
+            source.read(piece.start + place, part)
+            destination.write(piece.to + place, [part], False)
 
 
 # RECEIVE COPY RESULTS

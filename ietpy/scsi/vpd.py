@@ -18,6 +18,7 @@ from ietpy.scsi.limits import (
     OPTIMAL_TRANSFER,
 )
 from ietpy.scsi.port_groups import RELATIVE_PORT, group_of
+from ietpy.scsi.provisioning import unmaps_by_write_same_10
 from ietpy.scsi.sense import invalid_field
 from ietpy.wire.layout import Layout
 
@@ -167,7 +168,7 @@ BLOCK_LIMITS: Final = Layout("Block Limits VPD page", 60, (
 ))
 #: SBC-3 section 6.6.2.
 BLOCK_DEVICE_CHARACTERISTICS: Final = Layout("Block Device Characteristics VPD page", 60, (
-    ("medium_rotation_rate", "H"), ("product_type", "B"), ("erased", "B"), ("_reserved", "56x"),
+    ("medium_rotation_rate", "H"), ("product_type", "B"), ("erased", "B"), ("flags", "B"), ("_reserved", "55x"),
 ))
 #: SBC-3 section 6.6.4.
 LOGICAL_BLOCK_PROVISIONING: Final = Layout("Logical Block Provisioning VPD page", 4, (
@@ -175,6 +176,7 @@ LOGICAL_BLOCK_PROVISIONING: Final = Layout("Logical Block Provisioning VPD page"
 ))
 _NON_ROTATING: Final = 1
 _WABEREQ_ZEROS: Final = 0x40  #: reads after SANITIZE BLOCK ERASE succeed; 0 without that command. WACEREQ is 0.
+_VBULS: Final = 0x02  #: VERIFY compares unmapped blocks like others
 _LBPU: Final = 0x80
 _LBPWS: Final = 0x40
 _LBPWS10: Final = 0x20
@@ -210,7 +212,7 @@ def _block_device_characteristics(lu: LogicalUnit) -> bytes:
     """The rotation rate is not reported unless the medium is known not to rotate."""
     rate = _NON_ROTATING if lu.capabilities.rotational is False else 0
     erased = _WABEREQ_ZEROS if lu.capabilities.discard_zeroes else 0
-    return BLOCK_DEVICE_CHARACTERISTICS.pack(medium_rotation_rate=rate, erased=erased)
+    return BLOCK_DEVICE_CHARACTERISTICS.pack(medium_rotation_rate=rate, erased=erased, flags=_VBULS)
 
 
 def threshold_exponent(lu: LogicalUnit) -> int:
@@ -225,7 +227,7 @@ def _logical_block_provisioning(lu: LogicalUnit) -> bytes:
     maps = lu.capabilities.discard_zeroes
     return LOGICAL_BLOCK_PROVISIONING.pack(
         threshold_exponent=threshold_exponent(lu) if maps else 0,
-        flags=_LBPU | _LBPWS | _LBPWS10 | (_LBPRZ if maps else 0),
+        flags=_LBPU | _LBPWS | (_LBPWS10 if unmaps_by_write_same_10(lu) else 0) | (_LBPRZ if maps else 0),
         provisioning_type=_THIN,
     )
 

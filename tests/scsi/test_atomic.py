@@ -21,15 +21,17 @@ from ietpy.scsi.limits import CHUNK, MAXIMUM_TRANSFER
 from ietpy.scsi.nexus import Nexus
 from ietpy.scsi.status import SenseKey
 from ietpy.scsi.store import Extent
-from tests.scsi.conftest import CAPABLE, Disk, Memory
+from tests.scsi.conftest import CAPABLE, Disk, Kept, Memory
+from tests.scsi.test_copy_descriptors import copy_list, segment
 from tests.scsi.test_exclusion import Watched
 from tests.scsi.test_sbc import pattern
+from tests.scsi.test_third_party_copy import copy, named
 
 INVALID = (SenseKey.ILLEGAL_REQUEST, Asc.INVALID_FIELD_IN_CDB)
 RANGE = (SenseKey.ILLEGAL_REQUEST, Asc.LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE)
 PROTECTED = (SenseKey.DATA_PROTECT, Asc.WRITE_PROTECTED)
 MISCOMPARE = (SenseKey.MISCOMPARE, Asc.MISCOMPARE_DURING_VERIFY_OPERATION)
-PATIENCE = 60.0  #: seconds until a hammering thread counts as stuck
+PATIENCE = 20.0  #: seconds until a hammering thread counts as stuck
 
 
 def compare_and_write(lba: int, blocks: int, flags: int = 0) -> str:
@@ -341,6 +343,54 @@ def test_others_are_sent_to_workers_meanwhile_and_wait_there(cdb: str, held: str
 
     all_at_once(lambda: disk.run(cdb, data), worker, connection)
     assert store.content[:2048] == bytes(512) + b"\x01" * 512 + b"\x02" * 512 + bytes(512)
+
+
+@pytest.mark.parametrize(("cdb", "data"), [
+    pytest.param("28 08 00000000 00 0002 00", b"", id="READ"),
+    pytest.param("2F 00 00000000 00 0002 00", b"", id="VERIFY"),
+    pytest.param("2A 08 00000000 00 0002 00", bytes(1024), id="WRITE"),
+    pytest.param("2E 02 00000000 00 0002 00", bytes(1024), id="WRITE AND VERIFY"),
+    pytest.param("41 00 00000000 00 0002 00", bytes(512), id="WRITE SAME, zeros"),
+    pytest.param("41 00 00000000 00 0002 00", pattern(512), id="WRITE SAME"),
+    pytest.param("93 09 0000000000000000 00000002 00 00", b"", id="WRITE SAME, UNMAP"),
+    pytest.param(
+        "42 00 00000000 00 0018 00", bytes.fromhex("0016 0010 00000000 0000000000000000 00000002 00000000"), id="UNMAP"
+    ),
+    pytest.param("04", b"", id="FORMAT UNIT"),
+    pytest.param("48 01 00 00000000 0005 00", bytes.fromhex("01 00 0001 00"), id="SANITIZE, overwrite"),
+    pytest.param("48 02", b"", id="SANITIZE, block erase"),
+    pytest.param(compare_and_write(0, 2), bytes(1024) + pattern(1024), id="COMPARE AND WRITE"),
+    pytest.param(or_write(0, 2), bytes(1024), id="ORWRITE"),
+])
+def test_every_command_on_a_worker_waits(cdb: str, data: bytes) -> None:
+    changed = Watched()
+    disk = Disk(Memory(64 * 512, CAPABLE), exclusion=Exclusion(changed), write_cache=True, state=Kept())
+    answers: list[Any] = []
+    with disk.lu.exclusion.sole(512, 512):
+        worker = threading.Thread(target=lambda: answers.append(disk.run(cdb, data).sense))
+        worker.start()
+        assert changed.waits.acquire(timeout=PATIENCE)
+        assert answers == []
+        assert not [call for call in disk.store.log if call[0] != "flush"]
+    worker.join(PATIENCE)
+    assert answers == [0]
+    assert disk.lu.exclusion.ranges == ()
+
+
+def test_a_copy_to_there_waits() -> None:
+    changed = Watched()
+    disk = Disk(Memory(64 * 512, CAPABLE), exclusion=Exclusion(changed))
+    disk.store.content[512:1024] = pattern(512)
+    answers: list[Any] = []
+    with disk.lu.exclusion.sole(8 * 512, 512):
+        to = copy_list(named(disk), segment(0, 0, 1, 1, 8))
+        worker = threading.Thread(target=lambda: answers.append(copy(disk, to)))
+        worker.start()
+        assert changed.waits.acquire(timeout=PATIENCE)
+        assert disk.store.log == []
+    worker.join(PATIENCE)
+    assert answers == [0]
+    assert disk.store.content[8 * 512:9 * 512] == pattern(512)
 
 
 def test_what_a_connection_writes_in_place_is_waited_for() -> None:

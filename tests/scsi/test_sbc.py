@@ -194,6 +194,13 @@ def test_forced_reads_write_the_cache_first(make_disk: Callable[..., Any], size:
     assert (through.store.log, cached.store.log) == ([], [("flush",)])
 
 
+@pytest.mark.parametrize("words", [cdb(0x28, 10, 0, 1, flags=0x08), cdb(0x2F, 10, 0, 1)])
+def test_what_the_cache_cannot_write_is_a_write_error(make_disk: Callable[..., Any], words: str) -> None:
+    disk = make_disk(write_cache=True)
+    disk.store.fail = errno.EIO
+    assert disk.run(words).sense == (SenseKey.MEDIUM_ERROR, Asc.WRITE_ERROR)
+
+
 @pytest.mark.parametrize("may_block", [True, False])
 def test_a_read_error_is_a_medium_error(disk: Any, may_block: bool) -> None:
     disk.store.fail = errno.EIO
@@ -253,7 +260,7 @@ def test_write_protection(make_disk: Callable[..., Any], family: dict[int, int])
     (errno.EIO, (SenseKey.MEDIUM_ERROR, Asc.WRITE_ERROR)),
     (errno.ENOSPC, (SenseKey.DATA_PROTECT, Asc.SPACE_ALLOCATION_FAILED_WRITE_PROTECT)),
 ])
-@pytest.mark.parametrize("words", ["2A 00 00000000 00 0001", "35", "1B 00 00 00 00 00"])
+@pytest.mark.parametrize("words", ["2A 00 00000000 00 0001", "2E 02 00000000 00 0001"])
 def test_write_errors(disk: Any, words: str, number: int, sense: Any) -> None:
     disk.store.fail = number
     assert disk.run(words, bytes(512)).sense == sense
@@ -289,6 +296,13 @@ def test_verify_without_comparison_reads_the_medium(disk: Any, size: int) -> Non
     assert disk.run(words) == (0, None, b"", None)
     disk.store.fail = errno.EIO
     assert disk.run(words).sense == (SenseKey.MEDIUM_ERROR, Asc.UNRECOVERED_READ_ERROR)
+
+
+@pytest.mark.parametrize(("write_cache", "log"), [(True, [("flush",)]), (False, [])])
+def test_verify_writes_the_cache_first(make_disk: Callable[..., Any], write_cache: bool, log: list[Any]) -> None:
+    disk = make_disk(write_cache=write_cache)
+    assert disk.run(cdb(0x2F, 10, 0, 4)).sense == 0
+    assert disk.store.log == log
 
 
 @pytest.mark.parametrize(("flags", "data", "wrong"), [
@@ -347,21 +361,47 @@ def test_write_and_verify_notices(disk: Any, monkeypatch: pytest.MonkeyPatch) ->
     assert disk.run(cdb(0x2E, 10, 1, 2, 0x00), pattern(1024)).sense == 0
 
 
-# Synchronizing, starting, stopping
+# Defects
 
 
-@pytest.mark.parametrize(("words", "sense"), [
-    pytest.param("35 00 00000000 00 0000 00", 0, id="(10), all"),
-    pytest.param("35 02 00000000 00 0800 00", 0, id="(10), IMMED"),
-    pytest.param("35 00 00000001 00 0800 00", RANGE, id="(10), past the end"),
-    pytest.param("91 02 0000000000000000 00000800 00 00", 0, id="(16)"),
-    pytest.param("91 00 0000000000000801 00000000 00 00", RANGE, id="(16), past the end"),
-    pytest.param("35 04 00000000 00 0000 00", INVALID, id="SYNC_NV is obsolete"),
+@pytest.mark.parametrize(("lists", "answer"), [
+    pytest.param(0x00, "00", id="neither list"),
+    pytest.param(0x08, "08", id="GLIST, short block format"),
+    pytest.param(0x13, "13", id="PLIST, long block format"),
+    pytest.param(0x1D, "1D", id="both, physical sector format"),
 ])
-def test_synchronize_cache(disk: Any, words: str, sense: Any) -> None:
-    assert disk.run(words).sense == sense
-    assert disk.store.log == ([("flush",)] if sense == 0 else [])
-    assert disk.waits(words) is (sense == 0)
+def test_read_defect_data_has_none(disk: Any, lists: int, answer: str) -> None:
+    assert disk.run(f"37 00 {lists:02X} 00000000 00FF 00").data == bytes.fromhex(f"00 {answer} 0000")
+    assert disk.run(f"37 00 {lists:02X} 00000000 0002 00").data == bytes.fromhex(f"00 {answer}")
+    assert disk.run(f"B7 {lists:02X} 00000000 000000FF 00 00").data == bytes.fromhex(f"00 {answer} 0000 00000000")
+    assert disk.run(f"B7 {lists:02X} 00000007 00000005 00 00").data == bytes.fromhex(f"00 {answer} 0000 00")
+
+
+@pytest.mark.parametrize("form", [6, 7])
+def test_defect_lists_of_no_known_format(disk: Any, form: int) -> None:
+    assert disk.run(f"37 00 {0x18 | form:02X} 00000000 00FF 00")[::3] == (INVALID, (2, 2))
+    assert disk.run(f"B7 {0x18 | form:02X} 00000000 000000FF 00 00")[::3] == (INVALID, (1, 2))
+
+
+# What there is not
+
+
+@pytest.mark.parametrize("words", [
+    pytest.param("9C 00 0000000000000000 0000 0001 00 00", id="WRITE ATOMIC(16): no journal"),
+    pytest.param("7F 00 00000000 00 18 0009" + "00" * 22, id="READ(32): only with type 2 protection"),
+    pytest.param("7F 00 00000000 00 18 000E" + "00" * 22, id="ORWRITE(32): no generation codes"),
+    pytest.param("07 00 0000 00 00", id="REASSIGN BLOCKS: no spare blocks"),
+    pytest.param("3E 00 00000000 00 0200 00", id="READ LONG(10): no physical blocks"),
+    pytest.param("3F 40 00000000 00 0000 00", id="WRITE LONG(10): they cannot be made bad"),
+    pytest.param("9F 11 0000000000000000 00000000 00 00", id="WRITE LONG(16)"),
+])
+def test_what_cannot_be_honoured_is_refused(disk: Any, words: str) -> None:
+    refusal = (SenseKey.ILLEGAL_REQUEST, Asc.INVALID_COMMAND_OPERATION_CODE)
+    assert disk.run(words).sense == disk.refused(words).sense == refusal
+
+
+def test_read_long_is_no_service_action(disk: Any) -> None:
+    assert disk.run("9E 11 0000000000000000 0000 0200 00 00")[::3] == (INVALID, (1, 4))
 
 
 # The model

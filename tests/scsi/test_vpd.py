@@ -137,15 +137,15 @@ def test_the_port_is_a_member_of_its_group(disk: Any) -> None:
 @pytest.mark.parametrize(("options", "page"), [
     pytest.param({}, (
         "00 B0 003C  00 FF 0008  00010000 00000800 00000000  00100000 00000100 00000008 80000000"
-        " 0000000000080000" + "00" * 20
+        " 0000000000010000" + "00" * 20
     ), id="thin, 512"),
     pytest.param({"capabilities": THICK, "physical_block_size": 512}, (
         "00 B0 003C  00 FF 0001  00010000 00000800 00000000  00000000 00000000 00000000 00000000"
-        " 0000000000080000" + "00" * 20
+        " 0000000000010000" + "00" * 20
     ), id="no UNMAP without discard"),
     pytest.param({"block_size": 4096}, (
         "00 B0 003C  00 FF 0001  00002000 00000100 00000000  00020000 00000100 00000000 00000000"
-        " 0000000000010000" + "00" * 20
+        " 0000000000002000" + "00" * 20
     ), id="thin, 4096"),
 ])
 def test_block_limits(make_disk: Callable[..., Any], options: dict[str, Any], page: str) -> None:
@@ -155,13 +155,13 @@ def test_block_limits(make_disk: Callable[..., Any], options: dict[str, Any], pa
 @pytest.mark.parametrize(("rotational", "rate"), [(None, "0000"), (True, "0000"), (False, "0001")])
 def test_block_device_characteristics(make_disk: Callable[..., Any], rotational: bool | None, rate: str) -> None:
     disk = make_disk(capabilities=Capabilities(rotational=rotational))
-    assert disk.run("12 01 B1 00 FF 00").data == bytes.fromhex("00 B1 003C" + rate + "00" * 58)
+    assert disk.run("12 01 B1 00 FF 00").data == bytes.fromhex("00 B1 003C" + rate + "000002" + "00" * 55)
 
 
 @pytest.mark.parametrize(("capabilities", "page"), [
     pytest.param(THICK, "00 B2 0004 00 00 00 00", id="fully provisioned"),
     pytest.param(Capabilities(discard=True), "00 B2 0004 00 E0 02 00", id="thin"),
-    pytest.param(Capabilities(discard=True, discard_zeroes=True), "00 B2 0004 01 E4 02 00", id="thin, LBPRZ"),
+    pytest.param(Capabilities(discard=True, discard_zeroes=True), "00 B2 0004 01 C4 02 00", id="thin, LBPRZ"),
 ])
 def test_logical_block_provisioning(make_disk: Callable[..., Any], capabilities: Capabilities, page: str) -> None:
     assert make_disk(capabilities=capabilities).run("12 01 B2 00 FF 00").data == bytes.fromhex(page)
@@ -172,7 +172,7 @@ def test_logical_block_provisioning(make_disk: Callable[..., Any], capabilities:
 ])
 def test_the_threshold_exponent_leaves_the_capacity_31_bits_or_32(disk: Any, blocks: int, exponent: int) -> None:
     disk.lu.blocks = blocks
-    assert disk.run("12 01 B2 00 FF 00").data == bytes.fromhex(f"00 B2 0004 {exponent:02X} E4 02 00")
+    assert disk.run("12 01 B2 00 FF 00").data == bytes.fromhex(f"00 B2 0004 {exponent:02X} C4 02 00")
     assert (blocks >> exponent) < 1 << 32
 
 
