@@ -17,7 +17,7 @@ from ietpy.config.options import LUN_EXTENSIONS, LUN_OPTIONS, OPTIONS, Option, O
 from ietpy.errors import Diagnostic
 from ietpy.iscsi.keys import KEYS, Key, Result
 from ietpy.scsi.command import Access, Command
-from ietpy.scsi.logical_unit import DIRECT_ACCESS
+from ietpy.scsi.direct_access import DIRECT_ACCESS
 from ietpy.scsi.mode import MODE_PAGES, ModePage
 from ietpy.scsi.vpd import VPD_PAGES
 

@@ -103,10 +103,10 @@ def configured(target: TargetConfig) -> dict[str, str]:
 
 
 def negotiated(parameters: Parameters) -> dict[str, str]:
-    """Session parameters by name, as they hold."""
+    """Session parameters by name, as they hold: those that have an option, as with IET."""
     shown = {}
     for key in KEYS:
-        if key.attribute:
+        if key.attribute and key.option:
             value = getattr(parameters, key.attribute)
             if isinstance(key.value, WordList):
                 value = ("CRC32C",) if value else ("None",)

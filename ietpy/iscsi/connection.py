@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ietpy.errors import FormatError, Reject
-from ietpy.iscsi import full_feature
+from ietpy.iscsi import full_feature, pings
 from ietpy.iscsi.data_in import SLAB_SIZE, StreamedStatus
 from ietpy.iscsi.discovery import TextExchange
 from ietpy.iscsi.framing import Framer
@@ -100,6 +100,10 @@ class Connection:
         #: The keep-alive ping (section 11.19): its tag while unanswered, and times as ``tick`` gives them.
         self.ping_tag = NO_TAG
         self.ping_time = 0.0
+        #: Whether Data-In was sent from a file since the initiator was last asked to have read it, and what waits for
+        #: its answers, by the pings' tags.
+        self.streamed = False
+        self.promised: dict[int, Place] = {}
         self.heard = True
         self.heard_time = 0.0
 
@@ -328,7 +332,7 @@ class Connection:
                 self.problem = f"no answer to a NOP-In within {timeout} s"
         elif now - self.heard_time >= interval:
             self.ping_tag, self.ping_time = self.new_tag(), now
-            full_feature.ping(self, session)
+            pings.ping(self, self.ping_tag)
 
     def new_tag(self) -> int:
         """A Target Transfer Tag not in use; never the reserved one."""

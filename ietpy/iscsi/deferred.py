@@ -65,6 +65,7 @@ def enable(connection: Connection, place: Place) -> Task | None:
 
 def _start(connection: Connection, session: Session, task: Task) -> None:
     task.may_block = True
+    task.extents = False  # what it reads must have been read when it ends, and others begin
     task.sink = connection.stage
     session.running.add(task)
 
@@ -112,3 +113,6 @@ def withdraw(connection: Connection) -> None:
         if task.place is not None and task not in session.running and task not in session.dormant:
             leave(connection, task.place)
     connection.ready.clear()
+    for place in connection.promised.values():
+        leave(connection, place)
+    connection.promised.clear()

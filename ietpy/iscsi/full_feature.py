@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ietpy.errors import FormatError, Reject
-from ietpy.iscsi import data_out, task_management
+from ietpy.iscsi import data_out, pings, task_management
 from ietpy.iscsi.data_in import fail
 from ietpy.iscsi.deferred import discard, tasks_of
 from ietpy.iscsi.discovery import TextExchange
@@ -70,7 +70,7 @@ def scsi_command(
     task.expected = expected
     task.credit = 0 if opcode & IMMEDIATE else 1
     task.may_block = False
-    # What is promised is read late, when a task that had to wait for this one may have written it.
+    # What is promised is read late: not if others wait for the end of this task.
     task.extents = attribute <= _SIMPLE and not connection.data_digest
     task.sink = connection.take
     task.data_length = 0
@@ -108,8 +108,7 @@ def nop_out(
     session: Any = connection.session
     _credit(session, opcode)
     if transfer_tag != NO_TAG:
-        if transfer_tag == connection.ping_tag:
-            connection.ping_tag = NO_TAG
+        pings.answered(connection, transfer_tag)
         return
     if tag == NO_TAG:
         return
@@ -119,16 +118,6 @@ def nop_out(
             stat_sn=connection.next_stat_sn(), exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn,
         ),
         b"".join(data)[: connection.transmit_limit],
-    )
-
-
-def ping(connection: Connection, session: Session) -> None:
-    """Ask for a sign of life: a NOP-In with a Target Transfer Tag, which takes no StatSN (section 11.19)."""
-    connection.send(
-        NOP_IN.pack(
-            opcode=Opcode.NOP_IN, flags=FINAL, initiator_task_tag=NO_TAG, target_transfer_tag=connection.ping_tag,
-            stat_sn=connection.stat_sn, exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn,
-        )
     )
 
 

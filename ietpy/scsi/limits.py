@@ -20,8 +20,8 @@ MAXIMUM_COMPARE_AND_WRITE: Final = 255
 #: Bytes the cache is trusted to take for one PRE-FETCH; of more so many are fetched.
 PREFETCH: Final = 32 << 20
 
-#: Bytes one WRITE SAME may cover; bounds how long a worker is busy when the pattern is not zero. Who may write same 65536
-#: blocks may write so many as well: libiscsi's tests compare the two.
+#: Bytes one WRITE SAME may cover; bounds how long a worker is busy when the pattern is not zero. Who may write same
+#: 65536 blocks may write so many as well: libiscsi's tests compare the two.
 MAXIMUM_WRITE_SAME: Final = MAXIMUM_TRANSFER
 
 #: Bytes one UNMAP may cover, and how many block descriptors it may carry. libiscsi's tests call more than 2^20 blocks

@@ -85,7 +85,8 @@ RESOURCE_COUNT: Final = Layout("LBA mapping resource count log parameter value",
 
 
 def _maps(lu: LogicalUnit) -> bool:
-    """A medium that promises zeros where nothing is mapped tells what is (``BackingStore.mapped``); no other does."""
+    """if the medium tells what is mapped"""
+    # One that promises zeros where nothing is mapped does (``BackingStore.mapped``), no other.
     return lu.capabilities.discard_zeroes
 
 

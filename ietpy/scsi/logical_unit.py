@@ -1,43 +1,27 @@
 """A logical unit (SAM-5 section 4.7): a direct access block device over a backing store.
 
-State and admission live here; the commands are rows of their sets.
+Its state lives here; the commands are rows of their sets, and who may execute them now is ``admission``'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
-from ietpy.scsi import attention, format_unit, mode, persistent_record, reservation, sanitize
+from ietpy.scsi import admission, attention, format_unit, mode, persistent_record, reservation, sanitize
 from ietpy.scsi.asc import Asc
-from ietpy.scsi.atomic import ATOMIC
-from ietpy.scsi.cache import CACHE
 from ietpy.scsi.command import BLOCKS, UNKNOWN_OPERATION, Blocks, Command
 from ietpy.scsi.device_server import DeviceServer
-from ietpy.scsi.diagnostics import DIAGNOSTICS
+from ietpy.scsi.direct_access import DIRECT_ACCESS
 from ietpy.scsi.exclusion import Exclusion
-from ietpy.scsi.format_unit import FORMATTING
-from ietpy.scsi.identifying import IDENTIFYING
 from ietpy.scsi.identity import Identity
 from ietpy.scsi.limits import EXTENT_MINIMUM, MAXIMUM_TRANSFER
-from ietpy.scsi.log_pages import LOGS
-from ietpy.scsi.mode_commands import MODE
 from ietpy.scsi.nexus import OBSTRUCTED, REMOVED, Nexus
-from ietpy.scsi.persistent_commands import PERSISTENT
-from ietpy.scsi.port_groups import PORT_GROUPS
-from ietpy.scsi.provisioning import PROVISIONING
 from ietpy.scsi.readiness import Readiness
-from ietpy.scsi.removable import REMOVAL
-from ietpy.scsi.reservation import RESERVATIONS
-from ietpy.scsi.sanitize import SANITIZING
-from ietpy.scsi.sbc import SBC
 from ietpy.scsi.sense import CheckCondition
-from ietpy.scsi.spc import SPC
 from ietpy.scsi.statistics import Counters
-from ietpy.scsi.status import SenseKey, Status, TaskAttribute
+from ietpy.scsi.status import SenseKey, Status
 from ietpy.scsi.task_set import TaskSet
-from ietpy.scsi.third_party_copy import COPYING
 
 if TYPE_CHECKING:
     from ietpy.scsi.device import ScsiDevice
@@ -45,37 +29,8 @@ if TYPE_CHECKING:
     from ietpy.scsi.store import BackingStore, Extent
     from ietpy.scsi.task import Task
 
-_HEAD_OF_QUEUE: Final = int(TaskAttribute.HEAD_OF_QUEUE)
-#: UA_INTLCK_CTRL: conditions stay when reported; and a refused command leaves one (SPC-4 section 7.5.8).
-_INTERLOCKED: Final = 2
-_ESTABLISH: Final = 3
-_PREVIOUS: Final[Mapping[Status, attention.UnitAttention]] = MappingProxyType({
-    Status.BUSY: attention.PREVIOUS_BUSY,
-    Status.TASK_SET_FULL: attention.PREVIOUS_TASK_SET_FULL,
-    Status.RESERVATION_CONFLICT: attention.PREVIOUS_CONFLICT,
-})
-
 #: Why a command cannot be executed now, or None.
 Obstacle: TypeAlias = "Callable[[Command], CheckCondition | None]"
-
-DIRECT_ACCESS: Final[tuple[Command, ...]] = (
-    *SPC.rows,
-    *MODE.rows,
-    *LOGS.rows,
-    *PORT_GROUPS.rows,
-    *IDENTIFYING.rows,
-    *DIAGNOSTICS.rows,
-    *RESERVATIONS.rows,
-    *PERSISTENT.rows,
-    *SBC.rows,
-    *ATOMIC.rows,
-    *CACHE.rows,
-    *PROVISIONING.rows,
-    *FORMATTING.rows,
-    *SANITIZING.rows,
-    *REMOVAL.rows,
-    *COPYING.rows,
-)
 
 
 class LogicalUnit(DeviceServer):
@@ -94,10 +49,9 @@ class LogicalUnit(DeviceServer):
 
     __slots__ = (
         "_deferred", "_immediate", "_obstacle", "_write_waits", "block_size", "blocks", "capabilities",
-        "configured_write_cache", "exclusion", "gates", "holder", "log_start", "nexuses", "number",
-        "persistent", "read_only", "readiness", "removable",
-        "separate_task_sets", "shift", "software_write_protect", "state", "store", "task_aborted_status", "tasks",
-        "unit_attention_interlock", "write_protected", "write_through",
+        "configured_write_cache", "exclusion", "gates", "holder", "log_start", "nexuses", "number", "persistent",
+        "read_only", "readiness", "removable", "separate_task_sets", "shift", "software_write_protect", "state",
+        "store", "task_aborted_status", "tasks", "unit_attention_interlock", "write_protected", "write_through",
     )
 
     def __init__(
@@ -164,44 +118,12 @@ class LogicalUnit(DeviceServer):
     # Admission
 
     def _admit(self, task: Task, command: Command) -> bool | None:
-        """The closer look, in the order of SAM-5 section 5.3.3 (status precedence)."""
-        nexus = task.nexus
-        if nexus.barrier & REMOVED or nexus.lu is not self:
-            return self._admit_elsewhere(task, command)
-        if task.attribute > _HEAD_OF_QUEUE:
-            # No ACA condition ever exists here, as NACA is refused (SAM-5 section 8.6.5).
-            raise CheckCondition(SenseKey.ILLEGAL_REQUEST, Asc.INVALID_MESSAGE_ERROR)
-        with self.device.lock:
-            if not task.may_block and self.tasks.must_wait(task):
-                return False
-            if command.attention:
-                self._report_attention(nexus, resets_only=True)
-            if reservation.conflicts(self, nexus, command, task.cdb):
-                self.turn_away(task, Status.RESERVATION_CONFLICT)
-                return True
-            if command.attention:
-                self._report_attention(nexus)
-            obstacle = self.obstacle(command)
-            if obstacle is not None:
-                raise obstacle
-        return None
+        return admission.admit(self, task, command)
 
     def turn_away(self, task: Task, status: Status) -> None:
         with self.device.lock:
             super().turn_away(task, status)
-            if self.unit_attention_interlock == _ESTABLISH:
-                attention.establish(task.nexus, _PREVIOUS[status])
-
-    def _report_attention(self, nexus: Nexus, resets_only: bool = False) -> None:
-        condition = self._take_attention(nexus, resets_only, self.unit_attention_interlock >= _INTERLOCKED)
-        if condition is not None:
-            raise condition.condition()
-
-    def _take_attention(self, nexus: Nexus, resets_only: bool, keep: bool) -> attention.UnitAttention | None:
-        condition = attention.take(nexus, resets_only, keep)
-        if condition is attention.LUNS_CHANGED and not keep:
-            self.device.inventory_reported(nexus.initiator)
-        return condition
+            admission.note_refusal(self, task.nexus, status)
 
     def obstacle(self, command: Command) -> CheckCondition | None:
         """Why the unit is not ready for ``command``. The caller holds the device's lock."""
@@ -218,23 +140,6 @@ class LogicalUnit(DeviceServer):
         for nexus in self.nexuses:
             if nexus.lu is self:  # else a successor of this unit has it
                 nexus.barrier = nexus.barrier | bit if closed else nexus.barrier & ~bit
-
-    def _admit_elsewhere(self, task: Task, command: Command) -> bool | None:
-        """This unit was removed: answer as the one that has its number now, or as nobody."""
-        nexus = task.nexus
-        with self.device.lock:
-            successor = self.device.logical_units.get(self.number)
-            if successor is None:
-                return self.device.absent.execute(task)
-            if nexus.barrier & REMOVED:
-                successor.adopt(nexus)
-                successor.tell_differences(nexus, self)
-            if command.attention:
-                if successor.unit_attention_interlock < _INTERLOCKED:
-                    attention.withdraw(nexus, attention.POWER_ON)
-                successor.fail(task, attention.POWER_ON.condition())
-                return True
-        return successor.execute(task)
 
     # Nexuses and events
 
@@ -328,7 +233,7 @@ class LogicalUnit(DeviceServer):
             unready = self.readiness.condition()
             if unready is not None and self.readiness.operation is not None:
                 return unready
-            pending = self._take_attention(nexus, resets_only=False, keep=False)
+            pending = admission.take_attention(self, nexus)
         return unready or super().pending_condition(nexus) if pending is None else pending.condition()
 
     # Mode parameters

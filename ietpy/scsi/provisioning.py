@@ -27,6 +27,7 @@ PROVISIONING: Final = CommandSet("SBC-3 provisioning")
 
 
 def _can_discard(lu: LogicalUnit) -> bool:
+    """if the medium can discard"""
     return lu.capabilities.discard
 
 
@@ -103,6 +104,7 @@ _allocation_length: Final = field(10, 4)
 
 
 def _tells_what_is_mapped(lu: LogicalUnit) -> bool:
+    """if the medium tells what is mapped"""
     return lu.capabilities.discard_zeroes
 
 

@@ -157,7 +157,8 @@ def overwrite(lu: LogicalUnit, task: Task) -> Result:
 
 
 def _frees_for_good(lu: LogicalUnit) -> bool:
-    """What reads return afterwards is defined (WABEREQ of the Block Device Characteristics VPD page)."""
+    """if freed blocks read as zeros"""
+    # So what reads return afterwards is defined (WABEREQ of the Block Device Characteristics VPD page).
     return lu.capabilities.discard_zeroes
 
 

@@ -21,6 +21,7 @@ from ietpy.errors import FormatError
 from ietpy.iscsi import deferred, task_management
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.data_in import complete
+from ietpy.iscsi.pings import hold_back
 from ietpy.iscsi.task_management import Function
 from ietpy.scsi.status import Status, TaskAttribute
 from ietpy.scsi.task import Task
@@ -129,29 +130,24 @@ class Pump:
                 return
 
     def _execute(self, tasks: list[Task]) -> None:
-        """Execute a batch, with a flush whenever much is staged, so nobody asks for too much at once.
-
-        Also before an ORDERED task: what was promised to be read from a file must have been read.
-        """
+        """Execute a batch, with a flush whenever much is staged, so nobody asks for too much at once."""
         connection = self.connection
         while True:
             self.executing = True
             for task in tasks:
-                if task.attribute == _ORDERED and connection.outbox:
-                    executed = tasks.index(task)
-                    break
+                if task.attribute == _ORDERED and connection.streamed:
+                    hold_back(connection, task)
                 if not task.nexus.lu.execute(task):
                     self._hand_over(task)
                     continue
                 complete(connection, task)
                 if connection.staged_size > STAGED_LIMIT:
-                    executed = tasks.index(task) + 1
                     break
             else:
                 tasks.clear()
                 self.executing = False
                 return
-            del tasks[:executed]  # those must not be there to be aborted while we send
+            del tasks[: tasks.index(task) + 1]  # those executed must not be there to be aborted while we send
             self.executing = False
             self._read_inbox()
             self.egress.flush(self._between)

@@ -176,6 +176,7 @@ def test_text_goes_on_until_the_final_response(
         pytest.param(4, [0, 1], id="CLEAR TASK SET"),
         pytest.param(5, [0, 1], id="LOGICAL UNIT RESET"),
         pytest.param(6, [0, 1, 2], id="TARGET WARM RESET"),
+        pytest.param(11, [0, 1, 2], id="I_T NEXUS RESET"),
         pytest.param(3, [], id="CLEAR ACA"),
     ],
 )
@@ -186,6 +187,21 @@ def test_task_management_ends_tasks(session: Session, side: Any, function: int, 
     assert session.results.pop(tag) == 0
     assert [tags.index(each) for each in session.results] == ended
     assert all(isinstance(result, TaskAborted) for result in session.results.values())
+
+
+@pytest.mark.parametrize("function", [1, 9, 12])
+def test_only_one_function_is_answered_with_information(session: Session, side: Any, function: int) -> None:
+    """QUERY ASYNCHRONOUS EVENT (RFC 7144)."""
+    tag = session.manage(function, LUN)
+    answer = side.pdu(
+        Opcode.TASK_MANAGEMENT_RESPONSE, initiator_task_tag=tag, response=7, information=b"\x16\x29\x00"
+    )
+    if function == 12:
+        session.handle(answer)
+        assert session.results == {tag: 7}
+    else:
+        with pytest.raises(TargetFault, match="information 162900"):
+            session.handle(answer)
 
 
 def test_refused_task_management_ends_nothing(session: Session, side: Any) -> None:

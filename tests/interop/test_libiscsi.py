@@ -21,7 +21,7 @@ VPD_PAGES = {
     0x83: ["Association:(0) LOGICAL_UNIT\nDesignator Type:(1) T10_VENDORT_ID\nDesignator:[IET]\n"],
     0xB0: ["optimal unmap granularity:", "maximum write same length:"],
     0xB1: ["Medium Rotation Rate:0RPM"],
-    0xB2: ["lbpu:1\n", "lbpws:1\n", "lbpws10:1\n", "lbprz:1\n"],
+    0xB2: ["lbpu:1\n", "lbpws:1\n", "lbpws10:0\n", "lbprz:1\n"],
 }
 
 #: Suites of which every test passes: a regression list. What else there is, and why it is not here: docs/proofs.md.

@@ -16,11 +16,13 @@ from ietpy.iscsi.deferred import defer, enable, finish
 from ietpy.iscsi.keys import Parameters
 from ietpy.iscsi.login import Login, LoginResult
 from ietpy.iscsi.pdu import CONTINUE, LAYOUTS, TRANSIT, Opcode
+from ietpy.iscsi.pings import hold_back
 from ietpy.iscsi.target import Asker, IscsiNode, TargetNode
 from ietpy.iscsi.text import Pairs, decode, encode
 from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.identity import iet_identity
 from ietpy.scsi.logical_unit import LogicalUnit
+from ietpy.scsi.status import TaskAttribute
 from ietpy.scsi.store import Capabilities, Extent
 from ietpy.scsi.task import Task
 from ietpy.wire.buffers import ReceiveWindow
@@ -135,6 +137,8 @@ class Nexus:
             position += size
             tasks = self.connection.received(size)
             for task in tasks if execute else ():
+                if task.attribute == TaskAttribute.ORDERED and self.connection.streamed:
+                    hold_back(self.connection, task)
                 if task.nexus.lu.execute(task):
                     complete(self.connection, task)
                 elif defer(self.connection, task):
@@ -222,17 +226,21 @@ class Nexus:
             expected_data_transfer_length=expected, **fields,
         )
 
-    def read(self, lba: int, blocks: int, expected: int | None = None, **fields: Any) -> bytes:
+    def read(
+        self, lba: int, blocks: int, expected: int | None = None, *, attribute: int = 0, **fields: Any
+    ) -> bytes:
         cdb = b"\x28\0" + lba.to_bytes(4, "big") + b"\0" + blocks.to_bytes(2, "big") + b"\0"
-        return self.command(cdb, flags=0xC0, expected=blocks * BLOCK if expected is None else expected, **fields)
+        return self.command(
+            cdb, flags=0xC0 | attribute, expected=blocks * BLOCK if expected is None else expected, **fields
+        )
 
     def write(
         self, lba: int, blocks: int, data: bytes = b"", *, expected: int | None = None, flags: int = 0xA0,
-        **fields: Any,
+        attribute: int = 0, **fields: Any,
     ) -> bytes:
         cdb = b"\x2a\0" + lba.to_bytes(4, "big") + b"\0" + blocks.to_bytes(2, "big") + b"\0"
         return self.command(
-            cdb, data, flags=flags, expected=blocks * BLOCK if expected is None else expected, **fields
+            cdb, data, flags=flags | attribute, expected=blocks * BLOCK if expected is None else expected, **fields
         )
 
     def data_out(

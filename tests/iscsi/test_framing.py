@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ietpy.errors import FormatError
+from ietpy.iscsi.errors import RejectReason
 from ietpy.iscsi.framing import Framer
 from ietpy.iscsi.pdu import REQUEST
 from ietpy.wire.buffers import ReceiveWindow
@@ -17,11 +18,12 @@ LIMIT = 4000
 
 def pdu(
     data: bytes, *, opcode: int = 1, tag: int = 0, ahs: bytes = b"", header_digest: bool = False,
-    data_digest: bool = False, length: int | None = None,
+    data_digest: bool = False, length: int | None = None, cdb: bytes = b"",
 ) -> bytes:
     """A request's bytes as an initiator would send them."""
     size = len(data) if length is None else length
-    header = REQUEST.pack(opcode=opcode, lengths=len(ahs) // 4 << 24 | size, initiator_task_tag=tag, cmd_sn=tag) + ahs
+    lengths = len(ahs) // 4 << 24 | size
+    header = REQUEST.pack(opcode=opcode, lengths=lengths, initiator_task_tag=tag, cmd_sn=tag, tail=cdb) + ahs
     if header_digest:
         header += crc32c(header).to_bytes(4, "little")
     body = data + bytes(-len(data) % 4)
@@ -145,6 +147,53 @@ def test_padding_and_digest_may_come_after_all_data_of_a_segment_in_pieces(cut: 
     cuts = [300, len(first) - 300 - cut, cut, 1000]
     out = feed(Framer(ReceiveWindow(512), False, True, LIMIT), stream, cuts)
     assert [(tag, data) for tag, data, _ in out] == [(1, b"x" * 601), (2, b"y")]
+
+
+def extended(cdb: bytes, *, kind: int = 1) -> bytes:
+    """An Extended CDB additional header segment (section 11.2.2.3) for what is behind the first 16 bytes of a CDB."""
+    rest = cdb[16:]
+    segment = (len(rest) + 1).to_bytes(2, "big") + bytes((kind, 0)) + rest
+    return segment + bytes(-len(segment) % 4)
+
+
+@pytest.mark.parametrize("data_digest", [False, True])
+@pytest.mark.parametrize("header_digest", [False, True])
+@pytest.mark.parametrize("length", [0, 100, 2000])
+@pytest.mark.parametrize("cuts", [[9000], [60], [1]])
+@pytest.mark.parametrize("size", [17, 32, 33, 260])
+def test_an_extended_cdb_is_put_together(
+    size: int, cuts: list[int], length: int, header_digest: bool, data_digest: bool
+) -> None:
+    cdb = bytes(range(1, 17)) + bytes(index % 251 for index in range(size - 16))
+    digests = {"header_digest": header_digest, "data_digest": data_digest}
+    framer = Framer(ReceiveWindow(512), header_digest, data_digest, LIMIT)
+    stream = pdu(b"x" * length, tag=1, ahs=extended(cdb), cdb=cdb[:16], **digests) + pdu(b"y", tag=2, **digests)
+    found = []
+    position = 0
+    while position < len(stream):
+        space = framer.window.space()
+        step = min(len(space), cuts[0], len(stream) - position)
+        space[:step] = stream[position : position + step]
+        framer.window.end += step
+        position += step
+        found += [(request[6], b"".join(request[7] or ())) for request in framer.requests()]
+    assert found == [(cdb, b"x" * length), (bytes(16), b"y")]
+
+
+@pytest.mark.parametrize(("ahs", "opcode"), [
+    pytest.param(extended(bytes(32), kind=2) , 1, id="bidirectional read length"),
+    pytest.param(extended(bytes(32), kind=0), 1, id="reserved type"),
+    pytest.param(extended(bytes(32)), 0, id="of another request"),
+    pytest.param(extended(bytes(16)), 1, id="nothing behind the reserved byte"),
+    pytest.param(extended(bytes(32)) * 2, 1, id="two of them"),
+    pytest.param(extended(bytes(32))[:8], 1, id="longer than all segments"),
+    pytest.param(extended(bytes(32)) + bytes(4), 1, id="shorter"),
+])
+def test_other_additional_headers_make_a_request_unfit(ahs: bytes, opcode: int) -> None:
+    framer = Framer(ReceiveWindow(512), False, False, LIMIT)
+    out = feed(framer, pdu(b"x" * 100, tag=1, ahs=ahs, opcode=opcode) + pdu(b"y", tag=2), [9000])
+    assert [(tag, data) for tag, data, _ in out] == [(1, None), (2, b"y")]
+    assert framer.fault == RejectReason.INVALID_PDU_FIELD
 
 
 @pytest.mark.parametrize("length", [100, 2000])

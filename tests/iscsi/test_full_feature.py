@@ -127,6 +127,38 @@ def test_additional_headers_are_refused(nexus: Any, store: Any, immediate: bool)
     assert answer.status == 0
 
 
+def test_an_extended_cdb_reaches_the_device_server(nexus: Any) -> None:
+    """READ(32) needs type 2 protection, which nobody has here: an unknown operation, not a rejected PDU."""
+    request = bytearray(nexus.command("7F 00 00 00 00 00 00 18 00 09", flags=0xC0, expected=512))
+    request[4] = 5
+    (answer,) = nexus.ask(bytes(request) + bytes.fromhex("0011 01 00") + bytes(16))
+    assert (answer.status, answer.data[4], answer.data[14:16]) == (2, 5, b"\x20\x00")
+
+
+def test_a_cdb_with_something_behind_its_end_is_executed(nexus: Any) -> None:
+    request = bytearray(nexus.write(0, 1, b"x" * 512))
+    request[4] = 5
+    (answer,) = nexus.ask(bytes(request[:48]) + bytes.fromhex("0011 01 00") + bytes(16) + bytes(request[48:]))
+    assert answer.status == 0
+    assert nexus.ask(nexus.read(0, 1))[0].data == b"x" * 512
+
+
+def test_sense_of_the_transport_has_the_units_format(nexus: Any, target: Any) -> None:
+    target.device.logical_units[0].descriptor_sense = True
+    (answer,) = nexus.ask(nexus.command("53", flags=0xE0, expected=512))
+    assert (answer.status, answer.data[2:6]) == (2, b"\x72\x05\x0e\x03")
+
+
+@pytest.mark.parametrize(("attribute", "promised"), [(0, True), (1, True), (2, False), (3, False)])
+def test_only_tasks_nobody_waits_for_may_be_read_late(
+    connect: Any, store: Any, attribute: int, promised: bool
+) -> None:
+    store.streams = True
+    nexus = connect(max_xmit_data_segment_length=65536)
+    answers = nexus.ask(nexus.read(0, 128, attribute=attribute))
+    assert [answer.opcode for answer in answers] == [Opcode.DATA_IN, *[Opcode.SCSI_RESPONSE] * promised]
+
+
 def test_a_tag_in_use_is_rejected_and_the_window_kept(nexus: Any) -> None:
     tag = nexus.tag
     nexus.ask(nexus.write(0, 2))

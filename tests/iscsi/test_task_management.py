@@ -10,7 +10,9 @@ from ietpy.iscsi import deferred, task_management
 from ietpy.iscsi.pdu import Opcode
 
 ABORT_TASK, ABORT_TASK_SET, CLEAR_ACA, CLEAR_TASK_SET, LU_RESET, WARM_RESET, COLD_RESET, REASSIGN = range(1, 9)
-COMPLETE, NO_TASK, NO_LUN, NO_REASSIGNMENT, NOT_SUPPORTED = 0, 1, 2, 4, 5
+QUERY_TASK, QUERY_TASK_SET, NEXUS_RESET, QUERY_EVENT = range(9, 13)
+COMPLETE, NO_TASK, NO_LUN, NO_REASSIGNMENT, NOT_SUPPORTED, SUCCEEDED = 0, 1, 2, 4, 5, 7
+TASK_ABORTED = 0x40
 LUN_1 = 1 << 48
 
 
@@ -24,6 +26,10 @@ def response(answers: list[Any]) -> int:
     (answer,) = answers
     assert answer.opcode == Opcode.TASK_MANAGEMENT_RESPONSE
     return answer.response
+
+
+def asc_of(answer: Any) -> int:
+    return int.from_bytes(answer.data[14:16], "big")
 
 
 def finish_functions(nexus: Any) -> None:
@@ -195,8 +201,7 @@ def test_tasks_of_other_sessions(connect: Any, store: Any, function: int, runnin
     assert not other.session.tasks
     (answer,) = other.ask(other.command("00"))
     assert answer.status == 2
-    asc = int.from_bytes(answer.data[14:16], "big")
-    assert asc >> 8 == (0x2F if function == CLEAR_TASK_SET else 0x29)
+    assert asc_of(answer) >> 8 == (0x2F if function == CLEAR_TASK_SET else 0x29)
 
 
 def test_an_idle_other_session_is_waited_for_too(connect: Any) -> None:
@@ -225,3 +230,273 @@ def test_cold_reset_ends_every_session(connect: Any) -> None:
     assert response(mine.answers()) == COMPLETE
     assert mine.connection.closing
     assert set(function.closing) == {mine.connection, other.connection}
+
+
+@pytest.mark.parametrize("function", [ABORT_TASK, QUERY_TASK])
+@pytest.mark.parametrize(("lun", "expected"), [
+    pytest.param(LUN_1, NO_TASK, id="another unit"),
+    pytest.param(5 << 48, NO_LUN, id="no unit"),
+    pytest.param(1 << 62, None, id="the same, by flat addressing"),
+])
+def test_the_unit_of_a_referenced_task_matters(
+    connect: Any, function: int, lun: int, expected: int | None
+) -> None:
+    nexus = connect(protocol_level=2)
+    tag = nexus.tag
+    nexus.ask(nexus.write(0, 2))
+    found = response(nexus.ask(manage(nexus, function, referenced_task_tag=tag, lun=lun, ref_cmd_sn=1)))
+    if expected is None:
+        assert found == (COMPLETE if function == ABORT_TASK else SUCCEEDED)
+    elif function == QUERY_TASK and expected == NO_TASK:
+        assert found == COMPLETE
+    else:
+        assert found == expected
+    assert (tag in nexus.session.tasks) is not (function == ABORT_TASK and expected is None)
+
+
+class TestFunctionsOfTheSecondProtocolLevel:
+    """RFC 7144."""
+
+    @pytest.mark.parametrize("function", [QUERY_TASK, QUERY_TASK_SET, NEXUS_RESET, QUERY_EVENT])
+    @pytest.mark.parametrize("level", [0, 1])
+    def test_below_it_there_are_none(self, connect: Any, function: int, level: int) -> None:
+        nexus = connect(protocol_level=level, attention=True)
+        (answer,) = nexus.ask(manage(nexus, function))
+        assert (answer.response, answer.information) == (NOT_SUPPORTED, bytes(3))
+        assert not nexus.session.nexus(0).queries
+
+    @pytest.mark.parametrize("function", [QUERY_TASK_SET, QUERY_EVENT])
+    @pytest.mark.parametrize("lun", [5 << 48, 0xC1 << 56])
+    def test_on_no_unit(self, connect: Any, function: int, lun: int) -> None:
+        nexus = connect(protocol_level=2)
+        assert response(nexus.ask(manage(nexus, function, lun=lun))) == NO_LUN
+
+    @pytest.mark.parametrize("where", ["for data", "for others", "on a worker", "in the batch"])
+    def test_queries_find_tasks_wherever_they_are(self, connect: Any, store: Any, where: str) -> None:
+        nexus, other = connect(protocol_level=2), connect(isid=b"ISID02")
+        tag = nexus.tag
+        request = nexus.write(0, 2) if where == "for data" else nexus.read(0, 1)
+        if where == "for others":
+            other.ask(other.write(0, 2, attribute=2))
+        store.waits = where == "on a worker"
+        batch = manage(nexus, QUERY_TASK, referenced_task_tag=tag) + manage(nexus, QUERY_TASK_SET)
+        batch += manage(nexus, QUERY_TASK_SET, lun=LUN_1)
+        answers = nexus.ask(request + batch) if where == "in the batch" else (nexus.ask(request), nexus.ask(batch))[1]
+        found = [each.response for each in answers if each.opcode == Opcode.TASK_MANAGEMENT_RESPONSE]
+        assert found == [SUCCEEDED, SUCCEEDED, COMPLETE]
+
+    def test_queries_find_nothing_where_nothing_is(self, connect: Any) -> None:
+        nexus, other = connect(protocol_level=2), connect(isid=b"ISID02")
+        other.ask(other.write(0, 2))
+        for function in (QUERY_TASK, QUERY_TASK_SET):
+            assert response(nexus.ask(manage(nexus, function, referenced_task_tag=other.tag - 1))) == COMPLETE
+
+    def test_pending_unit_attentions_are_told_and_stay(self, connect: Any, target: Any) -> None:
+        nexus = connect(protocol_level=2, attention=True)
+        for _ in range(2):
+            (answer,) = nexus.ask(manage(nexus, QUERY_EVENT))
+            assert (answer.response, answer.information) == (SUCCEEDED, b"\x16\x29\x00")
+        assert asc_of(nexus.ask(nexus.command("00"))[0]) == 0x2900
+        (answer,) = nexus.ask(manage(nexus, QUERY_EVENT))
+        assert (answer.response, answer.information) == (COMPLETE, bytes(3))
+        target.device.logical_units[0].capacity_changed()
+        (answer,) = nexus.ask(manage(nexus, QUERY_EVENT))
+        assert answer.information == b"\x16\x2a\x09"
+        target.device.logical_units[0].reset()  # reported first
+        (answer,) = nexus.ask(manage(nexus, QUERY_EVENT))
+        assert answer.information == b"\x26\x29\x00"
+
+    def test_a_nexus_reset_ends_what_the_nexus_has(self, connect: Any, store: Any) -> None:
+        nexus, other = connect(protocol_level=2), connect(isid=b"ISID02")
+        (reserved,) = nexus.ask(nexus.command("16", lun=LUN_1))
+        assert reserved.status == 0
+        nexus.ask(nexus.write(0, 2) + nexus.write(0, 2, lun=LUN_1, attribute=2) + nexus.command("00", lun=LUN_1))
+        other.ask(other.write(0, 2))
+        store.waits = True
+        nexus.feed(nexus.read(0, 1))
+        assert nexus.ask(manage(nexus, NEXUS_RESET)) == []
+        (done,) = nexus.work()
+        task_management.answer(done)
+        assert response(nexus.answers()) == COMPLETE
+        assert not deferred.tasks_of(nexus.connection)
+        assert len(other.session.tasks) == 1
+        for lun in (0, LUN_1):
+            (answer,) = nexus.ask(nexus.command("00", lun=lun))
+            assert asc_of(answer) == 0x2907
+            (answer,) = nexus.ask(nexus.command("00", lun=lun))
+            assert answer.status == 0
+        (answer,) = other.ask(other.command("00", lun=LUN_1))
+        assert answer.status == 0  # the reservation went, and there is no unit attention for others
+
+    def test_the_unit_says_which_functions_there_are(self, connect: Any) -> None:
+        for level, functions in ((1, "DA00"), (2, "DE07")):
+            nexus = connect(protocol_level=level, isid=bytes((level,)) * 6)
+            (answer,) = nexus.ask(nexus.command("A3 0D 00 00 0000 00000004", flags=0xC0, expected=4))
+            assert answer.data == bytes.fromhex(functions + "0000")
+            (answer,) = nexus.ask(nexus.command("A3 0D 80 00 0000 00000010", flags=0xC0, expected=16))
+            assert answer.data == bytes.fromhex(functions + "000C") + bytes(12)
+
+
+class TestTaskAbortedStatus:
+    """TAS of the control mode page."""
+
+    @pytest.fixture(autouse=True)
+    def _reporting(self, target: Any) -> None:
+        for lu in target.device.logical_units.values():
+            lu.task_aborted_status = True
+
+    @pytest.mark.parametrize("function", [CLEAR_TASK_SET, LU_RESET, WARM_RESET])
+    @pytest.mark.parametrize("where", ["for data", "for others", "on a worker", "in the batch"])
+    def test_others_are_told(self, connect: Any, store: Any, function: int, where: str) -> None:
+        mine, other, third = connect(), connect(isid=b"ISID02"), connect(isid=b"ISID03")
+        tag = other.tag
+        request = other.write(0, 2) if where == "for data" else other.read(0, 1)
+        if where == "for others":
+            third.ask(third.write(0, 2, attribute=2))
+        store.waits = where == "on a worker"
+        if where == "in the batch":
+            other.connection.space()[: len(request)] = request
+            other.connection.received(len(request))
+        else:
+            sent = other.ask(request)
+        assert mine.ask(manage(mine, function)) == []
+        finish_functions(mine)
+        for each in other.work() if where == "on a worker" else ():
+            task_management.answer(each)
+        assert response(mine.answers()) == COMPLETE
+        if where == "for data":
+            assert other.answers() == []  # not before it has sent what it was asked for (section 11.4.2)
+            transfer = sent[0].target_transfer_tag
+            assert other.ask(other.data_out(tag, transfer, b"x" * 512, 0, final=False)) == []
+            other.feed(other.data_out(tag, transfer, b"x" * 512, 512, 1))
+        (answer,) = other.answers()
+        assert (answer.opcode, answer.initiator_task_tag) == (Opcode.SCSI_RESPONSE, tag)
+        assert (answer.status, answer.data) == (TASK_ABORTED, b"")
+        assert not any(store.data)
+        assert other.session.max_cmd_sn == other.session.exp_cmd_sn + 7
+        assert len(deferred.tasks_of(other.connection)) == len(other.connection.ready)
+        store.waits = False
+        (answer,) = other.ask(other.command("00"))
+        assert answer.status == (0 if function == CLEAR_TASK_SET else 2)
+
+    def test_nobody_waits_for_data_of_an_aborted_task(self, connect: Any) -> None:
+        mine, other, third = connect(), connect(isid=b"ISID02"), connect(isid=b"ISID03")
+        tag = other.tag
+        other.ask(other.write(0, 2, attribute=2))
+        mine.ask(manage(mine, CLEAR_TASK_SET))
+        finish_functions(mine)
+        (answer,) = third.ask(third.read(0, 1))
+        assert answer.status == 0
+        assert list(other.session.tasks) == [tag]
+        mine.ask(manage(mine, CLEAR_TASK_SET))  # once more: it stays as it is
+        finish_functions(mine)
+        assert list(other.session.tasks) == [tag]
+        assert response(other.ask(manage(other, ABORT_TASK, referenced_task_tag=tag))) == COMPLETE
+        assert not other.session.tasks
+
+    def test_ones_own_tasks_end_in_silence(self, connect: Any, store: Any) -> None:
+        mine = connect()
+        mine.ask(mine.write(0, 2))
+        store.waits = True
+        mine.feed(mine.read(0, 1))
+        assert mine.ask(manage(mine, CLEAR_TASK_SET)) == []
+        (done,) = mine.work()
+        task_management.answer(done)
+        assert response(mine.answers()) == COMPLETE
+
+    def test_who_aborts_his_task_himself_is_not_told_of_others(self, connect: Any, store: Any) -> None:
+        mine, other = connect(), connect(isid=b"ISID02")
+        store.waits = True
+        tag = other.tag
+        other.feed(other.read(0, 1))
+        other.feed(manage(other, ABORT_TASK, referenced_task_tag=tag))
+        mine.ask(manage(mine, CLEAR_TASK_SET))
+        finish_functions(mine)
+        for done in other.work():
+            task_management.answer(done)
+        assert response(mine.answers()) == COMPLETE
+        assert response(other.answers()) == COMPLETE
+
+    @pytest.mark.parametrize("where", ["for data", "on a worker"])
+    def test_a_connection_that_closes_is_told_nothing(self, connect: Any, store: Any, where: str) -> None:
+        mine, other = connect(), connect(isid=b"ISID02")
+        store.waits = True
+        other.feed(other.read(0, 1) if where == "on a worker" else other.write(0, 2))
+        other.answers()
+        mine.ask(manage(mine, CLEAR_TASK_SET))
+        other.connection.closing = True
+        finish_functions(mine)
+        for done in other.work():
+            task_management.answer(done)
+        assert response(mine.answers()) == COMPLETE
+        assert other.answers() == []
+        assert not deferred.tasks_of(other.connection)
+
+
+@pytest.mark.parametrize("function", [CLEAR_TASK_SET, LU_RESET])
+def test_where_each_nexus_has_a_task_set_it_clears_its_own(connect: Any, target: Any, function: int) -> None:
+    target.device.logical_units[0].set_task_set_type(True)
+    mine, other = connect(), connect(isid=b"ISID02")
+    mine.ask(mine.write(0, 2))
+    other.ask(other.write(0, 2))
+    mine.feed(manage(mine, function))
+    finish_functions(mine)
+    assert response(mine.answers()) == COMPLETE
+    assert not mine.session.tasks
+    assert len(other.session.tasks) == (1 if function == CLEAR_TASK_SET else 0)
+    (answer,) = other.ask(other.command("00"))
+    assert answer.status == (0 if function == CLEAR_TASK_SET else 2)
+
+
+class TestPreemption:
+    """PERSISTENT RESERVE OUT aborts others' tasks on its way, and is not answered before they have ended."""
+
+    def begin(self, mine: Any, *others: Any) -> tuple[Any, Any]:
+        """A task of ``mine`` on a worker, and the function that it has begun."""
+        mine.feed(mine.read(0, 1))
+        (author,) = mine.session.running
+        nexuses = [other.session.nexuses[0] for other in others]
+        return author, task_management.preempt(author, author.nexus.lu, nexuses)
+
+    @pytest.mark.parametrize("tas", [False, True])
+    def test_tasks_of_the_preempted(self, connect: Any, store: Any, target: Any, tas: bool) -> None:
+        lu = target.device.logical_units[0]
+        lu.task_aborted_status = tas
+        mine, other, third = connect(), connect(isid=b"ISID02"), connect(isid=b"ISID03")
+        store.waits = True
+        for each in (other, third):
+            each.feed(each.read(0, 1) + each.read(0, 1, lun=LUN_1))
+        author, function = self.begin(mine, other)
+        assert function.others == [other.connection]
+        assert not task_management.abort(function, other.connection)
+        assert not task_management.author_executed(function)
+        assert other.work() == [function]
+        assert [answer.status for answer in other.answers()] == ([TASK_ABORTED] if tas else []) + [0]
+        assert third.work() == []
+        assert len(third.answers()) == 2
+        assert function.author is author
+        (answer,) = other.ask(other.command("00"))
+        assert answer.status == (0 if tas else 2)
+        assert tas or asc_of(answer) == 0x2F00
+
+    def test_it_ends_when_its_author_was_executed_last(self, connect: Any, store: Any) -> None:
+        mine, other = connect(), connect(isid=b"ISID02")
+        other.ask(other.write(0, 2))
+        store.waits = True
+        _, function = self.begin(mine, other)
+        assert not task_management.abort(function, other.connection)
+        assert not other.session.tasks
+        assert task_management.author_executed(function)
+        assert not task_management.author_executed(function)  # once only
+
+    def test_of_oneself_all_but_the_author(self, connect: Any, store: Any) -> None:
+        mine = connect()
+        store.waits = True
+        mine.feed(mine.read(0, 1))
+        (first,) = mine.session.running
+        mine.feed(mine.read(1, 1))
+        (author,) = mine.session.running - {first}
+        function = task_management.preempt(author, author.nexus.lu, [author.nexus])
+        assert not task_management.abort(function, mine.connection)
+        assert first.aborted_by == [function]
+        assert author.aborted_by is None

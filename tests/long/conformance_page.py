@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from textwrap import fill
 
@@ -44,13 +45,19 @@ def _wrapped(text: str, indent: str = "") -> str:
                 break_on_hyphens=False)
 
 
-def _names(found: list[str]) -> str:
-    """Tests by suite: ``Suite: One Two; Other: Three``."""
-    suites = dict.fromkeys(name.partition(".")[0] for name in found)
-    return "; ".join(
-        f"{suite}: {' '.join(name.partition('.')[2] for name in found if name.partition('.')[0] == suite)}"
-        for suite in suites
-    )
+def _names(found: list[str], everything: Iterable[str]) -> str:
+    """Tests by suite: ``Suite: One Two; Other`` where Other has no more tests than those found."""
+    suites: dict[str, list[str]] = {}
+    for name in everything:
+        suites.setdefault(name.partition(".")[0], []).append(name)
+    said = []
+    for suite, names in suites.items():
+        named = [name for name in names if name in found]
+        if named == names:
+            said.append(suite)
+        elif named:
+            said.append(f"{suite}: {' '.join(name.partition('.')[2] for name in named)}")
+    return "; ".join(said)
 
 
 def page(columns: list[Column], missed: list[str], day: str, versions: str, how: str) -> str:
@@ -68,7 +75,7 @@ def page(columns: list[Column], missed: list[str], day: str, versions: str, how:
         *(_wrapped(miss, "- ") for miss in missed),
         "\n## How it ran\n",
         _wrapped(f"`{how}`, one process for each kind of LUN, within {LIMIT} seconds. {HOW}"),
-        *(_wrapped(f"{test} has a process of its own with one URL, and runs twice there: {why}.", "\n")
+        *("\n" + _wrapped(f"{test} has a process of its own with one URL, and runs twice there: {why}.")
           for test, why in ALONE.items()),
         "\n| kind | what | passed | skipped | failed | not run | took |\n| --- | --- | --- | --- | --- | --- | --- |",
         *map(_row, columns),
@@ -81,6 +88,7 @@ def page(columns: list[Column], missed: list[str], day: str, versions: str, how:
         *_reasons(columns, SKIPPED),
         "\n## Not started on some\n",
         *_reasons(columns, NOT_RUN),
+        *(f"- {column.flavour.because}" for column in columns if column.flavour.only != "*"),
         "\n## Parts that tests left out\n",
         *_parts(columns),
         *_strangers(columns),
@@ -118,7 +126,8 @@ def _reasons(columns: list[Column], kind: str) -> list[str]:
     found: dict[str, dict[str, list[str]]] = {}
     for column in _ours(columns):
         for test, outcome in column.outcomes.items():
-            if outcome.kind != kind or (kind == SKIPPED and matches(test, free)):
+            told = matches(test, free) if kind == SKIPPED else not matches(test, column.flavour.only)
+            if outcome.kind != kind or told:
                 continue
             why = outcome.remarks[0]
             if kind == SKIPPED:
@@ -127,18 +136,22 @@ def _reasons(columns: list[Column], kind: str) -> list[str]:
     lines = []
     for why, tests in found.items():
         for where in dict.fromkeys(" ".join(flavours) for flavours in tests.values()):
-            named = _names([test for test, flavours in tests.items() if " ".join(flavours) == where])
-            lines.append(_wrapped(f"{why} ({where}): {named}", "- "))
+            found_there = [test for test, flavours in tests.items() if " ".join(flavours) == where]
+            lines.append(_wrapped(f"{why} ({where}): {_names(found_there, columns[0].outcomes)}", "- "))
     return lines or ["None."]
 
 
 def _parts(columns: list[Column]) -> list[str]:
-    found: dict[tuple[str, str], list[str]] = {}
+    found: dict[str, dict[str, list[str]]] = {}
     for column in _ours(columns):
         for test, outcome in column.outcomes.items():
             for remark in outcome.remarks if outcome.kind == PASSED else ():
-                found.setdefault((test, remark), []).append(column.flavour.name)
-    lines = [_wrapped(f"{test} ({' '.join(where)}): {remark}", "- ") for (test, remark), where in found.items()]
+                found.setdefault(remark, {}).setdefault(test, []).append(column.flavour.name)
+    lines = [
+        _wrapped(f"{remark} ({' '.join(dict.fromkeys(name for names in tests.values() for name in names))}): "
+                 f"{_names(list(tests), columns[0].outcomes)}", "- ")
+        for remark, tests in found.items()
+    ]
     return lines or ["None."]
 
 
@@ -149,6 +162,6 @@ def _strangers(columns: list[Column]) -> list[str]:
         if column not in _ours(columns):
             lines.append(f"\n## {column.flavour.says}\n")
             for kind, said in ((FAILED, "Fails"), (SKIPPED, "Skips")):
-                named = _names([test for test, outcome in column.outcomes.items() if outcome.kind == kind])
-                lines.append(_wrapped(f"{said} {named}", "- "))
+                found = [test for test, outcome in column.outcomes.items() if outcome.kind == kind]
+                lines.append(_wrapped(f"{said} {_names(found, column.outcomes)}", "- "))
     return lines

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
-
-import pytest
 
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.attention import (
@@ -20,7 +16,7 @@ from ietpy.scsi.attention import (
     withdraw,
 )
 from ietpy.scsi.nexus import ATTENTION_PENDING, Nexus
-from ietpy.scsi.status import SenseKey, Status
+from ietpy.scsi.status import SenseKey
 
 RESET = (SenseKey.UNIT_ATTENTION, Asc.POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED)
 NEW_LUNS = (SenseKey.UNIT_ATTENTION, Asc.REPORTED_LUNS_DATA_HAS_CHANGED)
@@ -60,131 +56,6 @@ def test_a_condition_is_unit_attention_sense() -> None:
     assert (condition.key, condition.asc) == (
         SenseKey.UNIT_ATTENTION, Asc.POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED
     )
-
-
-# UA_INTLCK_CTRL (SPC-4 section 7.5.8, SAM-5 section 5.14)
-
-
-def interlock(disk: Any, value: int) -> None:
-    page = bytes.fromhex(f"00000000 0A 0A 02 10 {value << 4:02X}" + "00" * 7)
-    assert disk.run("15 10 00 00 10", page).sense == 0
-
-
-def reported(disk: Any, nexus: Any = None) -> int:
-    """The additional sense code REQUEST SENSE answers with."""
-    data = disk.run(REQUEST_SENSE, nexus=nexus).data
-    return int(data[12] << 8 | data[13])
-
-
-@pytest.mark.parametrize(("value", "times"), [(0, 1), (2, 3), (3, 3)])
-def test_what_is_reported_stays_where_it_is_interlocked(disk: Any, value: int, times: int) -> None:
-    interlock(disk, value)
-    nexus = disk.nexus("carol", quiet=False)
-    answers = [disk.run("00", nexus=nexus).sense for _ in range(3)]
-    assert answers == [RESET] * times + [0] * (3 - times)
-    assert reported(disk, nexus) == (0x2900 if value else 0)
-    assert disk.run("00", nexus=nexus).sense == 0
-
-
-def test_the_reset_that_ends_the_interlock_is_reported_once(disk: Any) -> None:
-    interlock(disk, 2)
-    disk.lu.reset()
-    assert [disk.run("00").sense, disk.run("00").sense] == [RESET, 0]
-
-
-@pytest.mark.parametrize(("value", "left"), [(0, 0), (2, 0), (3, 0x2C09)])
-def test_a_conflict_may_leave_a_condition(disk: Any, bob: Any, value: int, left: int) -> None:
-    interlock(disk, value)
-    bob_knows = disk.run(REQUEST_SENSE, nexus=bob).data[13]
-    assert bob_knows == (0x01 if value else 0), "mode parameters changed"
-    disk.run("16", nexus=bob)
-    for _ in range(2):
-        assert disk.run("00").sense == Status.RESERVATION_CONFLICT
-    disk.run("17", nexus=bob)
-    assert disk.run("00").sense == ((SenseKey.UNIT_ATTENTION, left) if left else 0)
-    assert [reported(disk), reported(disk)] == [left, 0], "once, however many conflicts"
-
-
-@pytest.mark.parametrize(("status", "asc"), [
-    (Status.BUSY, Asc.PREVIOUS_BUSY_STATUS),
-    (Status.TASK_SET_FULL, Asc.PREVIOUS_TASK_SET_FULL_STATUS),
-    (Status.RESERVATION_CONFLICT, Asc.PREVIOUS_RESERVATION_CONFLICT_STATUS),
-])
-@pytest.mark.parametrize("value", [0, 2, 3])
-def test_who_is_turned_away_may_be_told_later(disk: Any, status: Status, asc: Asc, value: int) -> None:
-    interlock(disk, value)
-    task = disk.task("00")
-    disk.lu.turn_away(task, status)
-    assert (task.status, task.sense, task.data_in) == (status, b"", None)
-    assert reported(disk) == (asc if value == 3 else 0)
-
-
-# REPORTED LUNS DATA HAS CHANGED: telling it once per I_T nexus is enough (LUICLR)
-
-
-def second(disk: Any, number: int = 1) -> Any:
-    return type(disk)(disk.store, number=number, device=disk.device)
-
-
-@pytest.mark.parametrize("by", ["00", REQUEST_SENSE])
-def test_one_unit_tells_for_all(disk: Any, bob: Any, by: str) -> None:
-    other = second(disk)
-    second(disk, 2)
-    assert (disk.run(by).sense, other.run("00").sense) == (NEW_LUNS if by == "00" else 0, 0)
-    assert disk.run("00", nexus=bob).sense == NEW_LUNS, "another initiator"
-
-
-@pytest.mark.parametrize("by", ["00", REPORT_LUNS])
-def test_interlocked_units_tell_themselves(disk: Any, by: str) -> None:
-    other = second(disk)
-    disk.run("00")
-    interlock(other, 2)
-    second(disk, 2)
-    assert disk.run(by).sense == (NEW_LUNS if by == "00" else 0)
-    assert [other.run("00").sense for _ in range(2)] == [NEW_LUNS] * 2
-    assert reported(other) == 0x3F0E
-    assert other.run("00").sense == 0
-
-
-def test_an_interlocked_unit_tells_for_no_other(disk: Any) -> None:
-    other = second(disk)
-    disk.run("00")
-    interlock(other, 2)
-    second(disk, 2)
-    assert other.run("00").sense == NEW_LUNS
-    assert disk.run("00").sense == NEW_LUNS
-
-
-# A unit in the place of another
-
-
-@pytest.mark.parametrize(("differs", "told"), [
-    pytest.param({}, [], id="nothing"),
-    pytest.param({"identity": "other"}, [0x3F03], id="identity"),
-    pytest.param({"removable": True}, [0x3F03], id="removable"),
-    pytest.param({"size": 1 << 21}, [0x2A09], id="size"),
-    pytest.param({"block_size": 1024, "identity": "other"}, [0x3F03, 0x2A09], id="identity and block size"),
-])
-def test_what_differs_is_told(
-    make_disk: Callable[..., Any], disk: Any, differs: dict[str, Any], told: list[int]
-) -> None:
-    options = dict(differs)
-    product = options.pop("identity", None)
-    disk.device.remove(0)
-    new = make_disk(device=disk.device, **options)
-    if product is not None:
-        new.lu.identity = replace(new.lu.identity, product=product)
-    assert disk.run("00").sense == RESET
-    assert [reported(disk) for _ in range(len(told) + 1)] == [*told, 0]
-
-
-def test_an_interlocked_unit_in_the_place_of_another_keeps_its_reset(disk: Any) -> None:
-    disk.device.remove(0)
-    new = second(disk, 0)
-    interlock(new, 2)
-    assert [disk.run("00").sense for _ in range(2)] == [RESET] * 2
-    assert reported(disk) == 0x2900
-    assert disk.run("00").sense == 0
 
 
 def test_what_outranks_is_reported_first(disk: Any) -> None:

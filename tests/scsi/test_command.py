@@ -18,7 +18,7 @@ from ietpy.scsi.command import (
     forbidden_bits,
     reserved_bit,
 )
-from ietpy.scsi.logical_unit import DIRECT_ACCESS
+from ietpy.scsi.direct_access import DIRECT_ACCESS
 from ietpy.scsi.sense import CheckCondition
 
 #: CDB lengths by group code (SPC-4 section 4.2.5.1); 60h to 7Fh vary.

@@ -78,42 +78,6 @@ def test_a_removed_unit_is_gone_for_those_who_had_it(disk: Any) -> None:
     assert disk.run(READ).sense == 0, "REPORT LUNS has told this initiator"
 
 
-def test_a_nexus_of_a_removed_unit_finds_the_next_of_its_number(disk: Any) -> None:
-    old = second(disk)
-    nexus = old.ann
-    disk.device.remove(1)
-    assert disk.run(READ, nexus=nexus).sense == ABSENT
-    new = second(disk)
-    assert disk.run("12 00 00 00 01 00", nexus=nexus).data == b"\0"
-    assert nexus.lu is new.lu
-    assert disk.run(READ, nexus=nexus).sense == POWER_ON
-    assert disk.run(READ, nexus=nexus).sense == 0
-    new.lu.detach(nexus)
-    assert nexus not in new.lu.nexuses
-
-
-def test_a_task_on_its_way_to_a_removed_unit_is_not_executed(disk: Any) -> None:
-    old = second(disk)
-    disk.device.remove(1)
-    second(disk)
-    write = disk.task("2A 00 00000000 00 0001 00", bytes(512), nexus=old.ann)
-    assert old.lu.refuse_early(write)
-    assert write.sense[2] == SenseKey.UNIT_ATTENTION
-    old.ann.barrier |= 1
-    assert old.lu.execute(write)
-    assert write.sense[2] == SenseKey.UNIT_ATTENTION
-    assert disk.store.log == []
-
-
-def test_a_reserved_successor_conflicts(disk: Any) -> None:
-    old = second(disk)
-    disk.device.remove(1)
-    new = second(disk)
-    new.run("16")
-    assert disk.run(READ, nexus=old.ann).sense == POWER_ON
-    assert disk.run(READ, nexus=old.ann).sense == 0x18
-
-
 def test_attaching_is_a_power_on_for_the_new_nexus_only(disk: Any, bob: Any) -> None:
     new = disk.nexus(ANN, quiet=False)
     assert disk.run(READ).sense == 0

@@ -9,8 +9,8 @@ import pytest
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.command import UNKNOWN_OPERATION
 from ietpy.scsi.device_server import DeviceServer
+from ietpy.scsi.direct_access import DIRECT_ACCESS
 from ietpy.scsi.identity import Identity
-from ietpy.scsi.logical_unit import DIRECT_ACCESS
 from ietpy.scsi.status import SenseKey
 
 ABSENT = (SenseKey.ILLEGAL_REQUEST, Asc.LOGICAL_UNIT_NOT_SUPPORTED)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from ietpy.scsi.direct_access import DIRECT_ACCESS
 from ietpy.scsi.log_pages import LOG_PAGES
-from ietpy.scsi.logical_unit import DIRECT_ACCESS
 from ietpy.scsi.mode import MODE_PAGES
 from ietpy.scsi.vpd import VPD_PAGES
 

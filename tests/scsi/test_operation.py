@@ -11,8 +11,8 @@ import pytest
 
 from ietpy.scsi import operation
 from ietpy.scsi.asc import Asc
+from ietpy.scsi.direct_access import DIRECT_ACCESS
 from ietpy.scsi.limits import CHUNK
-from ietpy.scsi.logical_unit import DIRECT_ACCESS
 from ietpy.scsi.operation import filling
 from ietpy.scsi.status import SenseKey
 from tests.scsi.background import Transport

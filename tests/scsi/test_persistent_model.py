@@ -14,6 +14,7 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from ietpy.scsi.asc import Asc
 from ietpy.scsi.nexus import RESERVED
 from tests.scsi.conftest import CAPABLE, Disk, Kept, Memory
 from tests.scsi.persistent_requests import (
@@ -292,6 +293,10 @@ class Model:
         self.reserved_by = ""
         self.attentions = {name: [] for name in NAMES}
 
+    def kept(self) -> Any:
+        """What a loss of power must find (5.13.5.1)."""
+        return [*self.keys.items()], self.kind, "" if self.kind.endswith("AR") else self.holder, self.aptpl
+
     def describe(self) -> str:
         words = [f"{name}={key}" for name, key in self.keys.items()]
         if self.kind:
@@ -306,6 +311,8 @@ def make_disk(**options: Any) -> Disk:
 who = st.sampled_from(NAMES)
 #: Mostly the right key; else one that somebody has, or none.
 keys = st.sampled_from(["own", "own", "own", "own", 0, 1, 2])
+names = st.sampled_from([None] * 6 + ["", "A", "B", "C", "AB", "BC", "ABC"])
+accidents = st.sampled_from([""] * 12 + ["error", "before", "after"])
 
 
 class Reservations(RuleBasedStateMachine):
@@ -315,13 +322,21 @@ class Reservations(RuleBasedStateMachine):
         self.model = Model()
         self.cluster = Cluster(make_disk, NAMES, state=self.state)
 
-    @initialize(lock=st.booleans())
-    def threads(self, lock: bool) -> None:
+    @initialize(
+        lock=st.booleans(), own=st.lists(st.integers(0, 2), min_size=3, max_size=3), aptpl=st.booleans(),
+        holder=who, kind=st.sampled_from(["", *TYPES]),
+    )
+    def begin(self, lock: bool, own: list[int], aptpl: bool, holder: str, kind: str) -> None:
+        """With some registrations and perhaps a reservation."""
         if lock:
             self.cluster.disk.device.keeping = threading.Lock()
+        for name, key in zip(NAMES, own, strict=True):
+            self.send(name, "register", rk=0, sark=key, aptpl=aptpl)
+        if kind:
+            self.send(holder, "reserve", rk=self.model.keys.get(holder, 0), kind=kind)
 
     def answer(self, name: str, cdb: str, data: bytes = b"", waiting: bool = True) -> Any:
-        """What the disk says; tried where it must not wait, first."""
+        """What the disk says; tried where it must not wait, first, unless ``waiting``."""
         disk, nexus = self.cluster.disk, self.cluster.nexuses[name]
         if not waiting:
             before = disk.lu.persistent.now
@@ -338,35 +353,18 @@ class Reservations(RuleBasedStateMachine):
 
     @staticmethod
     def named(task: Any) -> Any:
-        from ietpy.scsi.asc import Asc
-
         return Asc(task.sense[12] << 8 | task.sense[13]).name if task.status == 2 else task.status
 
-    # What initiators do
-
-    @rule(name=who, action=st.sampled_from(sorted(ACTIONS)), rk=keys, sark=st.integers(0, 4),
-          kind=st.sampled_from([*TYPES] * 3 + [""]), aptpl=st.booleans(), named=st.none() | st.sampled_from(
-              ["", "A", "B", "C", "AB", "BC", "ABC"]), others=st.integers(0, 3), to=who, unregister=st.booleans(),
-          waiting=st.booleans(), accident=st.sampled_from([""] * 12 + ["error", "before", "after"]))
-    def persistent_reserve_out(
-        self, name: str, action: str, rk: Any, sark: int, kind: str, aptpl: bool, named: str | None, others: int,
-        to: str, unregister: bool, waiting: bool, accident: str,
-    ) -> None:
-        model = self.model
-        fields: dict[str, Any] = {
-            "rk": model.keys.get(name, 0) if rk == "own" else rk, "sark": sark, "kind": kind, "aptpl": aptpl,
-            "named": None if others else named, "to": to, "unregister": unregister,
-        }
-        asked = self.request(action, fields)
-        expected = model.copy()
+    def send(self, name: str, action: str, *, waiting: bool = True, accident: str = "", **given: Any) -> None:
+        """One PERSISTENT RESERVE OUT; ``accident``: what happens if it puts something."""
+        defaults = {"sark": 0, "kind": "", "aptpl": self.model.aptpl, "named": None, "to": "A", "unregister": False}
+        fields: dict[str, Any] = {**defaults, **given}
+        expected = self.model.copy()
         answer = expected.ask(name, action, **fields)
-        puts = (expected.aptpl or model.aptpl) and (
-            (expected.describe(), expected.keys, expected.holder, expected.aptpl)
-            != (model.describe(), model.keys, model.holder, model.aptpl)
-        )
+        puts = (expected.aptpl or self.model.aptpl) and expected.kept() != self.model.kept()
         self.state.accident = accident
         try:
-            found = self.answer(name, *asked, waiting)
+            found = self.answer(name, *self.request(action, fields), waiting)
         except PowerLoss:
             assert puts
             if accident == "after":
@@ -378,7 +376,7 @@ class Reservations(RuleBasedStateMachine):
         if puts and accident == "error":
             assert found == "INTERNAL_TARGET_FAILURE"
             return
-        assert (accident, puts) not in (("before", True), ("after", True))
+        assert not (puts and accident)
         self.model = expected
         assert found == answer
 
@@ -391,33 +389,86 @@ class Reservations(RuleBasedStateMachine):
             flags, extra = flags | SPEC_I_PT, naming(*map(port, fields["named"]))
         return out(action, fields["rk"], fields["sark"], TYPES.get(fields["kind"], 0), flags, extra)
 
+    def settle(self, name: str) -> None:
+        """Have everything pending reported, unless another's RESERVE is reported first."""
+        for _ in range(len(self.model.attentions[name])):
+            assert self.answer(name, TEST) == self.model.access(name, "test")
+
+    # What initiators do
+
+    @rule(name=who, action=st.sampled_from(sorted(ACTIONS)), rk=keys, sark=st.integers(0, 4),
+          kind=st.sampled_from([*TYPES, ""]), aptpl=st.booleans(), named=names, to=who, unregister=st.booleans(),
+          waiting=st.booleans(), accident=accidents)
+    def anything(
+        self, name: str, action: str, rk: Any, sark: int, kind: str, aptpl: bool, named: str | None, to: str,
+        unregister: bool, waiting: bool, accident: str,
+    ) -> None:
+        rk = self.model.keys.get(name, 0) if rk == "own" else rk
+        self.send(
+            name, action, rk=rk, sark=sark, kind=kind, aptpl=aptpl, named=named, to=to, unregister=unregister,
+            waiting=waiting, accident=accident,
+        )
+
+    @rule(name=who, sark=st.integers(1, 3), named=names, waiting=st.booleans(), accident=accidents)
+    def register(self, name: str, sark: int, named: str | None, waiting: bool, accident: str) -> None:
+        self.settle(name)
+        named = None if name in self.model.keys else named
+        rk = self.model.keys.get(name, 0)
+        self.send(name, "register", rk=rk, sark=sark, named=named, waiting=waiting, accident=accident)
+
+    def manage(self, action: str, data: st.DataObject, **given: Any) -> None:
+        """What is right, or nearly: by a registered port with its key, about a key and a type that are there."""
+        model = self.model
+        if not model.keys:
+            return
+        name = data.draw(st.sampled_from(sorted(model.keys)))
+        self.settle(name)
+        kind = model.kind if model.kind and data.draw(st.integers(0, 3)) else data.draw(st.sampled_from([*TYPES]))
+        self.send(
+            name, action, rk=model.keys[name], kind=kind, waiting=data.draw(st.booleans()),
+            accident=data.draw(accidents), **given,
+        )
+
+    @rule(data=st.data(), action=st.sampled_from(["reserve", "reserve", "release"]))
+    def use(self, data: st.DataObject, action: str) -> None:
+        self.manage(action, data)
+
+    @rule(data=st.data(), action=st.sampled_from(["preempt", "abort"]))
+    def preempt(self, data: st.DataObject, action: str) -> None:
+        self.manage(action, data, sark=data.draw(st.sampled_from([*self.model.keys.values(), 0])))
+
+    @rule(data=st.data(), to=who, unregister=st.booleans())
+    def move(self, data: st.DataObject, to: str, unregister: bool) -> None:
+        sark = data.draw(st.sampled_from([1, 2, 3, 3, 3, 0]))
+        self.manage("move", data, sark=sark, to=to, unregister=unregister, aptpl=data.draw(st.booleans()))
+
+    @rule(data=st.data(), action=st.sampled_from(["register", "register", "clear"]))
+    def leave(self, data: st.DataObject, action: str) -> None:
+        self.manage(action, data)
+
     @rule(name=who, what=st.sampled_from(["read", "write", "test"]), waiting=st.booleans())
     def access(self, name: str, what: str, waiting: bool) -> None:
         cdb, data = {"read": (READ, b""), "write": (WRITE, bytes(512)), "test": (TEST, b"")}[what]
         assert self.answer(name, cdb, data, waiting) == self.model.access(name, what)
 
-    @rule(name=who, cdb=st.sampled_from(["16", "56"]))
-    def reserve(self, name: str, cdb: str) -> None:
-        assert self.answer(name, cdb, waiting=False) == self.model.reserve_6(name)
+    @rule(name=who, cdb=st.sampled_from(["16", "56", "17", "57"]))
+    def reserve_or_release(self, name: str, cdb: str) -> None:
+        asked = self.model.reserve_6 if cdb in ("16", "56") else self.model.release_6
+        assert self.answer(name, cdb, waiting=False) == asked(name)
 
-    @rule(name=who, cdb=st.sampled_from(["17", "57"]))
-    def release(self, name: str, cdb: str) -> None:
-        assert self.answer(name, cdb, waiting=False) == self.model.release_6(name)
+    # What happens to them
 
-    @rule(name=who)
-    def log_in_again(self, name: str) -> None:
-        self.cluster.disk.lu.detach(self.cluster.nexuses[name])
-        self.cluster.nexuses[name] = self.cluster.disk.device.nexus(0, port(name))
-        self.model.lose_nexus(name)
-
-    @rule()
-    def reset(self) -> None:
-        self.cluster.disk.lu.reset()
-        self.model.reset()
-
-    @rule()
-    def lose_power(self) -> None:
-        self.restart()
+    @rule(name=who, event=st.sampled_from(["", "", "", "login", "login", "reset", "power"]))
+    def disturb(self, name: str, event: str) -> None:
+        if event == "login":
+            self.cluster.disk.lu.detach(self.cluster.nexuses[name])
+            self.cluster.nexuses[name] = self.cluster.disk.device.nexus(0, port(name))
+            self.model.lose_nexus(name)
+        elif event == "reset":
+            self.cluster.disk.lu.reset()
+            self.model.reset()
+        elif event == "power":
+            self.restart()
 
     def restart(self) -> None:
         keeping = self.cluster.disk.device.keeping
@@ -430,6 +481,9 @@ class Reservations(RuleBasedStateMachine):
     @invariant()
     def as_the_model_says(self) -> None:
         model, lu = self.model, self.cluster.disk.lu
+        for name, nexus in self.cluster.nexuses.items():  # before a nexus comes to look at the state
+            free = not model.elsewhere(name) and model.may(name, "write")
+            assert bool(nexus.barrier & RESERVED) is not free
         assert self.cluster.pending() == {name: told for name, told in model.attentions.items() if told}
         assert (lu.holder is None) == (model.reserved_by == "")
         if model.reserved_by:
@@ -440,9 +494,6 @@ class Reservations(RuleBasedStateMachine):
             assert self.cluster.state() == model.describe()
             assert self.cluster.generation == model.generation
             assert self.cluster.capabilities[3] & 1 == model.aptpl
-        for name, nexus in self.cluster.nexuses.items():
-            free = not model.elsewhere(name) and model.may(name, "write")
-            assert bool(nexus.barrier & RESERVED) is not free
         assert (self.state.get("reservations") is not None) == model.aptpl
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ietpy.scsi.asc import Asc
-from ietpy.scsi.logical_unit import DIRECT_ACCESS
+from ietpy.scsi.direct_access import DIRECT_ACCESS
 from ietpy.scsi.nexus import OBSTRUCTED
 from ietpy.scsi.sense import CheckCondition
 from ietpy.scsi.status import SenseKey

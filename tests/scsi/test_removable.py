@@ -10,7 +10,7 @@ import pytest
 
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.command import Access
-from ietpy.scsi.logical_unit import DIRECT_ACCESS
+from ietpy.scsi.direct_access import DIRECT_ACCESS
 from ietpy.scsi.status import SenseKey, Status
 from tests.scsi.background import Transport
 from tests.scsi.conftest import BOB

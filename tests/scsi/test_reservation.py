@@ -1,4 +1,4 @@
-"""Which commands conflict with whose reservation (SPC-4 table 65, SBC-3 section 4.14), and RESERVE and RELEASE."""
+"""Which commands conflict with whose reservation (SPC-4 table 65, SBC-3 table 13), and RESERVE and RELEASE."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from ietpy.scsi import reservation
 from ietpy.scsi.asc import Asc
-from ietpy.scsi.logical_unit import DIRECT_ACCESS
+from ietpy.scsi.direct_access import DIRECT_ACCESS
 from ietpy.scsi.nexus import RESERVED
 from ietpy.scsi.status import SenseKey, Status
 from tests.scsi.persistent_requests import TYPES, Cluster
@@ -17,6 +17,7 @@ from tests.scsi.persistent_requests import TYPES, Cluster
 CONFLICT = Status.RESERVATION_CONFLICT
 INVALID = (SenseKey.ILLEGAL_REQUEST, Asc.INVALID_FIELD_IN_CDB)
 READ = "28 00 00000000 00 0001 00"
+WRITE = "2A 00 00000000 00 0001 00"
 
 
 @pytest.mark.parametrize("reserve", ["16", "56"])
@@ -110,8 +111,8 @@ LIKE_READ = """
 #: Allowed for who is admitted only.
 LIKE_WRITE = """
     WRITE; WRITE AND VERIFY; WRITE SAME; WRITE ATOMIC; COMPARE AND WRITE; ORWRITE; UNMAP; SYNCHRONIZE CACHE;
-    FORMAT UNIT; SANITIZE; EXTENDED COPY; MODE SELECT; LOG SELECT; SEND DIAGNOSTIC; WRITE BUFFER; SET TARGET PORT GROUPS;
-    SET IDENTIFYING INFORMATION; RESERVE; PREVENT ALLOW MEDIUM REMOVAL 01; START STOP UNIT 00
+    FORMAT UNIT; SANITIZE; EXTENDED COPY; MODE SELECT; LOG SELECT; SEND DIAGNOSTIC; WRITE BUFFER;
+    SET TARGET PORT GROUPS; SET IDENTIFYING INFORMATION; RESERVE; PREVENT ALLOW MEDIUM REMOVAL 01; START STOP UNIT 00
 """
 RULES = {
     name.strip(): rule
@@ -161,7 +162,7 @@ def test_reading_and_writing_under_a_persistent_reservation(make_disk: Callable[
     cluster = Cluster(make_disk)
     cluster.prepare(f"A register 0 1; B register 0 2; A reserve 1 0 {kind}")
     for who, role in (("A", "holder"), ("B", "registered"), ("C", "unregistered")):
-        for cdb, data, rule in ((READ, b"", "read"), ("2A 00 00000000 00 0001 00", bytes(512), "write"), ("00", b"", "")):
+        for cdb, data, rule in ((READ, b"", "read"), (WRITE, bytes(512), "write"), ("00", b"", "always")):
             expected = CONFLICT if conflicts_by_the_standard(rule, kind, role) else 0
             assert cluster.run(who, cdb, data).sense == expected
             refused = cluster.disk.refused(cdb, nexus=cluster.nexuses[who])

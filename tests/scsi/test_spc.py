@@ -9,7 +9,7 @@ import pytest
 
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.command import Command
-from ietpy.scsi.logical_unit import DIRECT_ACCESS
+from ietpy.scsi.direct_access import DIRECT_ACCESS
 from ietpy.scsi.spc import SPC
 from ietpy.scsi.status import SenseKey
 from ietpy.scsi.store import Capabilities

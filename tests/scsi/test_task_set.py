@@ -337,7 +337,7 @@ steps = st.lists(st.one_of(
 ), min_size=15, max_size=60)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(separate=st.booleans(), steps=steps)
 def test_at_random(separate: bool, steps: list[tuple[Any, ...]]) -> None:
     model = Model(separate)
