@@ -7,10 +7,14 @@
         Reject(reason, ...)              a Reject PDU is the answer; the connection lives
         LoginFailure(status, problem)    a Login Response is the answer; the connection closes
         FormatError(problem)             no answer; the connection drops
-      CheckCondition(key, asc, field)    a SCSI command's ordinary bad news (``ietpy.scsi.sense``)
-      StoreError(errno, problem)         raised by stores; becomes sense data in one function
+        TargetFault                      (``ietpy.initiator.errors``) a target broke RFC 7143
+      CheckCondition(key, asc, field)    (``ietpy.scsi.sense``) a SCSI command's ordinary bad news
+      ReservationConflict                (``ietpy.scsi.persistent``) a rule of persistent reservations says so
+      StoreError(errno, problem)         raised by stores and kept states; becomes sense data in one function
       AdminError(code, problem)          the reply on the control socket
       IsnsError                          (``ietpy.isns.attributes``) an iSNS server broke RFC 4171, or refused
+      InitiatorError                     (``ietpy.initiator.errors``) what our own initiator meets; a tree of its own
+      LunRefused, CannotListen, AlreadyRunning    (``ietpy.daemon``) why something is not served, or nothing is
 """
 
 from __future__ import annotations

@@ -110,7 +110,10 @@ def _either(one: memoryview, other: memoryview) -> memoryview:
     data_out=_blocks_of_16, refuse=_refuse_or_write,
 )
 def or_write_16(lu: LogicalUnit, task: Task) -> Result:
-    """Bits of Data-Out are set on the medium, none is cleared; ORPROTECT is refused. Of data cut short as WRITE."""
+    """SBC-3 section 5.5: bits of Data-Out are set on the medium, none is cleared. ORPROTECT is refused.
+
+    Of data cut short as WRITE.
+    """
     flags, lba, blocks = unpack_16(task.cdb)
     _refuse_or_write(lu, task.cdb)
     if not task.may_block:

@@ -22,11 +22,12 @@ _IMMED: Final = 0x02
 
 def write_back(lu: LogicalUnit) -> None:
     """What the cache alone has goes to the medium; may wait for it. Its failure is a write error, whoever asks."""
-    if not lu.write_through:
+    if lu.cached:
         try:
             lu.store.flush()
         except StoreError as error:
             raise store_failure(error, writing=True) from error
+        lu.cached = not lu.write_through
 
 
 def _to_the_end(lu: LogicalUnit, lba: int, blocks: int) -> int:
@@ -61,7 +62,7 @@ def _prefetch(lu: LogicalUnit, task: Task, flags: int, lba: int, blocks: int) ->
 
 @CACHE.command(0x34, "PRE-FETCH(10)", usage="34 02 FF FF FF FF 1F FF FF 00", access=Access.READ, timeout=60)
 def pre_fetch_10(lu: LogicalUnit, task: Task) -> Result:
-    """PREFETCH LENGTH 0: to the end of the medium. GROUP NUMBER is a hint without effect."""
+    """SBC-3 section 5.8. PREFETCH LENGTH 0: to the end of the medium. GROUP NUMBER is a hint without effect."""
     flags, lba, blocks = unpack_10(task.cdb)
     return _prefetch(lu, task, flags, lba, blocks)
 
@@ -70,7 +71,7 @@ def pre_fetch_10(lu: LogicalUnit, task: Task) -> Result:
     0x90, "PRE-FETCH(16)", usage="90 02 FF FF FF FF FF FF FF FF FF FF FF FF 1F 00", access=Access.READ, timeout=60
 )
 def pre_fetch_16(lu: LogicalUnit, task: Task) -> Result:
-    """As PRE-FETCH(10)."""
+    """SBC-3 section 5.9."""
     flags, lba, blocks = unpack_16(task.cdb)
     return _prefetch(lu, task, flags, lba, blocks)
 
@@ -91,7 +92,7 @@ def _synchronize(lu: LogicalUnit, task: Task, lba: int, blocks: int) -> Blocks |
     0x35, "SYNCHRONIZE CACHE(10)", usage="35 02 FF FF FF FF 1F FF FF 00", access=Access.WRITE, timeout=120
 )
 def synchronize_cache_10(lu: LogicalUnit, task: Task) -> Result:
-    """SBC-3 section 5.22."""
+    """SBC-3 section 5.26."""
     _, lba, blocks = unpack_10(task.cdb)
     return _synchronize(lu, task, lba, blocks)
 
@@ -101,6 +102,6 @@ def synchronize_cache_10(lu: LogicalUnit, task: Task) -> Result:
     access=Access.WRITE, timeout=120,
 )
 def synchronize_cache_16(lu: LogicalUnit, task: Task) -> Result:
-    """SBC-3 section 5.23."""
+    """SBC-3 section 5.27."""
     _, lba, blocks = unpack_16(task.cdb)
     return _synchronize(lu, task, lba, blocks)

@@ -58,7 +58,8 @@ class Command:
     for. ``refuse`` raises what can be refused before any data was asked for. ``attention``: whether a pending
     unit attention is reported. ``unready``: answered also while the unit is formatted or sanitized (SBC-3 section
     4.11.2). ``harmless`` tells CDBs that are ``Access.ALWAYS`` whatever ``access`` says.
-    ``available``: which logical units have it; its docstring says so in the manual. ``without_unit``: answered where there is no logical unit.
+    ``available``: which logical units have it; its docstring says so in the manual. ``without_unit``: answered where
+    there is no logical unit.
     ``timeout``: recommended timeout in seconds. ``actions``: of an operation code with service actions.
     """
 

@@ -176,12 +176,12 @@ def _segments(data: bytes, place: int, end: int) -> list[Segment]:
 
 # VPD page 8Fh (section 7.8.17)
 
-#: Parameter Data third-party copy descriptor after its header (section 7.8.17.7).
+#: Parameter Data third-party copy descriptor after its header (section 7.8.17.5).
 _PARAMETER_DATA: Final = Layout("Parameter Data third-party copy descriptor", 28, (
     ("_reserved", "4x"), ("maximum_cscds", "H"), ("maximum_segments", "H"), ("maximum_list", "I"),
     ("maximum_inline", "I"), ("_reserved", "12x"),
 ))
-#: General Copy Operations third-party copy descriptor after its header (section 7.8.17.13).
+#: General Copy Operations third-party copy descriptor after its header (section 7.8.17.10).
 _GENERAL: Final = Layout("General Copy Operations third-party copy descriptor", 32, (
     ("total_concurrent", "I"), ("maximum_concurrent", "I"), ("maximum_segment_length", "I"),
     ("data_granularity", "B"), ("inline_granularity", "B"), ("_reserved", "18x"),

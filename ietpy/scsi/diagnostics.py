@@ -34,8 +34,10 @@ def _page_list_out(lu: LogicalUnit, cdb: bytes) -> int:
 
 
 def _refuse_diagnostic(lu: LogicalUnit, cdb: bytes) -> None:
-    """SPC-4 table 320. Without PF a list would be vendor specific."""
+    """SPC-4 table 320. Without PF a list would be vendor specific; the self-test has no page, so no format of it."""
     length = _page_list_length(cdb)
+    if cdb[1] & _SELFTEST and cdb[1] & _PF:
+        raise invalid_field(1, 4)
     if length and cdb[1] & _SELFTEST:
         raise invalid_field(3)
     if length and not cdb[1] & _PF:

@@ -1,4 +1,4 @@
-"""FORMAT UNIT (SBC-3 sections 4.9, 5.3): all blocks are written anew. Their size and number cannot change.
+"""FORMAT UNIT (SBC-3 section 5.3): all blocks are written anew. Their size and number cannot change.
 
 There are no defects and no protection information, so what asks for them is refused and what leaves them out is taken.
 An interrupted format is not resumed: the medium format is corrupt, as after a failure.

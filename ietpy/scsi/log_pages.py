@@ -37,6 +37,9 @@ _HEADER: Final = 4  #: bytes, of a page and of a parameter
 #: Parameter control bytes (SPC-4 tables 354 and 356): TSD, as nothing is saved, and FORMAT AND LINKING.
 _UNBOUNDED_COUNTER: Final = 0x20 | 0x02
 _BINARY_LIST: Final = 0x20 | 0x03
+#: Bits of it that LOG SELECT ignores: DU of lists and of default values, TMC as nothing is compared.
+_DU: Final = 0x80
+_TMC: Final = 0x0C
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,11 @@ class LogParameter:
 
     def pack(self) -> bytes:
         return self.code.to_bytes(2, "big") + bytes((self.control, len(self.value))) + self.value
+
+    def ignored(self, default: bool) -> bytes:
+        """The bits of ``pack()`` that LOG SELECT of default or of other values ignores."""
+        always = self.control == _BINARY_LIST or default
+        return bytes((0, 0, _TMC | (_DU if always else 0), 0)) + bytes(len(self.value))
 
 
 #: The parameters of a page in ascending order, of counters the current values or (False) the defaults.
@@ -261,7 +269,7 @@ def log_select(lu: LogicalUnit, task: Task) -> Result:
     data = b"".join(task.data)
     if len(data) < length:
         raise list_length_error()
-    _check_list(lu, data, control == _CUMULATIVE, bool(task.cdb[1] & _SP))
+    _check_list(lu, data, control, saves=bool(task.cdb[1] & _SP) and control <= _CUMULATIVE)
     return None
 
 
@@ -276,8 +284,9 @@ def _reset(lu: LogicalUnit, task: Task) -> None:
                 lu.tell_others(task.nexus, LOG_PARAMETERS_CHANGED)
 
 
-def _check_list(lu: LogicalUnit, data: bytes, current: bool, save: bool) -> None:
+def _check_list(lu: LogicalUnit, data: bytes, control: int, *, saves: bool) -> None:
     """Pages and parameters in ascending order, all with the values they have (SPC-4 section 7.3.2)."""
+    default = control > _CUMULATIVE
     place, last = 0, -1
     while place < len(data):
         if len(data) - place < _HEADER:
@@ -288,24 +297,25 @@ def _check_list(lu: LogicalUnit, data: bytes, current: bool, save: bool) -> None
             raise invalid_parameter(place, 5)
         if data[place] & _SPF or data[place + 1]:
             raise invalid_parameter(place + 1)
-        if save and not data[place] & _DS:
+        if saves and not data[place] & _DS:
             raise invalid_parameter(place, 7)
         end = place + _HEADER + int.from_bytes(data[place + 2:place + _HEADER], "big")
         if end > len(data):
             raise invalid_parameter(place + 2)
-        _check_parameters(page.parameters(lu, current), data[:end], place + _HEADER)
+        _check_parameters(page.parameters(lu, control == _CUMULATIVE), data[:end], place + _HEADER, default)
         place, last = end, code
 
 
-def _check_parameters(parameters: Sequence[LogParameter], data: bytes, place: int) -> None:
+def _check_parameters(parameters: Sequence[LogParameter], data: bytes, place: int, default: bool) -> None:
     """``data`` ends with the page; its parameters begin at ``place``."""
-    expected = {each.code: each.pack() for each in parameters}
+    expected = {each.code: (each.pack(), each.ignored(default)) for each in parameters}
     last = -1
     while place < len(data):
         code = int.from_bytes(data[place:place + 2], "big")
         if code not in expected or code <= last:
             raise invalid_parameter(place)
-        for at, byte in enumerate(expected[code], place):
-            if data[at:at + 1] != bytes((byte,)):
+        packed, ignored = expected[code]
+        for at, (byte, mask) in enumerate(zip(packed, ignored, strict=True), place):
+            if at == len(data) or (data[at] ^ byte) & ~mask:
                 raise invalid_parameter(at)
-        place, last = place + len(expected[code]), code
+        place, last = place + len(packed), code

@@ -48,7 +48,7 @@ class LogicalUnit(DeviceServer):
     """
 
     __slots__ = (
-        "_deferred", "_immediate", "_obstacle", "_write_waits", "block_size", "blocks", "capabilities",
+        "_deferred", "_immediate", "_obstacle", "_write_waits", "block_size", "blocks", "cached", "capabilities",
         "configured_write_cache", "exclusion", "gates", "holder", "log_start", "nexuses", "number", "persistent",
         "read_only", "readiness", "removable", "separate_task_sets", "shift", "software_write_protect", "state",
         "store", "task_aborted_status", "tasks", "unit_attention_interlock", "write_protected", "write_through",
@@ -84,6 +84,7 @@ class LogicalUnit(DeviceServer):
         self.software_write_protect: bool = False
         self.write_protected: bool = read_only
         self.write_through: bool = not write_cache
+        self.cached: bool = write_cache  #: the cache alone may have something; longer than write caching is enabled
         self._immediate = self.capabilities.immediate
         self._write_waits = self.write_through or not self._immediate
         self.exclusion = exclusion or Exclusion()
@@ -241,6 +242,7 @@ class LogicalUnit(DeviceServer):
     def set_write_cache(self, enabled: bool) -> None:
         """WCE of the caching mode page. Who disables it flushes afterwards."""
         self.write_through = not enabled
+        self.cached = self.cached or enabled
         self._write_waits = self.write_through or not self._immediate
 
     def set_software_write_protect(self, enabled: bool) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ietpy.scsi.logical_unit import LogicalUnit
     from ietpy.scsi.state import UnitState
 
-#: PAGE CONTROL of MODE SENSE (SPC-4 table 147).
+#: PAGE CONTROL of MODE SENSE (SPC-4 table 197).
 CURRENT: Final = 0
 CHANGEABLE: Final = 1
 DEFAULT: Final = 2

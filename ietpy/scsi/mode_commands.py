@@ -1,4 +1,4 @@
-"""MODE SENSE and MODE SELECT (SPC-4 sections 6.9 to 6.12); the pages are rows of ``mode``."""
+"""MODE SENSE and MODE SELECT (SPC-4 sections 6.11 to 6.14); the pages are rows of ``mode``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from ietpy.errors import StoreError
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.attention import MODE_PARAMETERS_CHANGED
+from ietpy.scsi.cache import write_back
 from ietpy.scsi.cdb import field
 from ietpy.scsi.command import BLOCKS, Access, Blocks, CommandSet, Result
 from ietpy.scsi.mode import CHANGEABLE, CURRENT, MODE_PAGES, PAGE_CODE, SAVED, SPF, Field, ModePage, save
@@ -71,7 +72,7 @@ def _descriptor(lu: LogicalUnit, long: bool) -> bytes:
 
 
 def _pages(code: int, subpage: int) -> list[ModePage]:
-    """What PAGE CODE and SUBPAGE CODE ask for (SPC-4 table 146).
+    """What PAGE CODE and SUBPAGE CODE ask for (SPC-4 table 198).
 
     Page 00h is vendor specific and empty, as it was with IET.
     """
@@ -105,7 +106,7 @@ def _sense(lu: LogicalUnit, header: Header, cdb: bytes) -> bytes:
     0x1A, "MODE SENSE(6)", usage="1A 08 FF FF FF 00", access=Access.MANAGE, allocation=field(4, 1)
 )
 def mode_sense_6(lu: LogicalUnit, task: Task) -> bytes:
-    """SPC-4 section 6.11."""
+    """SPC-4 section 6.13."""
     return _sense(lu, _SHORT, task.cdb)
 
 
@@ -114,7 +115,7 @@ def mode_sense_6(lu: LogicalUnit, task: Task) -> bytes:
     allocation=field(7, 2),
 )
 def mode_sense_10(lu: LogicalUnit, task: Task) -> bytes:
-    """SPC-4 section 6.12."""
+    """SPC-4 section 6.14."""
     return _sense(lu, _LONG, task.cdb)
 
 
@@ -233,7 +234,9 @@ def _select(lu: LogicalUnit, header: Header, task: Task, length: int) -> Blocks 
         with lu.device.lock:
             flush = _apply(lu, task.nexus, wanted, saved)
     if flush:
-        lu.store.flush()
+        with lu.exclusion.sole(0, lu.blocks << lu.shift):
+            pass  # writes that were admitted under the old parameters are over
+        write_back(lu)
     return None
 
 
@@ -264,7 +267,7 @@ def _early(list_length: Callable[[LogicalUnit, bytes], int]) -> Callable[[Logica
     0x15, "MODE SELECT(6)", usage="15 11 00 00 FF 00", access=Access.MANAGE, data_out=_list_6, refuse=_early(_list_6)
 )
 def mode_select_6(lu: LogicalUnit, task: Task) -> Result:
-    """SPC-4 section 6.9."""
+    """SPC-4 section 6.11."""
     return _select(lu, _SHORT, task, _list_6(lu, task.cdb))
 
 
@@ -273,5 +276,5 @@ def mode_select_6(lu: LogicalUnit, task: Task) -> Result:
     refuse=_early(_list_10),
 )
 def mode_select_10(lu: LogicalUnit, task: Task) -> Result:
-    """SPC-4 section 6.10."""
+    """SPC-4 section 6.12."""
     return _select(lu, _LONG, task, _list_10(lu, task.cdb))

@@ -1,4 +1,4 @@
-"""Operations that treat the whole medium and may outlive their command: format and sanitize (SBC-3 4.9, 4.11).
+"""Operations that treat the whole medium and may outlive their command: format and sanitize (SBC-3 sections 5.3, 5.24).
 
 One is a row of passes over the medium, each done in steps. While it is under way the unit is not ready. It goes on
 whatever resets come, and without the initiator that asked for it. Other logical units over the same medium do not

@@ -1,4 +1,4 @@
-"""UNMAP, WRITE SAME, GET LBA STATUS (SBC-3 sections 4.7.3, 5.5, 5.27, 5.44, 5.45): ranges freed or filled at once."""
+"""UNMAP, WRITE SAME, GET LBA STATUS (SBC-3 sections 4.7.3, 5.4, 5.28, 5.43, 5.44): ranges freed or filled at once."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _refuse_unmap(lu: LogicalUnit, cdb: bytes) -> None:
 
 
 def _descriptors(lu: LogicalUnit, data: bytes) -> list[tuple[int, int]]:
-    """(LBA, blocks) of every block descriptor that is there as a whole, all of them checked (SBC-3 section 5.27.2)."""
+    """(LBA, blocks) of every block descriptor that is there as a whole, all of them checked (SBC-3 section 5.28.2)."""
     described = min(int.from_bytes(data[2:4], "big"), len(data) - _HEADER)
     ranges = [*_DESCRIPTOR.iter_unpack(data[_HEADER:_HEADER + described // _DESCRIPTOR.size * _DESCRIPTOR.size])]
     if len(ranges) > MAXIMUM_UNMAP_DESCRIPTORS:
@@ -66,7 +66,7 @@ def _descriptors(lu: LogicalUnit, data: bytes) -> list[tuple[int, int]]:
     data_out=_list_length, refuse=_refuse_unmap, timeout=120,
 )
 def unmap(lu: LogicalUnit, task: Task) -> Result:
-    """SBC-3 section 5.27. Nothing happens unless all descriptors are right; ANCHOR is refused.
+    """SBC-3 section 5.28. Nothing happens unless all descriptors are right; ANCHOR is refused.
 
     What lies in one of the store's own units only in part may stay mapped. Without write cache it lasts, as writes do.
     """
@@ -140,7 +140,7 @@ def _extents_from(lu: LogicalUnit, lba: int, count: int) -> list[tuple[int, int,
     allocation=_allocation_length, usage="9E 12 FF FF FF FF FF FF FF FF FF FF FF FF 00 00",
 )
 def get_lba_status(lu: LogicalUnit, task: Task) -> Result:
-    """SBC-3 section 5.5: as many descriptors as the allocation length takes, at least one; REPORT TYPE is refused."""
+    """SBC-3 section 5.4: as many descriptors as the allocation length takes, at least one; REPORT TYPE is refused."""
     lba = int.from_bytes(task.cdb[2:10], "big")
     lu.check_range(lba, 1)
     if not task.may_block:
@@ -180,9 +180,9 @@ def _extent_of(lu: LogicalUnit, lba: int, blocks: int) -> int:
 
 
 def _refuse_write_same(lu: LogicalUnit, flags: int, lba: int, blocks: int, *, unmaps: bool) -> None:
+    lu.check_writable()
     if flags & _UNMAP and not unmaps:
         raise invalid_field(1, 3)
-    lu.check_writable()
     _extent_of(lu, lba, blocks)
 
 
@@ -242,7 +242,7 @@ def _one_block_or_none(lu: LogicalUnit, cdb: bytes) -> int:
     data_out=_one_block, refuse=_refuse_write_same_10,
 )
 def write_same_10(lu: LogicalUnit, task: Task) -> Result:
-    """SBC-3 section 5.44. WRPROTECT and ANCHOR are refused."""
+    """SBC-3 section 5.43. WRPROTECT and ANCHOR are refused."""
     _refuse_write_same_10(lu, task.cdb)
     flags, lba, blocks = unpack_10(task.cdb)
     return _write_same(lu, task, flags, lba, blocks)
@@ -253,7 +253,7 @@ def write_same_10(lu: LogicalUnit, task: Task) -> Result:
     timeout=120, data_out=_one_block_or_none, refuse=_refuse_write_same_16,
 )
 def write_same_16(lu: LogicalUnit, task: Task) -> Result:
-    """SBC-3 section 5.45; with NDOB there is no data and the block is zeros."""
+    """SBC-3 section 5.44; with NDOB there is no data and the block is zeros."""
     _refuse_write_same_16(lu, task.cdb)
     flags, lba, blocks = unpack_16(task.cdb)
     return _write_same(lu, task, flags, lba, blocks)

@@ -1,4 +1,4 @@
-"""The medium's coming and going: PREVENT ALLOW MEDIUM REMOVAL, START STOP UNIT (SBC-3 sections 5.13, 5.25).
+"""The medium's coming and going: PREVENT ALLOW MEDIUM REMOVAL, START STOP UNIT (SBC-3 sections 5.10, 5.25).
 
 Only a unit configured as removable lets go of its medium, and only for initiators: the file or device behind it stays
 open. When the daemon starts again, every medium is loaded.
@@ -33,7 +33,7 @@ def _allows_removal(cdb: bytes) -> bool:
     harmless=_allows_removal,
 )
 def prevent_allow_medium_removal(lu: LogicalUnit, task: Task) -> None:
-    """SBC-3 section 5.13: holds until this nexus allows it or ends, or a reset. Also while there is no medium."""
+    """SBC-3 section 5.10: holds until this nexus allows it or ends, or a reset. Also while there is no medium."""
     with lu.device.lock:
         if _allows_removal(task.cdb):
             lu.readiness.preventing.discard(task.nexus)

@@ -30,7 +30,7 @@ SBC: Final = CommandSet("SBC-3")
 Unpack = Callable[[bytes], tuple[int, int, int]]
 
 _BYTCHK: Final = 0x06
-#: BYTCHK values (SBC-3 section 5.28): what the blocks are compared with.
+#: BYTCHK values (SBC-3 section 5.29): what the blocks are compared with.
 _NOTHING: Final = 0
 _ALL_DATA: Final = 1
 _ONE_BLOCK: Final = 3
@@ -85,8 +85,8 @@ def physical_exponent(lu: LogicalUnit) -> int:
 
 
 def _forced_read(lu: LogicalUnit, task: Task, lba: int, blocks: int) -> Result:
-    """READ with FUA: what is cached goes to the medium first (SBC-3 section 5.8)."""
-    if not lu.write_through:
+    """READ with FUA: what is cached goes to the medium first (SBC-3 section 5.11)."""
+    if lu.cached:
         if not task.may_block:
             return BLOCKS
         write_back(lu)
@@ -95,14 +95,14 @@ def _forced_read(lu: LogicalUnit, task: Task, lba: int, blocks: int) -> Result:
 
 @SBC.command(0x08, "READ(6)", usage="08 1F FF FF FF 00", access=Access.READ, timeout=60)
 def read_6(lu: LogicalUnit, task: Task) -> Result:
-    """SBC-3 section 5.7."""
+    """SBC-2; obsolete in SBC-3, and used all the same."""
     word, blocks = unpack_6(task.cdb)
     return lu.read(task, word & LBA_6, blocks or 256)
 
 
 @SBC.command(0x28, "READ(10)", usage="28 18 FF FF FF FF 1F FF FF 00", access=Access.READ, timeout=60)
 def read_10(lu: LogicalUnit, task: Task) -> Result:
-    """SBC-3 section 5.8. RDPROTECT and RARC are refused; DPO and GROUP NUMBER are hints without effect."""
+    """SBC-3 section 5.11. RDPROTECT and RARC are refused; DPO and GROUP NUMBER are hints without effect."""
     flags, lba, blocks = unpack_10(task.cdb)
     if flags & FUA:
         return _forced_read(lu, task, lba, blocks)
@@ -111,7 +111,7 @@ def read_10(lu: LogicalUnit, task: Task) -> Result:
 
 @SBC.command(0xA8, "READ(12)", usage="A8 18 FF FF FF FF FF FF FF FF 1F 00", access=Access.READ, timeout=60)
 def read_12(lu: LogicalUnit, task: Task) -> Result:
-    """SBC-3 section 5.9."""
+    """SBC-3 section 5.12."""
     flags, lba, blocks = unpack_12(task.cdb)
     if flags & FUA:
         return _forced_read(lu, task, lba, blocks)
@@ -122,7 +122,7 @@ def read_12(lu: LogicalUnit, task: Task) -> Result:
     0x88, "READ(16)", usage="88 18 FF FF FF FF FF FF FF FF FF FF FF FF 1F 00", access=Access.READ, timeout=60
 )
 def read_16(lu: LogicalUnit, task: Task) -> Result:
-    """SBC-3 section 5.10."""
+    """SBC-3 section 5.13."""
     flags, lba, blocks = unpack_16(task.cdb)
     if flags & FUA:
         return _forced_read(lu, task, lba, blocks)
@@ -167,7 +167,7 @@ def _refuse_write(unpack: Unpack) -> Callable[[LogicalUnit, bytes], None]:
     data_out=_out_6, refuse=_refuse_6,
 )
 def write_6(lu: LogicalUnit, task: Task) -> Result:
-    """SBC-3 section 5.31."""
+    """As READ(6)."""
     word, blocks = unpack_6(task.cdb)
     return lu.write(task, word & LBA_6, blocks or 256, 0)
 
@@ -177,7 +177,7 @@ def write_6(lu: LogicalUnit, task: Task) -> Result:
     data_out=_out_10, refuse=_refuse_write(unpack_10),
 )
 def write_10(lu: LogicalUnit, task: Task) -> Result:
-    """SBC-3 section 5.32. WRPROTECT is refused."""
+    """SBC-3 section 5.33. WRPROTECT is refused."""
     flags, lba, blocks = unpack_10(task.cdb)
     return lu.write(task, lba, blocks, flags & FUA)
 
@@ -187,7 +187,7 @@ def write_10(lu: LogicalUnit, task: Task) -> Result:
     data_out=_out_12, refuse=_refuse_write(unpack_12),
 )
 def write_12(lu: LogicalUnit, task: Task) -> Result:
-    """SBC-3 section 5.33."""
+    """SBC-3 section 5.34."""
     flags, lba, blocks = unpack_12(task.cdb)
     return lu.write(task, lba, blocks, flags & FUA)
 
@@ -197,7 +197,7 @@ def write_12(lu: LogicalUnit, task: Task) -> Result:
     timeout=60, data_out=_out_16, refuse=_refuse_write(unpack_16),
 )
 def write_16(lu: LogicalUnit, task: Task) -> Result:
-    """SBC-3 section 5.34."""
+    """SBC-3 section 5.35."""
     flags, lba, blocks = unpack_16(task.cdb)
     return lu.write(task, lba, blocks, flags & FUA)
 
@@ -269,7 +269,7 @@ def _refuse_verify(unpack: Unpack) -> Callable[[LogicalUnit, bytes], None]:
 
 
 def _declare_verify(opcode: int, name: str, usage: str, unpack: Unpack) -> None:
-    """SBC-3 sections 5.28 to 5.30. VRPROTECT is refused; the MAXIMUM TRANSFER LENGTH applies."""
+    """SBC-3 sections 5.29 to 5.31. VRPROTECT is refused; the MAXIMUM TRANSFER LENGTH applies."""
 
     @SBC.command(
         opcode, name, usage=usage, access=Access.READ, timeout=60,
@@ -286,30 +286,49 @@ def _declare_verify(opcode: int, name: str, usage: str, unpack: Unpack) -> None:
         return None
 
 
+def _bytchk_of_written(cdb: bytes) -> int:
+    """BYTCHK; 10b and 11b are reserved."""
+    bytchk = (cdb[1] & _BYTCHK) >> 1
+    if bytchk not in (_NOTHING, _ALL_DATA):
+        raise invalid_field(1, 2)
+    return bytchk
+
+
+def _refuse_write_and_verify(unpack: Unpack) -> Callable[[LogicalUnit, bytes], None]:
+    refuse_write = _refuse_write(unpack)
+
+    def refuse(lu: LogicalUnit, cdb: bytes) -> None:
+        _bytchk_of_written(cdb)
+        refuse_write(lu, cdb)
+
+    return refuse
+
+
 def _declare_write_and_verify(opcode: int, name: str, usage: str, unpack: Unpack, data_out: object) -> None:
-    """SBC-3 sections 5.35 to 5.37. Data goes to the medium and is read back; BYTCHK 01b compares it, too."""
+    """SBC-3 sections 5.37 to 5.39. Data goes to the medium and is read back; BYTCHK 01b compares it, too."""
 
     @SBC.command(
         opcode, name, usage=usage, access=Access.WRITE, timeout=60,
-        data_out=data_out, refuse=_refuse_write(unpack),
+        data_out=data_out, refuse=_refuse_write_and_verify(unpack),
     )
     def write_and_verify(lu: LogicalUnit, task: Task) -> Result:
         _, lba, blocks = unpack(task.cdb)
+        bytchk = _bytchk_of_written(task.cdb)
         if lu.write(task, lba, blocks, 1) is BLOCKS:
             return BLOCKS
-        _verify(lu, task, lba, blocks, _bytchk(task.cdb))
+        _verify(lu, task, lba, blocks, bytchk)
         return None
 
 
 _declare_verify(0x2F, "VERIFY(10)", "2F 16 FF FF FF FF 1F FF FF 00", unpack_10)
 _declare_verify(0xAF, "VERIFY(12)", "AF 16 FF FF FF FF FF FF FF FF 1F 00", unpack_12)
 _declare_verify(0x8F, "VERIFY(16)", "8F 16 FF FF FF FF FF FF FF FF FF FF FF FF 1F 00", unpack_16)
-_declare_write_and_verify(0x2E, "WRITE AND VERIFY(10)", "2E 12 FF FF FF FF 1F FF FF 00", unpack_10, _out_10)
+_declare_write_and_verify(0x2E, "WRITE AND VERIFY(10)", "2E 16 FF FF FF FF 1F FF FF 00", unpack_10, _out_10)
 _declare_write_and_verify(
-    0xAE, "WRITE AND VERIFY(12)", "AE 12 FF FF FF FF FF FF FF FF 1F 00", unpack_12, _out_12
+    0xAE, "WRITE AND VERIFY(12)", "AE 16 FF FF FF FF FF FF FF FF 1F 00", unpack_12, _out_12
 )
 _declare_write_and_verify(
-    0x8E, "WRITE AND VERIFY(16)", "8E 12 FF FF FF FF FF FF FF FF FF FF FF FF 1F 00", unpack_16, _out_16
+    0x8E, "WRITE AND VERIFY(16)", "8E 16 FF FF FF FF FF FF FF FF FF FF FF FF 1F 00", unpack_16, _out_16
 )
 
 

@@ -49,8 +49,8 @@ _HISUP_FORMAT_2: Final = 0x12
 #: Bytes 5 to 7: TPGS (implicit and explicit) and 3PC of a logical unit; CMDQUE. One target port, so not MULTIP.
 _FLAGS: Final = bytes((0x38, 0, 0x02))
 _NO_UNIT_FLAGS: Final = bytes((0, 0, 0x02))
-#: SAM-5, SPC-4, SBC-3, iSCSI, without a version claimed (SPC-4 table 142).
-_VERSION_DESCRIPTORS: Final = bytes.fromhex("00A0 0460 04C0 0960")
+#: SAM-5, iSCSI, SPC-4, SBC-3, without a version claimed; in the order SPC-4 section 6.6.2 recommends.
+_VERSION_DESCRIPTORS: Final = bytes.fromhex("00A0 0960 0460 04C0")
 
 
 def _text(words: str, width: int) -> bytes:
@@ -143,7 +143,7 @@ def _all_commands(lu: DeviceServer, timeouts: int) -> bytes:
 
 
 def _find_row(lu: DeviceServer, opcode: int, action: int, options: int) -> Command | None:
-    """The row that REPORTING OPTIONS 1, 2 or 3 ask for (SPC-4 table 184); None: not supported."""
+    """The row that REPORTING OPTIONS 1, 2 (SPC-4 table 292) or 3 (SPC-5) ask for; None: not supported."""
     rows = [row for row in lu.rows if row.opcode == opcode]
     with_actions = any(row.service_action is not None for row in rows)
     if (options == 1 and with_actions) or (options == 2 and rows and not with_actions):

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 class UnitState(Protocol):
     """Sections of JSON values, by name; several threads may use it at once.
 
-    Names in use: ``reservations`` (APTPL), ``mode`` (saved mode parameters), ``identifying``,
-    ``identifying_text``, ``sanitize``.
+    Names in use: ``reservations`` (APTPL), ``mode`` (saved mode parameters), ``identifying`` and ``identifying_text``
+    (identifying information), ``format`` and ``sanitize`` (an operation that was begun and has not succeeded).
     """
 
     def get(self, section: str) -> Any:

@@ -1,4 +1,4 @@
-"""What was read and written, counted where no lock is needed (SPC-4 section 7.3.9: General Statistics)."""
+"""What was read and written, counted where no lock is needed (SPC-4 section 7.3.6: General Statistics)."""
 
 from __future__ import annotations
 

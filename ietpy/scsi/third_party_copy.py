@@ -1,4 +1,4 @@
-"""EXTENDED COPY and RECEIVE COPY RESULTS (SPC-4 sections 5.17, 6.4, 6.26): this device copies between its own disks.
+"""EXTENDED COPY, and what came of it (SPC-4 sections 5.17, 6.4, 6.22, 6.23, 6.25): copies between the device's disks.
 
 Only the LID1 forms exist; whatever else has their operation codes (LID4, tokens) is refused as an unknown service
 action. A copy is done when its command is answered. Results are kept for the nexus, by list identifier, until they
@@ -46,16 +46,16 @@ COPYING: Final = CommandSet("SPC-4 third-party copy")
 _READS: Final = Command(0x83, "copy source", lambda lu, task: None, access=Access.READ)
 _WRITES: Final = Command(0x83, "copy destination", lambda lu, task: None, access=Access.WRITE)
 
-_IN_PROGRESS: Final = 0  #: COPY MANAGER STATUS (section 6.26.2)
+_IN_PROGRESS: Final = 0  #: COPY COMMAND STATUS (section 6.25)
 _COMPLETED: Final = 1
 _FAILED: Final = 2
 
-#: RECEIVE COPY STATUS (LID1) parameter data (section 6.26.2).
+#: RECEIVE COPY STATUS (LID1) parameter data (section 6.25).
 COPY_STATUS: Final = Layout("RECEIVE COPY STATUS (LID1) parameter data", 12, (
     ("available_data", "I"), ("status", "B"), ("segments", "H"), ("units", "B"), ("transferred", "I"),
 ))
 _KIBIBYTES: Final = 1  #: TRANSFER COUNT UNITS
-#: RECEIVE COPY OPERATING PARAMETERS parameter data before the list of descriptor types (section 6.26.4).
+#: RECEIVE COPY OPERATING PARAMETERS parameter data before the list of descriptor types (section 6.22).
 OPERATING_PARAMETERS: Final = Layout("RECEIVE COPY OPERATING PARAMETERS parameter data", 44, (
     ("available_data", "I"), ("snlid", "B"), ("_reserved", "3x"), ("maximum_cscds", "H"), ("maximum_segments", "H"),
     ("maximum_list", "I"), ("maximum_segment_length", "I"), ("maximum_inline", "I"), ("held_data_limit", "I"),
@@ -63,7 +63,7 @@ OPERATING_PARAMETERS: Final = Layout("RECEIVE COPY OPERATING PARAMETERS paramete
     ("data_granularity", "B"), ("inline_granularity", "B"), ("held_granularity", "B"), ("_reserved", "3x"),
     ("descriptor_list_length", "B"),
 ))
-#: RECEIVE COPY FAILURE DETAILS (LID1) parameter data before the sense data (section 6.26.5).
+#: RECEIVE COPY FAILURE DETAILS (LID1) parameter data before the sense data (section 6.23).
 FAILURE_DETAILS: Final = Layout("RECEIVE COPY FAILURE DETAILS (LID1) parameter data", 60, (
     ("available_data", "I"), ("_reserved", "52x"), ("status", "B"), ("_reserved", "x"), ("sense_length", "H"),
 ))
@@ -258,7 +258,7 @@ def _kept(task: Task) -> CopyResult:
     usage="84 00 FF 00 00 00 00 00 00 00 FF FF FF FF 00 00",
 )
 def receive_copy_status(lu: LogicalUnit, task: Task) -> bytes:
-    """SPC-4 section 6.26.2: the status of a copy that has ended is told once."""
+    """SPC-4 section 6.25: the status of a copy that has ended is told once."""
     result = _kept(task)
     if result.told:
         raise invalid_field(2)
@@ -274,7 +274,7 @@ def receive_copy_status(lu: LogicalUnit, task: Task) -> bytes:
     usage="84 03 00 00 00 00 00 00 00 00 FF FF FF FF 00 00",
 )
 def receive_copy_operating_parameters(lu: LogicalUnit, task: Task) -> bytes:
-    """SPC-4 section 6.26.4."""
+    """SPC-4 section 6.22."""
     types = bytes(DESCRIPTOR_TYPES)
     return OPERATING_PARAMETERS.pack(
         available_data=OPERATING_PARAMETERS.size - 4 + len(types), snlid=1, maximum_cscds=MAXIMUM_CSCDS,
@@ -288,13 +288,11 @@ def receive_copy_operating_parameters(lu: LogicalUnit, task: Task) -> bytes:
     usage="84 04 FF 00 00 00 00 00 00 00 FF FF FF FF 00 00",
 )
 def receive_copy_failure_details(lu: LogicalUnit, task: Task) -> bytes:
-    """SPC-4 section 6.26.5: nothing to tell of a copy that did not fail; told as a whole, or thrown away, once."""
+    """SPC-4 section 6.23: nothing of a copy that did not fail; told as a whole, or thrown away, once."""
     result = _kept(task)
-    if result.state != _FAILED:
-        return bytes(4)
     sense = result.sense
     if not sense:
-        raise invalid_field(2)
+        return bytes(4)
     details = FAILURE_DETAILS.pack(
         available_data=FAILURE_DETAILS.size - 4 + len(sense), status=Status.CHECK_CONDITION, sense_length=len(sense),
     ) + sense

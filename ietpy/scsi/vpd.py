@@ -132,8 +132,9 @@ _ORDSUP: Final = 0x02
 _SIMPSUP: Final = 0x01
 _V_SUP: Final = 0x01
 _LUICLR: Final = 0x01
-#: Mode page policy (SPC-4 section 7.8.9): every page and subpage is shared by all nexuses of its unit.
-_ALL_SHARED: Final = bytes((0x3F, 0xFF, 0, 0))
+#: Mode page policy (SPC-4 section 7.8.9): every page and subpage is shared by all nexuses of its unit, disconnect-
+#: reconnect by all units, too (section 7.5.10; nobody can change it).
+_POLICIES: Final = bytes((0x3F, 0xFF, 0, 0, 0x02, 0, 0x80, 0))
 
 
 def _management_network_addresses(lu: LogicalUnit) -> bytes:
@@ -147,7 +148,7 @@ def _extended_inquiry_data(lu: LogicalUnit) -> bytes:
 
 
 def _mode_page_policy(lu: LogicalUnit) -> bytes:
-    return _ALL_SHARED
+    return _POLICIES
 
 
 def _scsi_ports(lu: LogicalUnit) -> bytes:
@@ -176,7 +177,8 @@ LOGICAL_BLOCK_PROVISIONING: Final = Layout("Logical Block Provisioning VPD page"
 ))
 _NON_ROTATING: Final = 1
 _WABEREQ_ZEROS: Final = 0x40  #: reads after SANITIZE BLOCK ERASE succeed; 0 without that command. WACEREQ is 0.
-_VBULS: Final = 0x02  #: VERIFY compares unmapped blocks like others
+_FUAB: Final = 0x02  #: FUA and SYNCHRONIZE CACHE as SBC-3 has them
+_VBULS: Final = 0x01  #: VERIFY compares unmapped blocks like others
 _LBPU: Final = 0x80
 _LBPWS: Final = 0x40
 _LBPWS10: Final = 0x20
@@ -212,7 +214,7 @@ def _block_device_characteristics(lu: LogicalUnit) -> bytes:
     """The rotation rate is not reported unless the medium is known not to rotate."""
     rate = _NON_ROTATING if lu.capabilities.rotational is False else 0
     erased = _WABEREQ_ZEROS if lu.capabilities.discard_zeroes else 0
-    return BLOCK_DEVICE_CHARACTERISTICS.pack(medium_rotation_rate=rate, erased=erased, flags=_VBULS)
+    return BLOCK_DEVICE_CHARACTERISTICS.pack(medium_rotation_rate=rate, erased=erased, flags=_FUAB | _VBULS)
 
 
 def threshold_exponent(lu: LogicalUnit) -> int:

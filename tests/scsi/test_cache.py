@@ -106,3 +106,47 @@ def test_a_cache_that_cannot_be_written_says_so_even_with_immed(
     disk = make_disk(capabilities=CAPABLE, write_cache=True)
     disk.store.fail = number
     assert disk.run(words).sense == sense
+
+
+# Writing back what was cached before write caching was switched off
+
+_FUA_READ = "28 08 00000000 00 0001 00"
+_VERIFY = "2F 00 00000000 00 0001 00"
+_CACHING_PAGE = "08 12 {:02X} 00 FFFF 0000 FFFF FFFF 00 00 000000000000"
+
+
+def _wce(disk: Any, enabled: bool) -> Any:
+    page = bytes.fromhex(_CACHING_PAGE.format(0x14 if enabled else 0x10))
+    return disk.run("15 10 00 00 18 00", bytes(4) + page).sense
+
+
+@pytest.mark.parametrize("asking", [_FUA_READ, _VERIFY])
+def test_a_reset_leaves_something_to_write_back(disk: Any, asking: str) -> None:
+    assert _wce(disk, True) == 0
+    disk.run("2A 00 00000000 00 0001 00", bytes(512))
+    disk.lu.reset()
+    disk.run("00 00 00 00 00 00")
+    disk.store.log.clear()
+    for flushes in (1, 1):  # the second time there is nothing left
+        assert disk.run(asking).sense == 0
+        assert disk.store.log.count(("flush",)) == flushes
+
+
+def test_a_flush_that_failed_is_tried_again(disk: Any) -> None:
+    assert _wce(disk, True) == 0
+    disk.store.fail = errno.EIO
+    assert _wce(disk, False) == (SenseKey.MEDIUM_ERROR, Asc.WRITE_ERROR)
+    disk.store.fail = 0
+    disk.store.log.clear()
+    assert disk.run(_FUA_READ).sense == 0
+    assert ("flush",) in disk.store.log
+
+
+def test_write_caching_ends_when_writes_under_way_have(disk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MODE SELECT waits for those that were admitted while it was on: its answer promises that they are kept."""
+    assert _wce(disk, True) == 0
+    order: list[str] = []
+    monkeypatch.setattr(disk.device, "quiesce", lambda: order.append("quiesce"))
+    monkeypatch.setattr(disk.store, "flush", lambda: order.append("flush"))
+    assert _wce(disk, False) == 0
+    assert order == ["quiesce", "flush"]

@@ -159,9 +159,10 @@ def test_a_device_that_fails(disk: Disk, other: Disk) -> None:
     assert details.data[:4] == (56 + 18).to_bytes(4, "big")
     assert details.data[56:62] == bytes((2, 0, 0, 18, 0x70, 0))
     assert details.data[62] == ABORTED
-    gone = disk.run("84 04 05 00000000 000000 000000FF 00 00".replace(" ", ""))
-    assert gone.sense == (SenseKey.ILLEGAL_REQUEST, Asc.INVALID_FIELD_IN_CDB)
-    assert gone.field == (2,)
+    assert disk.run("84 04 05 00000000 000000 000000FF 00 00".replace(" ", "")).data == bytes(4)
+    unknown = disk.run("84 04 06 00000000 000000 000000FF 00 00".replace(" ", ""))
+    assert unknown.sense == (SenseKey.ILLEGAL_REQUEST, Asc.INVALID_FIELD_IN_CDB)
+    assert unknown.field == (2,)
 
 
 @pytest.mark.parametrize(("cdb", "data", "sense"), [
@@ -241,7 +242,7 @@ def test_details_are_told_as_a_whole_or_thrown_away(disk: Disk) -> None:
         assert len(disk.run(details.format(77)).data or b"") == 77
         assert disk.run("840009" + "00" * 7 + "0000000C0000").data == bytes.fromhex("00000008 02 0000 01 00000000")
         assert len(disk.run(details.format(last)).data or b"") == last
-        assert disk.run(details.format(78)).field == (2,)
+        assert disk.run(details.format(78)).data == bytes(4)
 
 
 @pytest.mark.parametrize("event", ["reset", "nexus reset", "another unit"])
