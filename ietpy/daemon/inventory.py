@@ -155,11 +155,11 @@ class Inventory:
         """Serve a target no more. Raises AdminError: ENOENT, or EBUSY while it has sessions."""
         with self.turn():
             target = self.target(tid)
-            going = self._remove(target, forget=True)
+            going = self._remove(target)
         self._await(going)
         self._tell()
 
-    def _remove(self, target: ServedTarget, *, forget: bool) -> list[threading.Event]:
+    def _remove(self, target: ServedTarget) -> list[threading.Event]:
         with target.node.device.lock:  # no login comes in between
             if target.busy:
                 count = len(target.node.sessions) or "ending"
@@ -171,7 +171,7 @@ class Inventory:
             targets=tuple(each for each in self.configuration.targets if not _same_name(each, target.config)),
         )
         self.units.problems.forget(target.config)
-        going = [self.units.withdraw(target, number, forget=forget) for number in list(target.units)]
+        going = [self.units.withdraw(target, number) for number in list(target.units)]
         self.units.transport.retire(target.node)
         return going
 
@@ -248,7 +248,7 @@ class Inventory:
             target = self.target(tid)
             if number not in target.units:
                 raise AdminError(errno.ENOENT, f"{target.config.name} has no LUN {number}")
-            going = self.units.withdraw(target, number, forget=True)
+            going = self.units.withdraw(target, number)
             self._set_luns(target, *_without(target.config, number))
         self._tell()
         self._await([going])
@@ -296,7 +296,6 @@ class Inventory:
     def _remove_missing(self, new: Configuration) -> list[str]:
         """Remove the targets that ``new`` does not serve; which are in use, and so kept, in sentences."""
         kept = []
-        forget = _is_complete(new)
         wanted = {target.name: target for target in new.targets}
         going: list[threading.Event] = []
         for target in self.all():
@@ -304,7 +303,7 @@ class Inventory:
             if config is not None and not config.closed:
                 continue
             try:
-                going += self._remove(target, forget=forget and config is None)
+                going += self._remove(target)
             except AdminError as busy:
                 name = target.config.name
                 kept.append(f"{name} is not in the file as one to be served, and is still in use: {busy}")
@@ -317,8 +316,7 @@ class Inventory:
         """Make a target what a file says now: units go, then the rules change, then units come."""
         wanted = {lun.number: lun for lun in config.luns}
         changed = [number for number, served in target.units.items() if wanted.get(number) != served.config]
-        forget = _is_complete(self.loaded)
-        going = [self.units.withdraw(target, number, forget=forget and number not in wanted) for number in changed]
+        going = [self.units.withdraw(target, number) for number in changed]
         self._reconfigure(target, config, self.rules.of(config))
         self._await(going, until)
         for lun in config.luns:
@@ -369,14 +367,6 @@ def _without(config: TargetConfig, number: int) -> Iterator[LunConfig]:
 
 def _served_luns(configuration: Configuration) -> Iterator[LunConfig]:
     return (lun for target in configuration.targets if not target.closed for lun in target.luns)
-
-
-def _is_complete(configuration: Configuration) -> bool:
-    """Whether what a file does not name was left out on purpose; a mistake may have cost it a line.
-
-    Where IET's reading is asked for, mistakes are warnings.
-    """
-    return not (configuration.diagnostics if configuration.compat == "iet" else configuration.errors)
 
 
 def _nothing_kept(configuration: Configuration, states: StateDirectory | None) -> list[Diagnostic]:

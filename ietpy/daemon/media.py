@@ -29,6 +29,12 @@ log = logging.getLogger(__name__)
 #: Seconds a medium may take to be opened while a daemon serves; a disk that has to spin up takes longer, once.
 OPENING: Final = 5.0
 
+#: Where sysfs has what a block device is called wherever it is attached; of a partition its disk.
+_DEVICE_NAMES: Final = (
+    "dm/uuid", "wwid", "device/wwid", "serial", "loop/backing_file",
+    "../wwid", "../device/wwid", "../serial", "../loop/backing_file",
+)
+
 Opener = Callable[..., BackingStore]
 #: What makes two Lun lines one medium: a device number and an inode, or a block device's own number.
 StoreKey = tuple[int, ...]
@@ -97,6 +103,16 @@ class Media:
             answer.add_done_callback(lambda late: self._answered(late, lun))
             problem = f"{path} does not answer; {self.patience:g} s were waited for it"
             raise StoreError(errno.ETIMEDOUT, problem) from None
+
+    def identity(self, lun: LunConfig) -> str:
+        """What tells the medium of a Lun line, which was opened, from others, as well as can be told after a restart:
+        its path, and the number or the name behind it. Raises StoreError where it does not answer.
+        """
+        path = self.path(lun)
+        try:
+            return self._asked(lambda: _identity(path) if path else lun.type).result(self.patience)
+        except TooSlow:
+            raise StoreError(errno.ETIMEDOUT, f"{path} does not answer any more") from None
 
     def _asked(self, question: Callable[[], T]) -> Future[T]:
         """What will hold the answer: has it already, or will get it from a thread. Raises StoreError without one."""
@@ -207,6 +223,27 @@ class Media:
             return (found.st_rdev,)
         # A file is no medium for blockio, even if fileio has it open: opening it says so.
         return None if lun.type == "blockio" else (found.st_dev, found.st_ino)
+
+
+def _identity(path: str) -> str:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return path
+    if not stat.S_ISBLK(found.st_mode):
+        return f"{path} (inode {found.st_ino})"
+    device = f"/sys/dev/block/{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
+    name = next(filter(None, (_first_line(os.path.join(device, name)) for name in _DEVICE_NAMES)), "")
+    return f"{path} ({name})" if name else path
+
+
+def _first_line(path: str) -> str:
+    """Of a file of sysfs; empty without it."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.readline().strip()
+    except OSError:
+        return ""
 
 
 def _answer(answer: Future[T], question: Callable[[], T]) -> None:

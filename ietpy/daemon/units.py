@@ -132,7 +132,7 @@ class Units:
         if self._states is None:
             return None
         try:
-            return self._states.unit(target.config.name, lun.number)
+            return self._states.unit(target.config.name, lun.number, self._media.identity(lun))
         except StoreError as error:
             raise unusable(error) from None
 
@@ -163,16 +163,17 @@ class Units:
 
     # Going --------------------------------------------------------------------------------------------------------
 
-    def withdraw(self, target: ServedTarget, number: int, *, forget: bool = False) -> threading.Event:
+    def withdraw(self, target: ServedTarget, number: int) -> threading.Event:
         """Offer a unit no more; the event tells when its medium is let go, the last command being over.
 
-        ``forget``: what comes under its number next is another disk, to which nothing applies that this one kept.
+        What it kept stays for the next unit of its name and number (decisions 0032).
         """
         served = target.units.pop(number)
         target.leaving.append(served)
         self.problems.forget(target.config, number)
         target.node.device.remove(number)
-        _close_state(served, forget)
+        if served.state is not None:
+            served.state.close()  # commands under way keep nothing more, which the next unit would not know
         gone = threading.Event()
         busy = self.transport.under_way(served.unit)
         try:
@@ -241,16 +242,3 @@ class Units:
             hint = "two initiators that mount it destroy its file system, unless it is a cluster's"
             found = Diagnostic(lun.span, "warning", "shared-medium", problem, hint)
             self.problems.note(target.config, lun.number, found)
-
-
-def _close_state(served: ServedUnit, forget: bool) -> None:
-    """Let commands that are still under way keep nothing more, which the next unit of this number would find."""
-    if served.state is None:
-        return
-    if not forget:
-        served.state.close()
-        return
-    try:
-        served.state.discard()
-    except StoreError as problem:
-        log.error("the next LUN %d of this target will have what this one kept: %s", served.config.number, problem)

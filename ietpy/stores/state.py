@@ -12,6 +12,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import re
 import secrets
@@ -22,6 +23,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from ietpy.errors import Span, StoreError
+
+log = logging.getLogger(__name__)
 
 FORMAT: Final = 1
 #: Bytes of a file: thousands of registrations take less.
@@ -85,11 +88,11 @@ class StateDirectory:
                 finally:
                     os.close(descriptor)
 
-    def unit(self, target: str, number: int) -> FileState | None:
-        """What LUN ``number`` keeps; None where it keeps nothing and cannot. Raises StoreError."""
+    def unit(self, target: str, number: int, medium: str = "") -> FileState | None:
+        """What LUN ``number`` over ``medium`` keeps; None where it keeps nothing and cannot. Raises StoreError."""
         if not self.path:
             return None
-        state = FileState(os.path.join(self.path, file_name(target, number)), target, number)
+        state = FileState(os.path.join(self.path, file_name(target, number)), target, number, medium)
         if self.problem and state.empty:
             state.close()
             return None
@@ -159,19 +162,26 @@ def _sync(directory: str) -> None:
 class FileState:
     """A UnitState in the file ``path``, which is locked against other daemons while there is one.
 
-    Constructing reads it and changes nothing. Raises StoreError if it is not what this class wrote, or cannot be read.
+    ``medium`` tells it from others; empty: nobody asks. Constructing reads the file and changes nothing. Raises
+    StoreError if it is not what this class wrote, or cannot be read.
     """
 
-    __slots__ = ("_closed", "_descriptor", "_doubtful", "_lock", "_number", "_sections", "_target", "_text", "path")
+    __slots__ = (
+        "_closed", "_descriptor", "_doubtful", "_fails", "_lock", "_medium", "_number", "_sections", "_target", "_text",
+        "elsewhere", "path",
+    )
 
-    def __init__(self, path: str, target: str, number: int) -> None:
+    def __init__(self, path: str, target: str, number: int, medium: str = "") -> None:
         self.path = path
+        self.elsewhere = ""
+        self._medium = medium
         self._target = target.lower()
         self._number = number
         self._lock = threading.Lock()
         self._descriptor = -1
         self._closed = False
         self._doubtful = False  #: whether the file may be another than ``_text``
+        self._fails = False  #: so the log says already
         self._text = b""
         self._sections: Mapping[str, Any] = {}
         try:
@@ -198,7 +208,7 @@ class FileState:
                 del sections[section]
             text = self._said(sections)
             if text != self._text or self._doubtful:
-                self._keep(text)
+                self._keep_and_log(text)
             self._sections, self._text = sections, text
 
     def close(self) -> None:
@@ -206,19 +216,6 @@ class FileState:
         with self._lock:
             self._closed = True
             self._let_go()
-
-    def discard(self) -> None:
-        """Close it and remove the file: what comes under this number next is another unit. Raises StoreError."""
-        with self._lock:
-            self._closed = True
-            try:
-                if self._descriptor >= 0:
-                    self._install(b"")
-                    _sync(os.path.dirname(self.path))
-            except OSError as error:
-                raise self._failed("be removed", error) from error
-            finally:
-                self._let_go()
 
     # Reading ------------------------------------------------------------------------------------------------------
 
@@ -264,6 +261,10 @@ class FileState:
             raise self.unusable(f"its format is {found.get('format')}, not {FORMAT}")
         if (found.get("target"), found.get("lun")) != (self._target, self._number):
             raise self.unusable(f"it is about LUN {found.get('lun')} of {found.get('target')}")
+        medium = found.get("medium", "")
+        if not isinstance(medium, str):
+            raise self.unusable(f"its medium is {medium!r}, not a string")
+        self.elsewhere = medium if medium != self._medium else ""
         sections: dict[str, Any] = found["sections"]
         return sections
 
@@ -283,11 +284,25 @@ class FileState:
         """The file that holds ``sections``; empty for none. Raises StoreError."""
         if not sections:
             return b""
-        facts = {"format": FORMAT, "target": self._target, "lun": self._number, "sections": sections}
+        medium = {"medium": self._medium} if self._medium else {}
+        facts = {"format": FORMAT, "target": self._target, "lun": self._number, **medium, "sections": sections}
         text = json.dumps(facts, indent=1).encode("ascii") + b"\n"
         if len(text) > LIMIT:
             raise StoreError(errno.EFBIG, f"{self.path} would have more than {LIMIT >> 20} MiB")
         return text
+
+    def _keep_and_log(self, text: bytes) -> None:
+        """``_keep``; initiators are told no more than that the target failed."""
+        try:
+            self._keep(text)
+        except StoreError as problem:
+            if not self._fails:
+                log.error("what LUN %d of %s is to keep cannot be kept: %s", self._number, self._target, problem)
+            self._fails = True
+            raise
+        if self._fails:
+            log.warning("what LUN %d of %s is to keep can be kept again", self._number, self._target)
+        self._fails = False
 
     def _keep(self, text: bytes) -> None:
         """Let the file be ``text``. Raises StoreError; then it is what it was."""

@@ -427,7 +427,7 @@ def test_of_two_that_make_it_the_first_has_it(directory: Path) -> None:
     assert caught.value.errno == errno.EBUSY
     assert second.get("x") is None
     second.put("x", None)
-    second.discard()
+    second.close()
     assert again(directory, first).get("x") == "first"
 
 
@@ -465,27 +465,6 @@ def test_after_closing_nothing_is_written(directory: Path) -> None:
         kept.put("x", "new")
     assert caught.value.errno == errno.ENODEV
     assert kept.get("x") == "old"
-    assert opened(directory).get("x") == "old"
-
-
-def test_discarding_takes_it_away(directory: Path) -> None:
-    kept = opened(directory)
-    kept.put("x", "old")
-    kept.discard()
-    kept.discard()
-    assert list(directory.iterdir()) == []
-    with pytest.raises(StoreError, match="the logical unit was removed"):
-        kept.put("x", "new")
-    opened(directory).discard()  # nothing is nothing
-
-
-def test_discarding_that_fails_is_told(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = opened(directory)
-    kept.put("x", "old")
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "unlink", fail(errno.EROFS))
-        with pytest.raises(StoreError, match="cannot be removed: Read-only file system"):
-            kept.discard()
     assert opened(directory).get("x") == "old"
 
 
