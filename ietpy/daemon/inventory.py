@@ -88,7 +88,7 @@ class Inventory:
     @property
     def problems(self) -> list[Diagnostic]:
         """Those of severity "error" are what is not served."""
-        return [*self._nothing_kept, *self.units.problems.all()]
+        return [*self._nothing_kept, *self.units.problems.all(), *self.units.unready()]
 
     @property
     def degraded(self) -> bool:
@@ -374,7 +374,8 @@ def _nothing_kept(configuration: Configuration, states: StateDirectory | None) -
     if states is None or not states.problem:
         return []
     place = Span(states.path or configuration.file, 1, 1)
-    problem = f"persistent reservations, saved mode pages and the like end with the daemon: {states.problem}"
+    problem = "persistent reservations, saved mode pages and the like end with the daemon, and those kept earlier"
+    problem += f" cannot be changed: {states.problem}"
     return [Diagnostic(place, "warning", "nothing-kept", problem, "start with another --state-dir, or as another user")]
 
 

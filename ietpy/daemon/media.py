@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 #: Seconds a medium may take to be opened while a daemon serves; a disk that has to spin up takes longer, once.
 OPENING: Final = 5.0
 
-#: Where sysfs has what a block device is called wherever it is attached; of a partition its disk.
+#: Block devices by number, and below that what one is called wherever it is attached; of a partition its disk.
+_DEVICES: Final = "/sys/dev/block"
 _DEVICE_NAMES: Final = (
     "dm/uuid", "wwid", "device/wwid", "serial", "loop/backing_file",
     "../wwid", "../device/wwid", "../serial", "../loop/backing_file",
@@ -232,7 +233,7 @@ def _identity(path: str) -> str:
         return path
     if not stat.S_ISBLK(found.st_mode):
         return f"{path} (inode {found.st_ino})"
-    device = f"/sys/dev/block/{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
+    device = os.path.join(_DEVICES, f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}")
     name = next(filter(None, (_first_line(os.path.join(device, name)) for name in _DEVICE_NAMES)), "")
     return f"{path} ({name})" if name else path
 

@@ -15,6 +15,7 @@ from ietpy.daemon.media import Held, Media
 from ietpy.daemon.served import ServedTarget, ServedUnit
 from ietpy.errors import Diagnostic, StoreError
 from ietpy.iscsi.target import TargetNode
+from ietpy.scsi.asc import Asc
 from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.stores.state import FileState, StateDirectory
 
@@ -228,6 +229,24 @@ class Units:
                 self.problems.note(target.config, lun.number, found)
             else:
                 self._note_shared(target, unit)
+
+    def unready(self) -> list[Diagnostic]:
+        """The units that are being formatted or sanitized at this moment, or were without success. Needs no lock."""
+        found = []
+        for target in self._targets():
+            for unit in [*target.units.values()]:
+                lun, readiness = unit.config, unit.unit.readiness
+                condition = readiness.condition()
+                if condition is None or condition.asc is Asc.MEDIUM_NOT_PRESENT:
+                    continue
+                problem = f"LUN {lun.number} of {target.config.name} serves nobody: {condition.asc.text}"
+                if condition.progress is None:
+                    hint = "format or sanitize it, from an initiator"
+                else:
+                    problem += f" ({condition.progress * 100 >> 16} %)"
+                    hint = "initiators can use it again when that has ended"
+                found.append(Diagnostic(lun.span, "warning", "lun-not-ready", problem, hint))
+        return found
 
     def _note_shared(self, target: ServedTarget, unit: ServedUnit) -> None:
         """Note that a unit serves the medium of an earlier line, unless that one is only being let go."""

@@ -26,6 +26,7 @@ from ietpy.iscsi.pdu import BHS_SIZE, FINAL, IMMEDIATE, NO_TAG, OPCODE_MASK, REJ
 from ietpy.iscsi.session import Session, establish
 from ietpy.iscsi.target import Asker, IscsiNode
 from ietpy.iscsi.task_management import Function
+from ietpy.scsi.nexus import Nexus
 from ietpy.scsi.store import Extent
 from ietpy.scsi.task import Task
 from ietpy.scsi.task_set import Place
@@ -100,10 +101,13 @@ class Connection:
         #: The keep-alive ping (section 11.19): its tag while unanswered, and times as ``tick`` gives them.
         self.ping_tag = NO_TAG
         self.ping_time = 0.0
-        #: Whether Data-In was sent from a file since the initiator was last asked to have read it, and what waits for
-        #: its answers, by the pings' tags.
-        self.streamed = False
+        #: (CmdSN, credit) of each nexus's last read that was sent from a file, until the initiator is asked whether it
+        #: has read it; and the places of such reads until it answers, by the pings' tags.
+        self.streamed: dict[Nexus, tuple[int, int]] = {}
         self.promised: dict[int, Place] = {}
+        #: What others wait for, and since when (``pings.overdue``).
+        self.awaited: tuple[Place, int] | None = None
+        self.awaited_time = 0.0
         self.heard = True
         self.heard_time = 0.0
 
@@ -315,13 +319,20 @@ class Connection:
     def tick(self, now: float) -> None:
         """Ping a silent initiator, close the connection of one that does not answer (sections 11.18, 11.19).
 
-        ``now`` counts seconds. NOPInterval and NOPTimeout are the target's options (iet-compat 2.2).
+        So too of one that keeps tasks of others waiting. ``now`` counts seconds. NOPInterval and NOPTimeout are the
+        target's options (iet-compat 2.2).
         """
         session = self.session
-        if session is None or session.target is None or not session.target.nop_interval or self.closing:
+        if session is None or session.target is None or self.closing:
+            return
+        if pings.overdue(self, now):
+            self.closing = True
+            self.problem = f"tasks waited {pings.ANSWER_SECONDS} s for an answer of the initiator, or for its data"
             return
         interval = session.target.nop_interval
         timeout = session.target.nop_timeout
+        if not interval:
+            return
         if not 0 < timeout <= interval:
             timeout = interval
         if self.heard:

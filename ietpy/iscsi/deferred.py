@@ -77,6 +77,7 @@ def finish(connection: Connection, task: Task) -> list[Function]:
     """
     session: Any = connection.session
     session.running.discard(task)
+    session.begun.pop(task, None)
     if task.aborted_by is not None or connection.closing:
         return abandon(connection, task)
     complete(connection, task)

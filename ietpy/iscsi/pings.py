@@ -2,19 +2,24 @@
 
 Data-In that is sent from a file itself is the file's until the initiator has read it: what is written meanwhile is what
 it gets. An ORDERED task must not change what an older read returns, so it waits for the answer to a ping.
+
+What tasks wait for because of their attributes may be an initiator that is gone or stands still. It has its time.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ietpy.iscsi.data_in import leave
 from ietpy.iscsi.pdu import FINAL, NO_TAG, NOP_IN, Opcode
 from ietpy.scsi.task import Task
-from ietpy.wire.serial import MASK
 
 if TYPE_CHECKING:
     from ietpy.iscsi.connection import Connection
+    from ietpy.scsi.task_set import Place
+
+#: What an initiator may take, while tasks wait, to answer a ping or to send some data it was asked for (seconds).
+ANSWER_SECONDS: Final = 30
 
 
 def ping(connection: Connection, tag: int) -> None:
@@ -40,18 +45,41 @@ def answered(connection: Connection, tag: int) -> None:
 def hold_back(connection: Connection, task: Task) -> None:
     """Have ``task``, ORDERED and about to be executed, wait until the initiator has read what was promised to it.
 
-    The older reads have a place in the task set once more, all together, until the answer comes.
+    These reads have a place in the task set once more, all together, until the answer comes. It is that of the last
+    one: there may be ORDERED tasks before ``task`` that wait for their data.
     """
     session: Any = connection.session
     tasks = task.nexus.lu.tasks
-    if tasks is None:
+    promised = connection.streamed.pop(task.nexus, None)
+    if promised is None or tasks is None:
         return
     reads = Task()
-    reads.connection, reads.nexus, reads.cmd_sn = connection, task.nexus, (task.cmd_sn - 1) & MASK
+    reads.connection, reads.nexus = connection, task.nexus
+    reads.cmd_sn, reads.credit = promised
     with session.device.lock:
         tasks.expect(reads)
     assert reads.place is not None
     tag = connection.new_tag()
     connection.promised[tag] = reads.place
-    connection.streamed = False
     ping(connection, tag)
+
+
+def overdue(connection: Connection, now: float) -> bool:
+    """Whether tasks have waited too long for this initiator; asked every second or so while any task waits."""
+    awaited = _awaited(connection)
+    if awaited != connection.awaited:
+        connection.awaited, connection.awaited_time = awaited, now
+    return awaited is not None and now - connection.awaited_time >= ANSWER_SECONDS
+
+
+def _awaited(connection: Connection) -> tuple[Place, int] | None:
+    """What it owes, and how far that is: the answer to a ping, or data of a task for which those of others wait."""
+    session: Any = connection.session
+    with session.device.lock:
+        for place in connection.promised.values():
+            if place.waiting():
+                return place, 0
+        for task in session.tasks.values():
+            if task.place is not None and any(each.connection is not connection for each in task.place.waiting()):
+                return task.place, task.transfer.received
+    return None

@@ -20,6 +20,7 @@ from ietpy.wire.serial import MASK
 if TYPE_CHECKING:
     from ietpy.iscsi.connection import Connection
     from ietpy.iscsi.login import LoginResult
+    from ietpy.iscsi.task_management import Function
 
 
 class Session:
@@ -30,8 +31,8 @@ class Session:
     """
 
     __slots__ = (
-        "asker", "cid", "connection", "device", "dormant", "exp_cmd_sn", "held", "initiator", "isid", "max_cmd_sn",
-        "nexuses", "node", "parameters", "port", "running", "target", "tasks", "tsih", "user",
+        "asker", "begun", "cid", "connection", "device", "dormant", "exp_cmd_sn", "held", "initiator", "isid",
+        "max_cmd_sn", "nexuses", "node", "parameters", "port", "running", "target", "tasks", "tsih", "user",
     )
 
     def __init__(self, node: IscsiNode, result: LoginResult, connection: Connection, asker: Asker) -> None:
@@ -58,6 +59,8 @@ class Session:
         self.tasks: dict[int, Task] = {}
         self.dormant: set[Task] = set()
         self.running: set[Task] = set()
+        #: Of these, PREEMPT AND ABORT commands that are not to be answered before tasks of others have ended.
+        self.begun: dict[Task, Function] = {}
 
     def nexus(self, lun_field: int) -> Nexus:
         """The nexus for a LUN field: of the logical unit, or of the device's answer for absent ones."""

@@ -45,12 +45,12 @@ class Function:
     ABORTED (TAS of the control mode page, when the function began); else, if it ``clears``, those are told by a unit
     attention. ``nexuses``: only theirs end. ``others`` are connections still to be visited by ``abort``; ``tasks`` are
     aborted tasks that workers still run; ``closing`` are connections to be closed after the answer. ``author``: the
-    task whose answer is given in place of one to the function. Changed under the device's lock.
+    task whose answer is given in place of one to the function; ``executed``: it was. Changed under the device's lock.
     """
 
     __slots__ = (
-        "answered", "author", "clears", "closing", "connection", "information", "nexuses", "others", "reporting",
-        "response", "tag", "tasks", "units",
+        "answered", "author", "clears", "closing", "connection", "executed", "information", "nexuses", "others",
+        "reporting", "response", "tag", "tasks", "units",
     )
 
     def __init__(self, connection: Connection, tag: int) -> None:
@@ -66,6 +66,7 @@ class Function:
         self.tasks: set[Task] = set()
         self.closing: list[Connection] = []
         self.author: Task | None = None
+        self.executed = False
         self.answered = False
 
     def address(self, units: Sequence[LogicalUnit]) -> None:
@@ -304,10 +305,10 @@ def _abort_everywhere(function: Function, units: Sequence[LogicalUnit]) -> None:
 def preempt(author: Task, lu: LogicalUnit, nexuses: Collection[Nexus]) -> Function:
     """PREEMPT AND ABORT (SPC-4 section 5.13.11.2.6): ``author``, on a worker, is answered when it has ended all tasks.
 
-    The server visits ``others``, and asks ``author_executed`` before it answers.
+    It is in the ``begun`` of its session until then. The server visits ``others``, and says ``author_executed``.
     """
     session: Any = author.connection.session
-    function = Function(author.connection, NO_TAG)
+    function = session.begun[author] = Function(author.connection, NO_TAG)
     function.address((lu,))
     function.nexuses = frozenset(nexuses)
     function.clears = True
@@ -321,12 +322,21 @@ def preempt(author: Task, lu: LogicalUnit, nexuses: Collection[Nexus]) -> Functi
     return function
 
 
-def author_executed(function: Function) -> bool:
-    """The task that began ``function`` was executed: whether it may be answered now."""
-    session: Any = function.connection.session
+def author_executed(author: Task) -> list[Function] | None:
+    """A task on a worker was executed: the functions that may be answered now. None: it did not begin one.
+
+    Other preemptions wait for it no longer: of those that abort each other's tasks none would ever end.
+    """
+    session: Any = author.connection.session
+    function = session.begun.get(author)
+    if function is None:
+        return None
     with session.device.lock:
-        function.tasks.discard(function.author)
-        return function.finished()
+        function.executed = True
+        waiting = [function, *(each for each in author.aborted_by or () if each.author is not None)]
+        for each in waiting:
+            each.tasks.discard(author)
+        return [each for each in waiting if each.finished()]
 
 
 def _reset(function: Function, units: Sequence[LogicalUnit]) -> None:
@@ -355,10 +365,13 @@ def abort(function: Function, connection: Connection) -> bool:
 
 def _end(function: Function, connection: Connection, tasks: Iterable[Task]) -> None:
     """Workers' tasks are marked and waited for; those that wait end here."""
+    session: Any = connection.session
     for task in tasks:
         if task.may_block:
             task.aborted_by = [*(task.aborted_by or ()), function]
-            function.tasks.add(task)
+            begun = session.begun.get(task)
+            if function.author is None or begun is None or not begun.executed:  # see ``author_executed``
+                function.tasks.add(task)
         elif function.is_told(task) and not connection.closing:
             _tell(connection, task)
         else:

@@ -47,15 +47,17 @@ BLOCK_GRANULARITY: Final = 9  #: log2 of the smallest block
 _LONGEST_DESIGNATOR: Final = 20
 _DC: Final = 0x02  #: the blocks counted are the destination's
 _NUL: Final = 0x20  #: the bits left of it, LU ID TYPE, are obsolete
-_DIRECT_ACCESS: Final = 0x00
+_DEVICE_TYPE: Final = 0x1F
 _BLOCK_LENGTH: Final = 0xFFFFFF  #: DISK BLOCK LENGTH; the byte before it is flags
 #: LIST ID USAGE (section 6.4.3.2): whether a result is kept under the LIST IDENTIFIER.
 _KEPT: Final[Mapping[int, bool]] = MappingProxyType({0: True, 2: True, 3: False})
 
 
-def aborted(asc: Asc) -> CheckCondition:
-    """COPY ABORTED."""
-    return CheckCondition(SenseKey.COPY_ABORTED, asc)
+def aborted(asc: Asc, place: int, residual: int | None = None) -> CheckCondition:
+    """COPY ABORTED, pointing into the parameter list. ``residual``: destination blocks not copied, if some were."""
+    return CheckCondition(
+        SenseKey.COPY_ABORTED, asc, field=(place, None), in_cdb=False, information=residual
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Cscd:
     designator: bytes
     length: int
     block_length: int
+    device_type: int
     null: bool
 
     def names(self, code_set: int, kind: int, value: bytes) -> bool:
@@ -99,6 +102,14 @@ class CopyList:
     identifier: int | None
     cscds: Sequence[Cscd]
     segments: Sequence[Segment]
+
+    def cscd_place(self, index: int) -> int:
+        """Where a CSCD descriptor begins in the parameter list."""
+        return HEADER.size + CSCD.size * index
+
+    def segment_place(self, index: int) -> int:
+        """Where a segment descriptor begins in the parameter list."""
+        return self.cscd_place(len(self.cscds)) + SEGMENT.size * index
 
 
 def parse(data: bytes) -> CopyList:
@@ -139,15 +150,13 @@ def _cscd(data: bytes, place: int, end: int) -> Cscd:
     if place + CSCD.size > end:
         raise list_length_error()
     fields = CSCD.unpack(data, place)
-    null = bool(fields["peripheral"] & _NUL)
-    if not null and fields["peripheral"] & 0x1F != _DIRECT_ACCESS:
-        raise aborted(Asc.INCORRECT_COPY_TARGET_DEVICE_TYPE)
     if fields["designator_type"] & 0x30:  # of a port or of a device: no logical unit
         raise invalid_parameter(place + 5, 5)
     length = fields["designator_length"]
     return Cscd(
         fields["code_set"] & 0x0F, fields["designator_type"] & 0x0F, fields["designator"][:length], length,
-        fields["disk_block_length"] & _BLOCK_LENGTH, null,
+        fields["disk_block_length"] & _BLOCK_LENGTH, fields["peripheral"] & _DEVICE_TYPE,
+        bool(fields["peripheral"] & _NUL),
     )
 
 

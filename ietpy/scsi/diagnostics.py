@@ -108,7 +108,8 @@ def receive_diagnostic_results(lu: LogicalUnit, task: Task) -> bytes:
 
 _MODE: Final = 0x1F
 _DESCRIPTOR: Final = 0x03
-_ECHO: Final = 0x0A
+#: Of 1Ah only an expander makes more (SPC-4 sections 6.18.8, 6.49.13).
+_ECHO_MODES: Final = (0x0A, 0x1A)
 _ECHO_DESCRIPTOR: Final = 0x0B
 _ECHO_CAPACITY: Final = 4096  #: bytes; the most the standard allows
 #: EBOS: every nexus finds what it has written itself (SPC-4 section 6.18.7).
@@ -129,7 +130,7 @@ def read_buffer(lu: LogicalUnit, task: Task) -> bytes:
         return _NO_BUFFER
     if mode == _ECHO_DESCRIPTOR:
         return _ECHO_BUFFER
-    if mode != _ECHO:
+    if mode not in _ECHO_MODES:
         raise invalid_field(1, 4)
     if task.nexus.echo is None:
         raise CheckCondition(SenseKey.ILLEGAL_REQUEST, Asc.COMMAND_SEQUENCE_ERROR)
@@ -141,7 +142,7 @@ def _buffer_out(lu: LogicalUnit, cdb: bytes) -> int:
 
 
 def _refuse_buffer(lu: LogicalUnit, cdb: bytes) -> None:
-    if cdb[1] & _MODE != _ECHO:
+    if cdb[1] & _MODE not in _ECHO_MODES:
         raise invalid_field(1, 4)
     if _buffer_length(cdb) > _ECHO_CAPACITY:
         raise invalid_field(6)

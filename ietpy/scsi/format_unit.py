@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.command import BLOCKS, Access, CommandSet, Result
-from ietpy.scsi.operation import Kind, Operation, Pass, filling
+from ietpy.scsi.operation import Kind, Operation, Pass, filling, noted
 from ietpy.scsi.readiness import FORMAT_UNIT, Readiness
 from ietpy.scsi.sense import invalid_field, invalid_parameter, list_length_error
 from ietpy.wire.layout import Layout
@@ -62,7 +62,7 @@ _KIND: Final = Kind(
 
 def restore(lu: LogicalUnit) -> None:
     """Take up what the unit's state says of formatting: one that was begun and did not succeed."""
-    lu.readiness.format_corrupt = lu.state is not None and lu.state.get(_KIND.section) is not None
+    lu.readiness.format_corrupt = noted(lu, _KIND) is not None
 
 
 def _longest_list(lu: LogicalUnit, cdb: bytes) -> int:

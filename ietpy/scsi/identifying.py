@@ -15,6 +15,7 @@ from ietpy.scsi.attention import IDENTIFIER_CHANGED
 from ietpy.scsi.cdb import field
 from ietpy.scsi.command import BLOCKS, Access, CommandSet, Result
 from ietpy.scsi.sense import CheckCondition, invalid_field, invalid_parameter, list_length_error
+from ietpy.scsi.state import keep
 from ietpy.scsi.status import SenseKey
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def set_identifying_information(lu: LogicalUnit, task: Task) -> Result:
     assert lu.state is not None
     if (lu.state.get(kind.section) or "") == data.hex():
         return None
-    lu.state.put(kind.section, data.hex() or None)
+    keep(lu.state, kind.section, data.hex() or None)
     with lu.device.lock:
         lu.tell_others(task.nexus, IDENTIFIER_CHANGED)
     return None

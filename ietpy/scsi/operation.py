@@ -16,6 +16,7 @@ from ietpy.errors import StoreError
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.limits import CHUNK
 from ietpy.scsi.sense import CheckCondition
+from ietpy.scsi.state import keep
 from ietpy.scsi.status import SenseKey
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Operation:
     def perform(self, task: Task, immediate: bool) -> None:
         """Begin and, unless ``immediate``, wait for the end; on a worker.
 
-        Raises StoreError when it cannot be noted, and then it is not begun.
+        It is not begun where it cannot be noted.
         """
         lu = self._lu
         with lu.device.lock:
@@ -91,8 +92,9 @@ class Operation:
             lu.readiness.operation = self
             lu.readiness.refresh()
         try:
-            self._note(self._record)
-        except StoreError:
+            if lu.state is not None:
+                keep(lu.state, self._kind.section, self._record)
+        except CheckCondition:
             self._over(None)
             raise
         if immediate:
@@ -128,6 +130,8 @@ class Operation:
             for section in self._kind.clears:
                 self._note(None, section)
         except StoreError:
+            if lu.device.ending(lu):
+                return  # perhaps its store was closed under it; who goes on finds out
             self._failed = True
             with suppress(StoreError):  # not noted as failed it begins again with the daemon, which is no worse
                 self._note({**self._record, "failed": True})
@@ -170,6 +174,20 @@ class Operation:
 def _abandoned(task: Task) -> bool:
     """Whether nobody waits for the answer any more: the task was aborted, or its connection has ended."""
     return task.aborted_by is not None or getattr(task.connection, "closing", False)
+
+
+def noted(lu: LogicalUnit, kind: Kind) -> Any:
+    """What is noted of an operation that has not succeeded, or None.
+
+    Raises ValueError where that was on another medium: on this one it must not go on.
+    """
+    record = None if lu.state is None else lu.state.get(kind.section)
+    if record is not None and lu.state is not None and lu.state.elsewhere:
+        raise ValueError(
+            f"{kind.section!r} says that an operation on {lu.state.elsewhere} has not succeeded, and LUN {lu.number}"
+            f" has another medium now; serve that one, or remove {kind.section!r} to give the operation up"
+        )
+    return record
 
 
 def filling(pattern: bytes, block_size: int) -> Pass:

@@ -69,14 +69,14 @@ class Readiness:
     def writing(self, offset: int, length: int, *, sole: bool = False) -> Iterator[None]:
         """Claim a range of the medium (``Exclusion``) for a command on a worker.
 
-        Raises if an operation was begun since the command was admitted: that waits for claims, not for commands, and
-        what is written later could stay.
+        Raises if the unit is not ready any more since the command was admitted: an operation or an eject waits for
+        claims, not for commands, and what is written later could stay, or get lost.
         """
         exclusion = self._lu.exclusion
         with (exclusion.sole if sole else exclusion.shared)(offset, length):
-            operation = self.operation
-            if operation is not None:
-                raise operation.condition()
+            unready = self.condition()
+            if unready is not None:
+                raise unready
             yield
 
     def _obstacle(self, command: Command) -> CheckCondition | None:

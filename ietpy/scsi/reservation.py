@@ -62,10 +62,17 @@ def _decided_by_registrations(lu: LogicalUnit, task: Task) -> bool:
 @RESERVATIONS.command(0x16, "RESERVE(6)", usage="16 00 00 00 00 00", access=Access.MANAGE)
 @RESERVATIONS.command(0x56, "RESERVE(10)", usage="56 00 00 00 00 00 00 00 00 00", access=Access.MANAGE)
 def reserve(lu: LogicalUnit, task: Task) -> None:
-    """Extents and third parties are refused as reserved bits; reserving again is GOOD."""
+    """Extents and third parties are refused as reserved bits; reserving again is GOOD.
+
+    Another may have reserved it since this command was admitted.
+    """
     with lu.device.lock:
-        if not _decided_by_registrations(lu, task):
+        if _decided_by_registrations(lu, task):
+            return
+        if lu.holder in (None, task.nexus):
             hold(lu, task.nexus)
+        else:
+            lu.turn_away(task, Status.RESERVATION_CONFLICT)
 
 
 @RESERVATIONS.command(0x17, "RELEASE(6)", usage="17 00 00 00 00 00", access=Access.ALWAYS)

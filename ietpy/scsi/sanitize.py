@@ -6,15 +6,18 @@ before and took back since, spare blocks of a flash device. There is no CRYPTOGR
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.cdb import field
 from ietpy.scsi.command import BLOCKS, Access, CommandSet, Result
-from ietpy.scsi.operation import Kind, Operation, Pass, filling
+from ietpy.scsi.operation import Kind, Operation, Pass, filling, noted
 from ietpy.scsi.readiness import SANITIZE, Readiness
 from ietpy.scsi.sense import invalid_field, invalid_parameter, list_length_error
+from ietpy.scsi.state import keep
 from ietpy.wire.layout import Layout
 
 if TYPE_CHECKING:
@@ -58,19 +61,49 @@ _KIND: Final = Kind(
 
 def restore(lu: LogicalUnit) -> None:
     """Take up what the unit's state says of sanitizing; the daemon lets ``readiness.operation`` go on."""
-    record = None if lu.state is None else lu.state.get(_KIND.section)
+    record = noted(lu, _KIND)
     if record is None:
         return
-    try:
-        lu.readiness.restricted = record["restricted"]
-        lu.readiness.sanitize_failed = "failed" in record
-        if not lu.readiness.sanitize_failed:
-            lu.readiness.operation = _operation(lu, record)
-    except (KeyError, TypeError, ValueError) as problem:
+    if not _makes_sense(record):
         raise ValueError(
             f"what is noted of sanitizing LUN {lu.number} cannot be read: {record!r}; once it is known what its medium"
             " holds, remove the note and sanitize it again"
-        ) from problem
+        )
+    lu.readiness.restricted = record["restricted"]
+    lu.readiness.sanitize_failed = "failed" in record
+    if not lu.readiness.sanitize_failed:
+        lu.readiness.operation = _operation(lu, record)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_boolean(value: Any) -> bool:
+    return type(value) is bool
+
+
+_OVERWRITES: Final = frozenset({"passes", "invert", "pattern"})
+#: What a note consists of, and whether a value of that can be.
+_NOTE: Final[Mapping[str, Callable[[Any], bool]]] = MappingProxyType({
+    "restricted": _is_boolean,
+    "passes": lambda value: _is_number(value) and 0 < value <= _COUNT,
+    "invert": _is_boolean,
+    "pattern": lambda value: isinstance(value, str) and re.fullmatch("([0-9a-f]{2})+", value) is not None,
+    "size": _is_number,
+    "done": _is_number,
+    "failed": _is_boolean,
+})
+
+
+def _makes_sense(record: Any) -> bool:
+    """Whether this was noted by ``Operation``: nothing is erased, or taken for erased, by guesswork."""
+    if not isinstance(record, dict) or not {"restricted", "size"} <= record.keys() <= _NOTE.keys():
+        return False
+    if not all(_NOTE[name](value) for name, value in record.items()):
+        return False
+    overwrites = record.keys() & _OVERWRITES
+    return overwrites in (set(), _OVERWRITES) and record.get("done", 0) <= record["size"] * record.get("passes", 1)
 
 
 def _operation(lu: LogicalUnit, record: Mapping[str, Any]) -> Operation:
@@ -192,7 +225,7 @@ def exit_failure_mode(lu: LogicalUnit, task: Task) -> Result:
     if not task.may_block:
         return BLOCKS
     if lu.state is not None:
-        lu.state.put(_KIND.section, None)
+        keep(lu.state, _KIND.section, None)
     with lu.device.lock:
         readiness.sanitize_failed = False
         readiness.refresh()

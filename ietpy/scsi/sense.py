@@ -31,6 +31,10 @@ DESCRIPTOR_SENSE: Final = Layout("descriptor format sense data", 8, (
 INFORMATION_DESCRIPTOR: Final = Layout("information sense data descriptor", 12, (
     ("type", "B"), ("length", "B"), ("valid", "B"), ("_reserved", "x"), ("information", "Q"),
 ))
+#: SPC-4 section 4.5.2.3.
+COMMAND_SPECIFIC_DESCRIPTOR: Final = Layout("command specific information sense data descriptor", 12, (
+    ("type", "B"), ("length", "B"), ("_reserved", "2x"), ("_unused", "2x"), ("segment", "H"), ("_unused", "4x"),
+))
 #: SPC-4 section 4.5.2.4.
 SPECIFIC_DESCRIPTOR: Final = Layout("sense key specific sense data descriptor", 8, (
     ("type", "B"), ("length", "B"), ("_reserved", "2x"), ("specific", "3s"), ("_reserved", "x"),
@@ -49,7 +53,8 @@ class CheckCondition(IetpyError):
 
     ``field`` is the (byte, bit) that was wrong, bit None for a whole field; ``in_cdb`` says whether byte
     counts in the CDB or in the parameter list. ``information`` is what the INFORMATION field shall say,
-    mostly an LBA. ``progress``: how much of the operation under way is done, in 65536ths.
+    mostly an LBA. ``progress``: how much of the operation under way is done, in 65536ths. ``segment``: the number of
+    the copy's segment that failed, in the third and fourth bytes of COMMAND-SPECIFIC INFORMATION (section 5.17.7.4).
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class CheckCondition(IetpyError):
         in_cdb: bool = True,
         information: int | None = None,
         progress: int | None = None,
+        segment: int | None = None,
     ) -> None:
         super().__init__(f"{key.name.replace('_', ' ')}: {asc.text}")
         self.key = key
@@ -69,6 +75,7 @@ class CheckCondition(IetpyError):
         self.in_cdb = in_cdb
         self.information = information
         self.progress = progress
+        self.segment = segment
 
     def _specific(self) -> bytes:
         """The SENSE KEY SPECIFIC field: progress or field pointer (SPC-4 section 4.5.2.4), or zeros."""
@@ -90,11 +97,11 @@ class CheckCondition(IetpyError):
         if information is None or information > 0xFFFF_FFFF:
             return FIXED_SENSE.pack(
                 response_code=_CURRENT_FIXED, sense_key=self.key, additional_sense_length=10,
-                asc=self.asc, specific=self._specific(),
+                command_specific=self.segment or 0, asc=self.asc, specific=self._specific(),
             )
         return FIXED_SENSE.pack(
             response_code=_VALID | _CURRENT_FIXED, sense_key=self.key, information=information,
-            additional_sense_length=10, asc=self.asc, specific=self._specific(),
+            additional_sense_length=10, command_specific=self.segment or 0, asc=self.asc, specific=self._specific(),
         )
 
     def descriptors(self) -> bytes:
@@ -104,6 +111,8 @@ class CheckCondition(IetpyError):
             body += INFORMATION_DESCRIPTOR.pack(
                 type=0x00, length=10, valid=_VALID, information=self.information
             )
+        if self.segment is not None:
+            body += COMMAND_SPECIFIC_DESCRIPTOR.pack(type=0x01, length=10, segment=self.segment)
         if self.field is not None or self.progress is not None:
             body += SPECIFIC_DESCRIPTOR.pack(type=0x02, length=6, specific=self._specific())
         return DESCRIPTOR_SENSE.pack(

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from ietpy.errors import StoreError
+from ietpy.scsi.asc import Asc
+from ietpy.scsi.sense import CheckCondition
+from ietpy.scsi.status import SenseKey
+
 
 class UnitState(Protocol):
     """Sections of JSON values, by name; several threads may use it at once.
@@ -11,6 +16,9 @@ class UnitState(Protocol):
     Names in use: ``reservations`` (APTPL), ``mode`` (saved mode parameters), ``identifying`` and ``identifying_text``
     (identifying information), ``format`` and ``sanitize`` (an operation that was begun and has not succeeded).
     """
+
+    #: The medium the unit had when something was put last, if it has another one now; else empty.
+    elsewhere: str
 
     def get(self, section: str) -> Any:
         """What was put last; None for nothing. The caller does not change it."""
@@ -20,3 +28,11 @@ class UnitState(Protocol):
 
         Raises StoreError; then what was put before holds.
         """
+
+
+def keep(state: UnitState, section: str, value: Any) -> None:
+    """``put`` for a command: where that fails the target has failed, and not the medium."""
+    try:
+        state.put(section, value)
+    except StoreError:
+        raise CheckCondition(SenseKey.HARDWARE_ERROR, Asc.INTERNAL_TARGET_FAILURE) from None

@@ -42,6 +42,10 @@ class Place:
         self.task = task
         self.state = State.EXPECTING
 
+    def waiting(self) -> list[Task]:
+        """Tasks of its scope whose turn has not come, be it because of this or of others."""
+        return self.tasks.waiting(self)
+
     def leave(self) -> list[Place]:
         """The task has ended; the places whose turn has come with that. To be told after the lock is released."""
         self.task.place = None
@@ -101,6 +105,13 @@ class TaskSet:
             if not self._ordering:
                 self._lu.close_gate(ORDERING, False)
         return self._enable() if self._dormant else []
+
+    def waiting(self, place: Place) -> list[Task]:
+        """``Place.waiting``'s part."""
+        scope = self._scope(place.task)
+        return [
+            each.task for each in self._places if each.state is State.DORMANT and self._scope(each.task) is scope
+        ]
 
     def _enter(self, task: Task) -> Place:
         place = task.place = Place(self, task)

@@ -7,7 +7,7 @@ were told, the identifier is used again, the logical unit is reset, or the nexus
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ietpy.errors import StoreError
@@ -24,14 +24,12 @@ from ietpy.scsi.copy_descriptors import (
     MAXIMUM_LIST,
     MAXIMUM_SEGMENTS,
     CopyList,
-    Cscd,
-    Segment,
     aborted,
     parse,
 )
 from ietpy.scsi.limits import CHUNK, COPY_PIECE
-from ietpy.scsi.sense import CheckCondition, invalid_field, invalid_parameter, list_length_error
-from ietpy.scsi.status import Status
+from ietpy.scsi.sense import CheckCondition, invalid_field, list_length_error
+from ietpy.scsi.status import SenseKey, Status
 from ietpy.scsi.vpd import vital_product_data
 from ietpy.wire.layout import Layout
 
@@ -54,7 +52,6 @@ _FAILED: Final = 2
 COPY_STATUS: Final = Layout("RECEIVE COPY STATUS (LID1) parameter data", 12, (
     ("available_data", "I"), ("status", "B"), ("segments", "H"), ("units", "B"), ("transferred", "I"),
 ))
-_KIBIBYTES: Final = 1  #: TRANSFER COUNT UNITS
 #: RECEIVE COPY OPERATING PARAMETERS parameter data before the list of descriptor types (section 6.22).
 OPERATING_PARAMETERS: Final = Layout("RECEIVE COPY OPERATING PARAMETERS parameter data", 44, (
     ("available_data", "I"), ("snlid", "B"), ("_reserved", "3x"), ("maximum_cscds", "H"), ("maximum_segments", "H"),
@@ -71,6 +68,13 @@ FAILURE_DETAILS: Final = Layout("RECEIVE COPY FAILURE DETAILS (LID1) parameter d
 DESIGNATION_HEADER: Final = Layout("designation descriptor header", 4, (
     ("code_set", "B"), ("kind", "B"), ("_reserved", "x"), ("length", "B"),
 ))
+#: Bytes of a CSCD descriptor and of a segment descriptor that can turn out to be wrong (sections 6.4.5.3, 6.4.6.3).
+_BLOCK_LENGTH_AT: Final = 29
+_SOURCE_AT: Final = 4
+_DESTINATION_AT: Final = 6
+_BLOCKS_AT: Final = 10
+_SOURCE_LBA_AT: Final = 12
+_DESTINATION_LBA_AT: Final = 20
 _DEVICE_IDENTIFICATION: Final = 0x83
 _ASSOCIATION: Final = 0x30
 
@@ -79,7 +83,7 @@ _allocation: Final = field(10, 4)
 
 
 class CopyResult:
-    """What is kept of one copy: how far it came, and how it ended.
+    """What is kept of one copy: how far it came, and how it ended. ``segments`` counts the one that is copied, too.
 
     ``sense`` is empty unless it failed, and when that was told; ``told``: its status was.
     """
@@ -94,11 +98,18 @@ class CopyResult:
         self.sense = b""
 
 
+class _End(NamedTuple):
+    """A logical unit, and where the parameter list describes it."""
+
+    unit: LogicalUnit
+    place: int
+
+
 class _Piece(NamedTuple):
     """A segment with its ends found: offsets and length in bytes."""
 
-    source: LogicalUnit
-    destination: LogicalUnit
+    source: _End
+    destination: _End
     start: int
     to: int
     length: int
@@ -131,12 +142,11 @@ def extended_copy(lu: LogicalUnit, task: Task) -> Result:
     wanted = parse(data)
     result = _begin(lu, task.nexus, wanted)
     try:
-        for segment in wanted.segments:
-            piece = _prepared(lu, task.nexus, wanted, segment)
-            _copy(piece)
+        for number in range(len(wanted.segments)):
             result.segments += 1
-            result.transferred += piece.length
+            _copy(_prepared(lu, task.nexus, wanted, number), result)
     except CheckCondition as condition:
+        condition.segment = result.segments - 1
         result.sense, result.state = condition.sense(lu.descriptor_sense), _FAILED
         raise
     result.state = _COMPLETED
@@ -149,7 +159,7 @@ def _begin(lu: LogicalUnit, nexus: Nexus, wanted: CopyList) -> CopyResult:
         with lu.device.lock:
             earlier = nexus.copies.get(wanted.identifier)
             if earlier is not None and earlier.state == _IN_PROGRESS:
-                raise invalid_parameter(0)  # the identifier is taken (section 6.4.3.2)
+                raise CheckCondition(SenseKey.ILLEGAL_REQUEST, Asc.OPERATION_IN_PROGRESS)  # section 5.17.4.2
             nexus.copies[wanted.identifier] = result
     return result
 
@@ -169,24 +179,30 @@ def _designators(lu: LogicalUnit) -> Iterator[tuple[int, int, bytes]]:
         place += fields["length"]
 
 
-def _find(lu: LogicalUnit, cscds: Sequence[Cscd], index: int) -> LogicalUnit:
-    """The logical unit behind a CSCD of the list: one of this device, so that nobody reaches what he may not."""
-    if index >= len(cscds) or cscds[index].null:
-        raise aborted(Asc.COPY_TARGET_DEVICE_NOT_REACHABLE)
-    cscd = cscds[index]
-    found = [
+def _find(lu: LogicalUnit, wanted: CopyList, index: int, asked: int) -> _End:
+    """The logical unit behind a CSCD of the list: one of this device, so that nobody reaches what he may not.
+
+    ``asked``: where the list has ``index``.
+    """
+    if index >= len(wanted.cscds):
+        raise aborted(Asc.COPY_TARGET_DEVICE_NOT_REACHABLE, asked)
+    cscd, place = wanted.cscds[index], wanted.cscd_place(index)
+    found = [] if cscd.null else [
         unit for unit in lu.device.logical_units.values()
         if any(cscd.names(*designator) for designator in _designators(unit))
     ]
     if len(found) != 1:  # nobody, or who cannot be told apart
-        raise aborted(Asc.COPY_TARGET_DEVICE_NOT_REACHABLE)
+        raise aborted(Asc.COPY_TARGET_DEVICE_NOT_REACHABLE, place)
+    if cscd.device_type != found[0].peripheral:
+        raise aborted(Asc.INCORRECT_COPY_TARGET_DEVICE_TYPE, place)
     if cscd.block_length not in (0, found[0].block_size):
-        raise invalid_parameter(16 + 32 * index + 29)
-    return found[0]
+        raise aborted(Asc.INVALID_FIELD_IN_PARAMETER_LIST, place + _BLOCK_LENGTH_AT)
+    return _End(found[0], place)
 
 
-def _check(unit: LogicalUnit, nexus: Nexus, row: Command) -> None:
-    """Raise COPY ABORTED if ``row``'s work would be refused to this initiator on ``unit``."""
+def _check(end: _End, nexus: Nexus, row: Command) -> None:
+    """Raise COPY ABORTED if ``row``'s work would be refused to this initiator on that unit."""
+    unit = end.unit
     with unit.device.lock:
         own = next((each for each in unit.nexuses if each.initiator == nexus.initiator), None)
         asks = own or unit.attach(nexus.initiator)
@@ -194,37 +210,56 @@ def _check(unit: LogicalUnit, nexus: Nexus, row: Command) -> None:
         if own is None:
             unit.detach(asks)
     if refused or (row is _WRITES and unit.write_protected):
-        raise aborted(Asc.THIRD_PARTY_DEVICE_FAILURE)
+        raise aborted(Asc.THIRD_PARTY_DEVICE_FAILURE, end.place)
 
 
-def _prepared(lu: LogicalUnit, nexus: Nexus, wanted: CopyList, segment: Segment) -> _Piece:
-    source, destination = (_find(lu, wanted.cscds, index) for index in (segment.source, segment.destination))
-    _check(source, nexus, _READS)
-    _check(destination, nexus, _WRITES)
+def _prepared(lu: LogicalUnit, nexus: Nexus, wanted: CopyList, number: int) -> _Piece:
+    segment, place = wanted.segments[number], wanted.segment_place(number)
+    reads = _find(lu, wanted, segment.source, place + _SOURCE_AT)
+    writes = _find(lu, wanted, segment.destination, place + _DESTINATION_AT)
+    _check(reads, nexus, _READS)
+    _check(writes, nexus, _WRITES)
+    source, destination = reads.unit, writes.unit
     length = segment.blocks << (destination if segment.counts_destination else source).shift
     if length % source.block_size or length % destination.block_size:
-        raise aborted(Asc.UNEXPECTED_INEXACT_SEGMENT)
+        raise aborted(Asc.UNEXPECTED_INEXACT_SEGMENT, place + _BLOCKS_AT)
     start, to = segment.source_lba << source.shift, segment.destination_lba << destination.shift
-    if start + length > source.blocks << source.shift or to + length > destination.blocks << destination.shift:
-        raise aborted(Asc.NO_ADDITIONAL_SENSE_INFORMATION)
-    return _Piece(source, destination, start, to, length)
+    if start + length > source.blocks << source.shift:
+        raise aborted(Asc.NO_ADDITIONAL_SENSE_INFORMATION, place + _SOURCE_LBA_AT)
+    if to + length > destination.blocks << destination.shift:
+        raise aborted(Asc.NO_ADDITIONAL_SENSE_INFORMATION, place + _DESTINATION_LBA_AT)
+    return _Piece(reads, writes, start, to, length)
 
 
 # Copying
 
 
-def _copy(piece: _Piece) -> None:
+class _SourceError(StoreError):
+    """The source failed, not the destination."""
+
+
+def _copy(piece: _Piece, result: CopyResult) -> None:
+    """Raises COPY ABORTED with the residual, if something was written: all of it where that is not on the medium."""
+    before, written, destination = result.transferred, -1, piece.destination.unit
     try:
-        _move(piece)
-        if piece.length and piece.destination.write_through:
-            piece.destination.store.flush()
-    except StoreError as error:
-        raise aborted(Asc.THIRD_PARTY_DEVICE_FAILURE) from error
+        for written in _moves(piece):
+            result.transferred = before + written
+        if piece.length and destination.write_through:
+            destination.store.flush()
+    except (StoreError, CheckCondition) as error:
+        place = piece.source.place if isinstance(error, _SourceError) else piece.destination.place
+        lasting = 0 if destination.write_through else written
+        residual = None if written < 0 else (piece.length - lasting) >> destination.shift
+        raise aborted(Asc.THIRD_PARTY_DEVICE_FAILURE, place, residual) from error
 
 
-def _move(piece: _Piece) -> None:
-    """By the store's own means where it can; else through memory, from the end that an overlap does not spoil."""
-    source, destination, writing = piece.source.store, piece.destination.store, piece.destination.readiness.writing
+def _moves(piece: _Piece) -> Iterator[int]:
+    """By the store's own means where it can; else through memory, from the end that an overlap does not spoil.
+
+    After each step: how much is written from the start of the segment on, without a gap.
+    """
+    source, destination = piece.source.unit.store, piece.destination.unit.store
+    writing = piece.destination.unit.readiness.writing
     backward = source is destination and piece.start < piece.to < piece.start + piece.length
     done = 0
     if not backward:
@@ -234,13 +269,21 @@ def _move(piece: _Piece) -> None:
                 if not destination.copy(piece.to + done, source, piece.start + done, length):
                     break
             done += length
+            yield done
     places = range(done, piece.length, CHUNK)
     buffer = memoryview(bytearray(min(CHUNK, piece.length)))
     for place in reversed(places) if backward else places:
         part = buffer[:piece.length - place]
         with writing(piece.to + place, len(part)):
-            source.read(piece.start + place, part)
+            try:
+                source.read(piece.start + place, part)
+            except StoreError as error:
+                raise _SourceError(error.errno, str(error)) from error
             destination.write(piece.to + place, [part], False)
+        if backward:
+            yield 0 if place else piece.length
+        else:
+            yield place + len(part)
 
 
 # RECEIVE COPY RESULTS
@@ -263,9 +306,12 @@ def receive_copy_status(lu: LogicalUnit, task: Task) -> bytes:
     if result.told:
         raise invalid_field(2)
     result.told = result.state != _IN_PROGRESS
+    units, transferred = 0, result.transferred
+    while transferred > 0xFFFF_FFFF:  # each unit is 1024 of the one before (table 251)
+        units, transferred = units + 1, transferred >> 10
     return COPY_STATUS.pack(
-        available_data=COPY_STATUS.size - 4, status=result.state, segments=result.segments, units=_KIBIBYTES,
-        transferred=min(result.transferred >> 10, 0xFFFF_FFFF),
+        available_data=COPY_STATUS.size - 4, status=result.state, segments=result.segments, units=units,
+        transferred=transferred,
     )
 
 
@@ -290,6 +336,8 @@ def receive_copy_operating_parameters(lu: LogicalUnit, task: Task) -> bytes:
 def receive_copy_failure_details(lu: LogicalUnit, task: Task) -> bytes:
     """SPC-4 section 6.23: nothing of a copy that did not fail; told as a whole, or thrown away, once."""
     result = _kept(task)
+    if result.state == _IN_PROGRESS:
+        raise invalid_field(2)
     sense = result.sense
     if not sense:
         return bytes(4)

@@ -87,6 +87,8 @@ class Server:
         self._thread: threading.Thread | None = None  #: made after the forks of detaching, by ``start``
         #: Called when a session has begun or ended, in whatever thread that happens; must not wait.
         self.sessions_changed: Callable[[], None] = _nothing
+        #: Whether tasks may be waiting for an initiator, which is to be given up in time.
+        self._attentive = False
         self._jobs = Jobs(self._wake_up)
         node.serve = lambda target: serve(target, self._jobs)
         for target in node.targets.values():
@@ -166,6 +168,12 @@ class Server:
             if target not in self._workers:
                 self._workers[target] = WorkerPool(target.name, target.wthreads)
             return self._workers[target]
+
+    def watch(self) -> None:
+        """A task waits for others: see that they end, looking at the clock."""
+        if not self._attentive:
+            self._attentive = True
+            self._wake_up()
 
     def forget(self, pump: Pump) -> None:
         """A pump has ended."""
@@ -258,12 +266,12 @@ class Server:
                 self._drop(login)
 
     def _patience(self) -> float | None:
-        """Seconds until the clock matters: a login's deadline, or a second for pings and for jobs without a thread."""
+        """Seconds until the clock matters: a login's deadline, or a second for all that ``tick`` and jobs wait for."""
         now = time.monotonic()
         waits = [login.deadline - now for login in self._logins.values()]
         if self._rest_until:
             waits.append(self._rest_until - now)
-        if self._jobs.waiting or (
+        if self._attentive or self._jobs.waiting or (
             self._pumps and any(target.nop_interval for target in self.node.targets.values())
         ):
             waits.append(1.0)
@@ -280,11 +288,14 @@ class Server:
             self._drop(login)
         if self._jobs.waiting:
             self._jobs.start()
-        if any(target.nop_interval for target in self.node.targets.values()):
+        if self._attentive or any(target.nop_interval for target in self.node.targets.values()):
             with self._lock:
                 pumps = list(self._pumps)
             for pump in pumps:
                 pump.tick(now)
+            self._attentive = False  # before one looks: a task that begins to wait now says so itself
+            if any(pump.waits for pump in pumps):
+                self._attentive = True
 
     # Logins -------------------------------------------------------------------------------------------------------
 

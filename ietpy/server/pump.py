@@ -66,8 +66,6 @@ class Pump:
         self.parked: deque[Task] = deque()  #: tasks that go to workers when there is room
         #: Whether a batch may be executed at this moment, here; for ``services.Services.quiesce``.
         self.executing = False
-        #: Functions that must end before the task on a worker that began them is answered.
-        self.begun: dict[Task, Function] = {}
         self.finished = threading.Event()
         #: The pumps of the sessions this one replaces, to be waited for before the first command.
         self.predecessors: list[Pump] = []
@@ -155,6 +153,8 @@ class Pump:
     def _hand_over(self, task: Task) -> None:
         if deferred.defer(self.connection, task):
             self._park(task)
+        else:
+            self.server.watch()
 
     def _park(self, task: Task) -> None:
         if task.attribute == _HEAD_OF_QUEUE:
@@ -226,7 +226,7 @@ class Pump:
                 self._flush_now()
                 if self.connection.closing:
                     self._unpark()
-                if not self.running and self._sender is None and not (session and session.dormant):
+                if not self.running and self._sender is None and not (session and (session.dormant or session.begun)):
                     if session is not None:
                         session.end()
                     self.finished.set()  # who waits for this finds the target without the session
@@ -312,12 +312,14 @@ class Pump:
         self.post(lambda: self._worked(task))
 
     def _worked(self, task: Task) -> None:
-        function = self.begun.pop(task, None)
-        if function is None or task_management.author_executed(function):
+        self.running -= 1
+        functions = task_management.author_executed(task)
+        if functions is None:
             self._finish(task)
+        for function in functions or ():
+            self._answer(function)
 
     def _finish(self, task: Task) -> None:
-        self.running -= 1
         for function in deferred.finish(self.connection, task):
             self._answer(function)
 
@@ -345,6 +347,12 @@ class Pump:
                     self.egress.flush_now()
         for closed in function.closing:
             closed.owner.close()
+
+    @property
+    def waits(self) -> bool:
+        """Whether tasks wait for others; needs no lock."""
+        session = self.connection.session
+        return session is not None and bool(session.dormant)
 
     def tick(self, now: float) -> None:
         """Let the core look at the clock, unless the connection is busy: then it is alive, or its sends time out.

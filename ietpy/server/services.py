@@ -56,10 +56,8 @@ def quiesce(target: TargetNode) -> None:
 
 def abort_tasks(unit: LogicalUnit, nexuses: Sequence[Nexus], author: Task) -> None:
     """Abort these nexuses' tasks; ``author``, on a worker, is answered when they have ended. Never waits."""
-    function = task_management.preempt(author, unit, nexuses)
     pump: Pump = author.connection.owner
-    pump.begun[author] = function
-    pump.spread(function)
+    pump.spread(task_management.preempt(author, unit, nexuses))
 
 
 class Jobs:

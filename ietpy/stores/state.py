@@ -76,8 +76,11 @@ class StateDirectory:
                 self.problem = _obstacle(self.path)
 
     def _hand_over(self, uid: int, gid: int) -> None:
-        """Give the directory and our files away; a directory that others may enter is not for us alone, and stays."""
-        if stat.S_IMODE(os.stat(self.path).st_mode) == DIRECTORY_MODE:
+        """Give the directory and our files away. One that others may enter is not for us alone, and stays; so does one
+        that has other things in it, as somebody's home."""
+        before = os.stat(self.path)
+        ours = before.st_uid == uid or all(map(_OURS.fullmatch, os.listdir(self.path)))
+        if ours and stat.S_IMODE(before.st_mode) == DIRECTORY_MODE:
             os.chown(self.path, uid, gid)
             for name in _files(self.path, fresh=False):
                 descriptor = os.open(os.path.join(self.path, name), os.O_RDONLY | _OPEN)
@@ -264,7 +267,7 @@ class FileState:
         medium = found.get("medium", "")
         if not isinstance(medium, str):
             raise self.unusable(f"its medium is {medium!r}, not a string")
-        self.elsewhere = medium if medium != self._medium else ""
+        self.elsewhere = medium if self._medium and medium != self._medium else ""
         sections: dict[str, Any] = found["sections"]
         return sections
 

@@ -833,6 +833,35 @@ def test_what_is_kept_stays_as_long_as_the_file_names_the_lun(keeping: Inventory
     assert kept(keeping) == {(1, 0): [1, 0], (1, 1): [1, 1], (2, 0): [2, 0]}
 
 
+@pytest.mark.parametrize("note", [
+    {"sanitize": {"restricted": True, "size": 1 << 20}},
+    {"sanitize": {"restricted": True, "size": 1 << 20, "failed": True}},
+    {"format": {"size": 1 << 20}},
+], ids=["under way", "failed", "format"])
+def test_nothing_is_erased_that_has_come_in_the_place_of_what_was_to_be(
+    keeping: Inventory, tmp_path: Path, note: dict[str, Any]
+) -> None:
+    state = keeping.target(1).units[0].state
+    assert state is not None
+    ((section, value),) = note.items()
+    state.put(section, value)
+    (path,) = tmp_path.glob("*disk1,lun0.json")
+    text = path.read_text()
+    keeping.apply(file(target(lun(0, 3, path="/c"), lun(1, path="/b"))))
+    assert list(kept(keeping)) == [(1, 1)]
+    (problem,) = problems(keeping)
+    assert problem.startswith(f"ietd.conf:3:2: error: LUN 0 of {NAME} is not served: {path}:1:1: the kept state")
+    assert f"{section!r} says that an operation on /a has not succeeded, and LUN 0 has another medium now" in problem
+    with failure(errno.EINVAL):
+        keeping.add_lun(1, lun(0, path="/c"))
+    assert path.read_text() == text
+    keeping.apply(file(target(lun(0, path="/a"), lun(1, path="/b"))))
+    readiness = keeping.target(1).units[0].unit.readiness
+    assert (readiness.operation is not None, readiness.sanitize_failed, readiness.format_corrupt) == (
+        section == "sanitize" and "failed" not in value, "failed" in value, section == "format"
+    )
+
+
 def test_what_a_reload_leaves_out_finds_it_when_it_comes_again(keeping: Inventory) -> None:
     keeping.apply(file(target(lun(1, path="/b"))))
     assert kept(keeping) == {(1, 1): [1, 1]}
@@ -883,8 +912,8 @@ def test_a_place_where_nothing_can_be_kept_is_told(tmp_path: Path) -> None:
     places = StateDirectory(str(tmp_path / "file" / "ietpy"))
     inventory = build(target(lun(0, path="/a")), opener=Opener(a=FakeStore()), states=places)
     assert problems(inventory) == [
-        f"{places.path}:1:1: warning: persistent reservations, saved mode pages and the like end with the daemon:"
-        f" {tmp_path / 'file'} is not a directory; start with another --state-dir, or as another user"
+        f"{places.path}:1:1: warning: persistent reservations, saved mode pages and the like end with the daemon, and"
+        f" those kept earlier cannot be changed: {tmp_path / 'file'} is not a directory; start with another --state-dir, or as another user"
     ]
     assert not inventory.degraded
     assert kept(inventory) == {(1, 0): None}

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ietpy.config.model import LunConfig
+from ietpy.daemon import media
 from ietpy.daemon.media import Media
 from ietpy.errors import Span, StoreError
 
@@ -58,6 +61,51 @@ def disk(tmp_path: Path) -> Path:
     path = tmp_path / "disk"
     path.touch()
     return path
+
+
+def test_a_file_is_known_again(disk: Path, tmp_path: Path) -> None:
+    media = Media(str(tmp_path))
+    identity = media.identity(lun(0, "disk"))
+    assert identity == f"{disk} (inode {disk.stat().st_ino})"
+    media.patience = 20.0
+    assert media.identity(lun(1, disk)) == identity
+    disk.rename(tmp_path / "old")
+    assert media.identity(lun(0, disk)) == str(disk)
+    disk.touch()
+    assert media.identity(lun(0, disk)) not in (identity, str(disk))
+    assert media.identity(lun(0, "", type="nullio")) == "nullio"
+
+
+@pytest.mark.parametrize(("facts", "name"), [
+    ({}, ""),
+    ({"8:17/wwid": "naa.6\n", "8:17/device/wwid": "naa.7\n"}, " (naa.6)"),
+    ({"8:17/wwid": "\n", "8:17/dm/uuid": "LVM-x\n"}, " (LVM-x)"),
+    ({"8:17/partition": "1\n", "device/wwid": "naa.7\n"}, " (naa.7)"),
+])
+def test_a_device_is_known_by_its_name(
+    disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facts: dict[str, str], name: str
+) -> None:
+    (tmp_path / "sys" / "8:17").mkdir(parents=True)
+    for fact, value in facts.items():
+        (tmp_path / "sys" / fact).parent.mkdir(exist_ok=True)
+        (tmp_path / "sys" / fact).write_text(value)
+    monkeypatch.setattr(media, "_DEVICES", str(tmp_path / "sys"))
+    found = SimpleNamespace(st_mode=stat.S_IFBLK, st_rdev=os.makedev(8, 17))
+    monkeypatch.setattr(os, "stat", lambda *_, **__: found)
+    identity = Media().identity(lun(0, disk))
+    monkeypatch.undo()
+    assert identity == f"{disk}{name}"
+
+
+def test_a_medium_that_is_not_known_again_in_time(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = threading.Event()
+    monkeypatch.setattr(media, "_identity", lambda path: path if answer.wait(30) else "")
+    slow = Media()
+    slow.patience = 0.0
+    with pytest.raises(StoreError, match=f"{disk} does not answer any more") as caught:
+        slow.identity(lun(0, disk))
+    assert caught.value.errno == errno.ETIMEDOUT
+    answer.set()
 
 
 def test_lines_of_one_file_share_a_store(disk: Path, tmp_path: Path) -> None:

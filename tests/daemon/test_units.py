@@ -6,6 +6,7 @@ import errno
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,10 @@ from ietpy.daemon.served import ServedTarget
 from ietpy.daemon.units import Problems, Units
 from ietpy.errors import Diagnostic, Span, StoreError
 from ietpy.iscsi.target import everybody
+from ietpy.scsi.asc import Asc
 from ietpy.scsi.device import ScsiDevice
+from ietpy.scsi.sense import CheckCondition
+from ietpy.scsi.status import SenseKey
 from ietpy.scsi.store import Capabilities
 
 NAME = "iqn.2001-04.com.example:t"
@@ -176,6 +180,24 @@ def test_what_is_noted_of_shared_and_replaced_media(site: Site) -> None:
     site.units.expect([])
     site.units.look()
     assert site.notes() == ["4 medium-replaced", "30 shared-medium"]
+
+
+@pytest.mark.parametrize(("state", "sentence"), [
+    ({}, ""),
+    ({"ejected": True}, ""),
+    ({"operation": SimpleNamespace(condition=lambda: CheckCondition(
+        SenseKey.NOT_READY, Asc.LOGICAL_UNIT_NOT_READY_SANITIZE_IN_PROGRESS, progress=0xFFFF
+    ))}, "LOGICAL UNIT NOT READY SANITIZE IN PROGRESS (99 %); initiators can use it again when that has ended"),
+    ({"sanitize_failed": True}, "SANITIZE COMMAND FAILED; format or sanitize it, from an initiator"),
+    ({"format_corrupt": True}, "MEDIUM FORMAT CORRUPTED; format or sanitize it, from an initiator"),
+])
+def test_units_that_serve_nobody_are_told(site: Site, state: dict[str, Any], sentence: str) -> None:
+    site.units.add(site.target, site.line(0, "a"))
+    for name, value in state.items():
+        setattr(site.target.units[0].unit.readiness, name, value)
+    assert [str(problem) for problem in site.units.unready()] == [
+        f"ietd.conf:2:1: warning: LUN 0 of {NAME} serves nobody: {each}" for each in [sentence] if each
+    ]
 
 
 def test_sharing_with_what_is_let_go_is_not_noted(site: Site) -> None:

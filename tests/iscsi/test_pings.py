@@ -57,6 +57,35 @@ def test_one_that_waited_for_its_data_meanwhile(streaming: Any, store: Any) -> N
     assert store.data[:1024] == b"n" * 1024
 
 
+def test_a_later_ordered_command_does_not_take_its_place(streaming: Any, store: Any) -> None:
+    """That one is executed first, as the older one waits for its data."""
+    tag = streaming.tag + 1
+    stream = streaming.read(0, 128) + streaming.write(0, 2, attribute=ORDERED)
+    answers = streaming.ask(stream + streaming.read(9, 1) + streaming.read(9, 1, attribute=ORDERED))
+    assert [answer.opcode for answer in answers] == [Opcode.READY_TO_TRANSFER, DATA_IN, RESPONSE, NOP_IN]
+    transfer, pong_tag = answers[0].target_transfer_tag, answers[-1].target_transfer_tag
+    assert streaming.ask(streaming.data_out(tag, transfer, b"n" * 1024, 0)) == []
+    streaming.work()
+    assert not any(store.data)
+    assert streaming.ask(pong(streaming, pong_tag)) == []
+    for _ in range(3):
+        streaming.work()
+    assert [answer.status for answer in streaming.answers()] == [0] * 3
+    assert store.data[:1024] == b"n" * 1024
+
+
+def test_another_logical_unit_is_another_matter(streaming: Any) -> None:
+    """What was promised there is not forgotten when somebody asks for what was promised here."""
+    lun_1 = 1 << 48
+    answers = streaming.ask(streaming.read(0, 128) + streaming.read(0, 128, lun=lun_1))
+    assert [answer.opcode for answer in answers] == [DATA_IN, RESPONSE] * 2
+    for lun in (lun_1, 0):
+        (ping,) = streaming.ask(streaming.write(0, 1, b"n" * 512, attribute=ORDERED, lun=lun))
+        assert ping.opcode == NOP_IN
+    (done,) = streaming.ask(streaming.write(0, 1, b"n" * 512, attribute=HEAD, lun=lun_1))
+    assert (done.opcode, done.status) == (RESPONSE, 0)
+
+
 @pytest.mark.parametrize("attribute", [SIMPLE, HEAD])
 def test_others_do_not_wait(streaming: Any, attribute: int) -> None:
     answers = streaming.ask(streaming.read(0, 128) + streaming.write(0, 1, b"n" * 512, attribute=attribute))
@@ -95,3 +124,53 @@ def test_where_there_is_no_unit_nothing_is_held_back(streaming: Any, target: Any
     task.nexus = target.device.absent.attach("iqn.x")
     pings.hold_back(streaming.connection, task)
     assert streaming.answers() == []
+
+
+class TestWhoKeepsOthersWaiting:
+    """It is given up in time (``pings.overdue``)."""
+
+    def overdue(self, nexus: Any, *times: float) -> list[bool]:
+        closing = []
+        for now in times:
+            nexus.connection.tick(now)
+            closing.append(nexus.connection.closing)
+        return closing
+
+    def test_by_no_answer_to_a_ping(self, streaming: Any) -> None:
+        streaming.ask(streaming.read(0, 128))
+        assert self.overdue(streaming, 0, 100) == [False, False]
+        streaming.ask(streaming.write(0, 1, b"n" * 512, attribute=ORDERED))
+        assert self.overdue(streaming, 101, 130.9) == [False, False]
+        streaming.feed(streaming.command("00"))  # to talk about something else does not help
+        assert self.overdue(streaming, 131) == [True]
+        assert streaming.connection.problem == "tasks waited 30 s for an answer of the initiator, or for its data"
+
+    def test_unless_it_answers(self, streaming: Any) -> None:
+        (_, _, ping) = streaming.ask(streaming.read(0, 128) + streaming.write(0, 1, b"n" * 512, attribute=ORDERED))
+        assert self.overdue(streaming, 0, 29) == [False, False]
+        streaming.feed(pong(streaming, ping.target_transfer_tag))
+        assert self.overdue(streaming, 30, 61) == [False, False]
+
+    def test_or_who_waited_was_aborted(self, streaming: Any) -> None:
+        streaming.ask(streaming.read(0, 128) + streaming.write(0, 1, b"n" * 512, attribute=ORDERED))
+        assert self.overdue(streaming, 0) == [False]
+        (task,) = streaming.session.dormant
+        deferred.discard(streaming.connection, task)
+        assert self.overdue(streaming, 31) == [False]
+
+    def test_by_no_data(self, connect: Any) -> None:
+        owing, waiting = connect(), connect(isid=b"ISID02")
+        tag = owing.tag
+        (r2t,) = owing.ask(owing.write(0, 4, attribute=ORDERED))
+        owing.ask(owing.command("00"))
+        assert self.overdue(owing, 0, 100) == [False, False]  # its own command waits, which is its own affair
+        waiting.ask(waiting.command("00"))
+        assert self.overdue(owing, 101, 130) == [False, False]
+        data = owing.data_out(tag, r2t.target_transfer_tag, b"n" * 512, 0, final=False)
+        owing.feed(data)  # some of it has come
+        assert self.overdue(owing, 131, 160) == [False, False]
+        assert self.overdue(waiting, 0, 100) == [False, False]
+        assert self.overdue(owing, 161) == [True]
+
+    def test_nothing_of_this_concerns_discovery(self, connect: Any) -> None:
+        assert self.overdue(connect(discovery=True), 0, 100) == [False, False]

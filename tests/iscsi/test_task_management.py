@@ -469,7 +469,7 @@ class TestPreemption:
         author, function = self.begin(mine, other)
         assert function.others == [other.connection]
         assert not task_management.abort(function, other.connection)
-        assert not task_management.author_executed(function)
+        assert task_management.author_executed(author) == []
         assert other.work() == [function]
         assert [answer.status for answer in other.answers()] == ([TASK_ABORTED] if tas else []) + [0]
         assert third.work() == []
@@ -483,11 +483,49 @@ class TestPreemption:
         mine, other = connect(), connect(isid=b"ISID02")
         other.ask(other.write(0, 2))
         store.waits = True
-        _, function = self.begin(mine, other)
+        author, function = self.begin(mine, other)
         assert not task_management.abort(function, other.connection)
         assert not other.session.tasks
-        assert task_management.author_executed(function)
-        assert not task_management.author_executed(function)  # once only
+        assert task_management.author_executed(author) == [function]
+        assert task_management.author_executed(author) == []  # once only
+        assert deferred.finish(mine.connection, author) == []
+        assert not mine.session.begun
+        assert task_management.author_executed(author) is None
+
+    @pytest.mark.parametrize("late", [False, True], ids=["before the first is executed", "after it"])
+    def test_two_that_abort_each_other(self, connect: Any, store: Any, late: bool) -> None:
+        """None of their authors waits for the other one to be answered; both were executed."""
+        mine, other = connect(), connect(isid=b"ISID02")
+        store.waits = True
+        other.feed(other.read(0, 1))
+        (others_author,) = other.session.running
+        author, function = self.begin(mine, other)
+        others = task_management.preempt(others_author, others_author.nexus.lu, [author.nexus])
+        assert not task_management.abort(function, other.connection)
+        if late:
+            assert task_management.author_executed(author) == []
+        assert not task_management.abort(others, mine.connection)
+        if not late:
+            assert task_management.author_executed(author) == []
+        assert set(task_management.author_executed(others_author) or ()) == {function, others}
+        for each, its in ((mine, author), (other, others_author)):
+            assert deferred.finish(each.connection, its) == []
+            assert each.answers() == []
+
+    def test_a_reset_waits_for_what_it_waits_for(self, connect: Any, store: Any) -> None:
+        """So who aborts the command knows that it can do no more, nor can those that it was to abort."""
+        mine, other, third = connect(), connect(isid=b"ISID02"), connect(isid=b"ISID03")
+        store.waits = True
+        other.feed(other.read(0, 1))
+        author, function = self.begin(mine, other)
+        assert not task_management.abort(function, other.connection)
+        assert task_management.author_executed(author) == []
+        third.feed(manage(third, LU_RESET))
+        (reset,) = third.connection.functions
+        assert not task_management.abort(reset, mine.connection)
+        assert not task_management.abort(reset, other.connection)
+        assert other.work() == [function]
+        assert deferred.finish(mine.connection, author) == [reset]
 
     def test_of_oneself_all_but_the_author(self, connect: Any, store: Any) -> None:
         mine = connect()

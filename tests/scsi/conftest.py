@@ -113,6 +113,8 @@ class Memory:
 class Kept:
     """A UnitState in memory, with JSON's idea of values; ``fail`` is the errno ``put`` fails with, if not 0."""
 
+    elsewhere = ""
+
     def __init__(self, **sections: Any) -> None:
         self.sections = sections
         self.fail = 0

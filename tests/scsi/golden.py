@@ -1,4 +1,4 @@
-"""One exchange with a logical unit, byte for byte. The tables of cases are ``golden_*.py``; ``test_golden`` runs them."""
+"""One exchange with a logical unit, byte for byte. The tables are ``golden_*.py``; ``test_golden`` runs them."""
 
 from __future__ import annotations
 

@@ -50,6 +50,7 @@ CASES: Final[list[Case]] = [
     Case("2A 20 00000001 00 0001 00", out=_A, sense=_IN_CDB.format("CD0001"), medium=(512, _NOTHING)),
     Case("2A 00 000007FF 00 0002 00", out=_A + _B, sense=_OUT_OF_RANGE.format("00000800")),
     Case("2A 00 00000001 00 0001 00", out=_A, sense=_PROTECTED, options=_READ_ONLY),
+    Case("41 08 00000001 00 0001 00", out=_A, sense=_PROTECTED, options=_READ_ONLY),  # UNMAP where there is no LBPWS10
     # Verifying
     Case("2F 00 00000001 00 0001 00", before=_WRITTEN),
     Case("2F 02 00000001 00 0001 00", out=_A, before=_WRITTEN),
@@ -62,6 +63,7 @@ CASES: Final[list[Case]] = [
     Case("AE 00 00000001 00000001 00 00", out=_A, medium=(512, _A)),
     Case("8E 12 0000000000000001 00000001 00 00", out=_A, medium=(512, _A)),
     Case("2E 06 00000001 00 0001 00", out=_A, sense=_IN_CDB.format("CA0001")),
+    Case("8E 04 0000000000000001 00000001 00 00", out=_A, sense=_IN_CDB.format("CA0001")),
     # COMPARE AND WRITE, ORWRITE
     Case("89 00 0000000000000001 000000 01 00 00", out=_A + _B, before=_WRITTEN, medium=(512, _B + _NOTHING)),
     Case(

@@ -1,4 +1,4 @@
-"""FORMAT UNIT, SANITIZE and medium removal (SBC-3 sections 5.3, 5.13, 5.24, 5.25)."""
+"""FORMAT UNIT, SANITIZE and medium removal (SBC-3 sections 5.3, 5.10, 5.24, 5.25)."""
 
 from __future__ import annotations
 

@@ -9,193 +9,56 @@ happens to them, and in which order a command is judged; ``model_spc``, ``model_
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-GOOD, CHECK_CONDITION, CONDITION_MET, CONFLICT = 0x00, 0x02, 0x04, 0x18
-
-NO_SENSE, NOT_READY, MEDIUM_ERROR, HARDWARE_ERROR, ILLEGAL_REQUEST = 0, 2, 3, 4, 5
-UNIT_ATTENTION, DATA_PROTECT, COPY_ABORTED, MISCOMPARE = 6, 7, 10, 14
-
-POWER_ON: Final = 0x2900
-NEXUS_LOST: Final = 0x2907
-MODE_CHANGED: Final = 0x2A01
-LOG_CHANGED: Final = 0x2A02
-RESERVATIONS_PREEMPTED, RESERVATIONS_RELEASED, REGISTRATIONS_PREEMPTED = 0x2A03, 0x2A04, 0x2A05
-ACCESS_STATE_CHANGED: Final = 0x2A06
-CAPACITY_CHANGED: Final = 0x2A09
-MEDIUM_CHANGED: Final = 0x2800
-PREVIOUS_CONFLICT: Final = 0x2C09
-INQUIRY_CHANGED: Final = 0x3F03
-IDENTIFIER_CHANGED: Final = 0x3F05
-LUNS_CHANGED: Final = 0x3F0E
-#: In the order they are reported; before a reservation conflict, which comes before all other conditions (SAM-5 5.3.3
-#: and 5.14). Choice: the others are reported in the order they were established, and resets take none of them away.
-RESETS: Final = (POWER_ON, NEXUS_LOST)
-
-WRITE_ERROR, READ_ERROR = 0x0C00, 0x1100
-LIST_LENGTH: Final = 0x1A00
-UNKNOWN_OPERATION: Final = 0x2000
-OUT_OF_RANGE: Final = 0x2100
-BAD_CDB: Final = 0x2400
-NO_SUCH_UNIT: Final = 0x2500
-BAD_LIST: Final = 0x2600
-WRITE_PROTECTED: Final = 0x2700
-FORMAT_CORRUPTED, FORMAT_FAILED, SANITIZE_FAILED = 0x3100, 0x3101, 0x3103
-FORMATTING, SANITIZING = 0x0404, 0x041B
-NOTHING_PRESENT: Final = 0x3A00
-INTERNAL_FAILURE: Final = 0x4400
-INVALID_MESSAGE: Final = 0x4900
-
-SECTOR: Final = 512  #: bytes; what is volatile is kept track of by these
-PAGE: Final = 4096  #: what a thin medium of these tests maps at once
-
-
-class Check(Exception):
-    """CHECK CONDITION. ``pointer``: what the SENSE KEY SPECIFIC field has: (whether into the CDB, byte) of the field
-    pointer, or ("progress", how much), None for nothing.
-
-    ``also``: what may be told instead, where two things are wrong and no standard says which comes first.
-    """
-
-    def __init__(self, key: int, code: int, information: int | None = None, pointer: Any = None) -> None:
-        super().__init__(f"{key:X}/{code:04X}")
-        self.key, self.code, self.information, self.pointer = key, code, information, pointer
-        self.also: tuple[Check, ...] = ()
-
-    def __or__(self, other: Check) -> Check:
-        self.also = (*self.also, other)
-        return self
-
-
-def bad_cdb(byte: int | None = None) -> Check:
-    """INVALID FIELD IN CDB; ``byte`` is where the field begins."""
-    return Check(ILLEGAL_REQUEST, BAD_CDB, pointer=None if byte is None else (True, byte))
-
-
-def bad_list(byte: int) -> Check:
-    """INVALID FIELD IN PARAMETER LIST."""
-    return Check(ILLEGAL_REQUEST, BAD_LIST, pointer=(False, byte))
-
-
-def too_short() -> Check:
-    """PARAMETER LIST LENGTH ERROR."""
-    return Check(ILLEGAL_REQUEST, LIST_LENGTH)
-
-
-class Conflict(Exception):
-    """RESERVATION CONFLICT."""
-
-
-class Sense(NamedTuple):
-    """What sense data say. ``pointer`` as with ``Check``."""
-
-    descriptors: bool
-    key: int
-    code: int
-    information: int | None = None
-    pointer: Any = None
-
-
-def packed_sense(key: int, code: int, descriptors: bool) -> bytes:
-    """Sense data that say no more than this, as REQUEST SENSE returns them (SPC-4 4.5.2, 4.5.3)."""
-    if descriptors:
-        return bytes((0x72, key, code >> 8, code & 0xFF, 0, 0, 0, 0))
-    return bytes((0x70, 0, key, 0, 0, 0, 0, 10, 0, 0, 0, 0, code >> 8, code & 0xFF, 0, 0, 0, 0))
-
-
-def sense_bytes(sense: Sense) -> bytes:
-    """All of it; of a field pointer no bit."""
-    pointer = b""
-    if sense.pointer is not None:
-        where, value = sense.pointer
-        pointer = bytes((0xC0 if where is True else 0x80,)) + value.to_bytes(2, "big")
-    data = bytearray(packed_sense(sense.key, sense.code, sense.descriptors))
-    if not sense.descriptors:
-        if sense.information is not None:
-            data[0] |= 0x80
-            data[3:7] = sense.information.to_bytes(4, "big")
-        data[15:18] = pointer or bytes(3)
-        return bytes(data)
-    if sense.information is not None:
-        data += bytes((0, 10, 0x80, 0)) + sense.information.to_bytes(8, "big")
-    if pointer:
-        data += bytes((2, 6, 0, 0)) + pointer + b"\0"
-    data[7] = len(data) - 8
-    return bytes(data)
-
-
-class Answer(NamedTuple):
-    status: int
-    data: Any = b""
-    sense: Any = None
-
-
-def number(data: bytes, first: int, width: int) -> int:
-    return int.from_bytes(data[first:first + width], "big")
-
-
-# Media
-
-
-class Traits(NamedTuple):
-    """``thin``: "zeros", what is unmapped reads as zeros; "free", it can be unmapped; "". ``cached``: has a cache."""
-
-    thin: str = "zeros"
-    cached: bool = True
-
-
-class Medium:
-    """Bytes. ``volatile``: for every sector the bit of the unit that wrote it last, if a loss of power may undo that.
-
-    ``fault``: what the next access ends with, (key, code) when reading and when writing.
-    """
-
-    def __init__(self, size: int, traits: Traits) -> None:
-        self.size = size
-        self.traits = traits
-        self.content = bytearray(size)
-        self.volatile = bytearray(size // SECTOR)
-        self.fault: tuple[tuple[int, int], tuple[int, int]] | None = None
-
-    def touch(self, writing: bool) -> None:
-        if self.fault is not None:
-            raise Check(*self.fault[writing])
-
-    def read(self, offset: int, length: int, writing: bool = False) -> bytes:
-        """``writing``: as a part of a command that does."""
-        if length:
-            self.touch(writing)
-        return bytes(self.content[offset:offset + length])
-
-    def write(self, offset: int, data: bytes, bit: int) -> None:
-        """``bit``: 0 if it must survive a loss of power."""
-        self.touch(True)
-        self.content[offset:offset + len(data)] = data
-        first, end = offset // SECTOR, -(-(offset + len(data)) // SECTOR)
-        self.volatile[first:end] = bytes((bit,)) * (end - first)
-
-    def flush(self, bit: int, offset: int = 0, length: int | None = None) -> None:
-        """What ``bit`` wrote is safe now, in this range at least."""
-        self.touch(True)
-        if bit in self.volatile:
-            first, end = offset // SECTOR, (self.size if length is None else offset + length) // SECTOR
-            self.volatile[first:end] = self.volatile[first:end].replace(bytes((bit,)), b"\0")
-
-    def is_volatile(self, bit: int, offset: int, length: int) -> bool:
-        return bit in self.volatile[offset // SECTOR:(offset + length) // SECTOR]
-
-    def resize(self, size: int) -> None:
-        self.size = size
-        self.content[size:] = bytes(len(self.content) - size)
-        self.volatile[size // SECTOR:] = bytes(len(self.volatile) - size // SECTOR)
-
-    def is_mapped(self, offset: int, length: int) -> bool:
-        """Whether any page in the range is."""
-        first = offset // PAGE * PAGE
-        end = -(-(offset + length) // PAGE) * PAGE
-        return any(self.content[first:min(end, self.size)])
-
+from tests.scsi.model_medium import Medium
+from tests.scsi.model_rows import (
+    BY_EXCLUSIVE_ACCESS,
+    BY_RESERVE,
+    NEVER,
+    UNKNOWN,
+    UNKNOWN_SANITIZE,
+    WITH_ACTIONS,
+    Row,
+    check_reserved,
+    find,
+)
+from tests.scsi.model_sense import (
+    CAPACITY_CHANGED,
+    CHECK_CONDITION,
+    CONFLICT,
+    DATA_PROTECT,
+    FORMAT_CORRUPTED,
+    FORMATTING,
+    GOOD,
+    HARDWARE_ERROR,
+    ILLEGAL_REQUEST,
+    INQUIRY_CHANGED,
+    INTERNAL_FAILURE,
+    INVALID_MESSAGE,
+    LUNS_CHANGED,
+    MEDIUM_ERROR,
+    NEXUS_LOST,
+    NO_SUCH_UNIT,
+    NOT_READY,
+    NOTHING_PRESENT,
+    OUT_OF_RANGE,
+    POWER_ON,
+    PREVIOUS_CONFLICT,
+    RESETS,
+    SANITIZE_FAILED,
+    SANITIZING,
+    UNIT_ATTENTION,
+    UNKNOWN_OPERATION,
+    WRITE_PROTECTED,
+    Answer,
+    Check,
+    Conflict,
+    bad_cdb,
+    number,
+    told,
+)
 
 # Nexuses and logical units
 
@@ -272,6 +135,7 @@ class Unit:
         self.preventing: set[Nexus] = set()
         self.ejected = False
         self.removed = False
+        self.doubt: Check | None = None  #: what the current command may end with, too
         self.mode: dict[str, int] = {}
         self.restore_mode()
         self.persistent = Registrations()
@@ -322,12 +186,11 @@ class Unit:
         self.mode = self.saved_mode()
 
     def put(self, section: str, value: Any) -> None:
-        """Keep over a loss of power. Choice: HARDWARE ERROR where that fails, and nothing has changed; the project takes
-        it for a write error of the medium in some commands."""
+        """Keep over a loss of power. Choice: where that fails nothing has changed, and it is a HARDWARE ERROR."""
         if not self.options.keeps:
             return
         if self.device.world.memory_fails:
-            raise Check(HARDWARE_ERROR, INTERNAL_FAILURE) | Check(MEDIUM_ERROR, WRITE_ERROR)
+            raise Check(HARDWARE_ERROR, INTERNAL_FAILURE)
         if value is None:
             self.memory.pop(section, None)
         else:
@@ -339,7 +202,7 @@ class Unit:
         self.device.world.jobs.append((self, operation))
 
     def carry_out(self) -> bool:
-        """What is under way; whether it succeeded. What cannot be noted as failed begins again after a loss of power."""
+        """Do what is under way; whether it succeeded. What cannot be noted as failed begins anew after a power loss."""
         operation, self.operation = self.operation, None
         assert operation is not None
         succeeded = True
@@ -467,73 +330,6 @@ class Unit:
             raise obstacle
 
 
-# Commands
-
-NEVER, BY_RESERVE, BY_EXCLUSIVE_ACCESS, ALWAYS = range(4)
-
-#: unit, nexus, CDB, Data-Out, and how much of that the initiator announced; Data-In or a status.
-Function = Callable[[Any, Nexus, bytes, bytes, int], Any]
-
-
-class Row(NamedTuple):
-    """``usage``: bits of the CDB that are not reserved. ``denied``: which reservations of others, and those before it.
-
-    ``out``: how much Data-Out the CDB asks for. ``allocation``: (first byte, width) of the allocation length.
-    ``announced``: that is the most, of what the initiator announced. ``have``: which units have it. ``medium``: accesses
-    it. ``unready``: also while the unit is formatted or sanitized. ``heals``: "format" or "sanitize", what it does.
-    ``anywhere``: also where there is no unit.
-    """
-
-    name: str
-    usage: bytes
-    function: Function
-    denied: int
-    attention: bool = True
-    out: Callable[[Any, bytes], int] | None = None
-    allocation: tuple[int, int] | None = None
-    harmless: Callable[[bytes], bool] | None = None
-    have: Callable[[Unit], bool] | None = None
-    announced: bool = False
-    medium: bool = False
-    unready: bool = False
-    heals: str = ""
-    anywhere: bool = False
-
-
-ROWS: dict[tuple[int, int | None], Row] = {}
-WITH_ACTIONS: set[int] = set()
-
-
-def command(usage: str, name: str, denied: int, action: int | None = None, **fields: Any) -> Callable[[Any], Any]:
-    def declare(function: Function) -> Function:
-        bits = bytes.fromhex(usage)
-        ROWS[bits[0], action] = Row(name, bits, function, denied, **fields)
-        if action is not None:
-            WITH_ACTIONS.add(bits[0])
-        return function
-
-    return declare
-
-
-def find(unit: Unit | None, cdb: bytes) -> Row | None:
-    """The row of a CDB, or None if ``unit`` does not have it."""
-    action = cdb[1] & 0x1F if cdb[0] in WITH_ACTIONS else None
-    row = ROWS.get((cdb[0], action))
-    if row is None or (unit is None and not row.anywhere):
-        return None
-    return row if unit is None or row.have is None or row.have(unit) else None
-
-
-def check_reserved(row: Row, cdb: bytes) -> None:
-    """Choice: reserved bits are looked at first of all in the CDB."""
-    for place, allowed in enumerate(row.usage):
-        stray = cdb[place] & ~allowed
-        if place == 1 and row.usage[0] in WITH_ACTIONS:
-            stray &= ~0x1F
-        if place and stray:
-            raise bad_cdb(place)
-
-
 # Devices
 
 
@@ -613,21 +409,18 @@ class Model:
             if attribute > 3 and unit is not None and not (moved and (row or UNKNOWN).attention):
                 # ACA without an ACA condition (SAM-5 8.6.5). Choice: told before all but that the unit is another.
                 raise Check(ILLEGAL_REQUEST, INVALID_MESSAGE)
-            result = self.perform(unit, device, nexus, row, cdb, data)
+            answers = answered(self.perform(unit, device, nexus, row, cdb, data), row, cdb)
         except Conflict:
+            answers = [Answer(CONFLICT)]
             if unit is not None and unit.mode["UA_INTLCK_CTRL"] == 3:
                 nexus.tell(PREVIOUS_CONFLICT)
-            return [Answer(CONFLICT)]
         except Check as check:
             descriptors = unit is not None and bool(unit.mode["D_SENSE"])
-            return [Answer(CHECK_CONDITION, b"", told(each, descriptors)) for each in (check, *check.also)]
-        if isinstance(result, int):
-            return [Answer(result)]
-        if isinstance(result, list):
-            return result
-        if result is not None and row is not None and row.allocation is not None:
-            result = result[:number(cdb, *row.allocation)]
-        return [Answer(GOOD, result or b"")]
+            answers = [Answer(CHECK_CONDITION, b"", told(each, descriptors)) for each in (check, *check.also)]
+        if unit is not None and unit.doubt is not None:
+            answers.append(Answer(CHECK_CONDITION, b"", told(unit.doubt, bool(unit.mode["D_SENSE"]))))
+            unit.doubt = None
+        return answers
 
     @staticmethod
     def perform(
@@ -694,14 +487,12 @@ class Model:
         return (unit for device in self.devices for unit in device.units.values() if unit.medium is medium)
 
 
-UNKNOWN: Final = Row("unknown", b"", lambda *_: None, NEVER)
-#: Choice: an unknown service action of SANITIZE, too, is looked at after a failure.
-UNKNOWN_SANITIZE: Final = UNKNOWN._replace(heals="sanitize")
-
-
-def told(check: Check, descriptors: bool) -> Sense:
-    """Fixed format has no room for an INFORMATION of more than 32 bits, and leaves it out (SPC-4 4.5.3)."""
-    information = check.information
-    if not descriptors and information is not None and information > 0xFFFF_FFFF:
-        information = None
-    return Sense(descriptors, check.key, check.code, information, check.pointer)
+def answered(result: Any, row: Row | None, cdb: bytes) -> list[Answer]:
+    """What a command's function returned: answers, a status, or Data-In to be cut to the allocation length."""
+    if isinstance(result, list):
+        return result
+    if isinstance(result, int):
+        return [Answer(result)]
+    if result is not None and row is not None and row.allocation is not None:
+        result = result[:number(cdb, *row.allocation)]
+    return [Answer(GOOD, result or b"")]

@@ -8,22 +8,18 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from tests.scsi.model import (
-    ALWAYS,
-    BY_EXCLUSIVE_ACCESS,
-    BY_RESERVE,
+from tests.scsi.model import Nexus, Unit
+from tests.scsi.model_rows import ALWAYS, BY_EXCLUSIVE_ACCESS, BY_RESERVE, Row, command
+from tests.scsi.model_sense import (
+    BAD_LIST,
     CHECK_CONDITION,
     COPY_ABORTED,
     GOOD,
     ILLEGAL_REQUEST,
     Answer,
     Check,
-    Nexus,
-    Row,
-    Unit,
     bad_cdb,
     bad_list,
-    command,
     number,
     sense_bytes,
     told,
@@ -40,20 +36,25 @@ WRITES: Final = Row("copy destination", b"", lambda *_: None, ALWAYS, medium=Tru
 
 
 class Kept(NamedTuple):
-    """What is known of a copy: (status, segments, KiB), and (if it failed) its sense."""
+    """What is known of a copy: (status, segments, bytes), and (if it failed) its sense."""
 
     status: tuple[int, int, int] | None
     failure: Any = None
 
 
 class Cscd(NamedTuple):
+    """``place``: where the parameter list has it."""
+
+    place: int
     identifier: bytes
     block: int
+    device_type: int
     null: bool
 
 
-def aborted(code: int) -> Check:
-    return Check(COPY_ABORTED, code)
+def aborted(code: int, place: int) -> Check:
+    """COPY ABORTED, pointing into the parameter list (5.17.7.4): at a CSCD descriptor, or at a field."""
+    return Check(COPY_ABORTED, code, pointer=(False, place))
 
 
 @command(
@@ -97,16 +98,18 @@ def extended_copy(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: i
     failure = None
     try:
         for segment in segments:
-            size += copy_segment(unit, nexus, cscds, segment)
-            done += 1
+            done += 1  # SEGMENTS PROCESSED counts the current one (6.24)
+            size += copy_segment(unit, nexus, cscds, segment, middle + 28 * (done - 1))
     except Check as check:
         failure = check
+        for each in (check, *check.also):
+            each.segment = done - 1
         raise
     finally:
         if usage != 3:
-            # Choice: SEGMENTS PROCESSED does not count the one that failed.
-            sense = None if failure is None else told(failure, bool(unit.mode["D_SENSE"]))
-            nexus.copies[out[0]] = Kept((1 if failure is None else 2, done, size // 1024), sense)
+            descriptors = bool(unit.mode["D_SENSE"])
+            told_then = None if failure is None else [told(each, descriptors) for each in (failure, *failure.also)]
+            nexus.copies[out[0]] = Kept((1 if failure is None else 2, done, size), told_then)
 
 
 def places(end: int, size: int, most: int, code: int) -> range:
@@ -122,59 +125,64 @@ def cscd_at(data: bytes, place: int, end: int) -> Cscd:
         raise Check(ILLEGAL_REQUEST, BAD_CSCD_TYPE, pointer=(False, place))
     if place + 32 > end:
         raise too_short()
-    null = bool(data[place + 1] & 0x20)
-    if data[place + 1] & 0x1F and not null:
-        raise aborted(WRONG_DEVICE_TYPE)
     if data[place + 5] & 0x30:
         raise bad_list(place + 5)
     # Choice: a designator of more than 20 bytes is named by its length and its first 20 bytes.
     named = (data[place + 4] & 0x0F, data[place + 5] & 0x0F, data[place + 7]) == (1, 1, 24)
-    identifier = data[place + 8:place + 28] if named else b""
-    return Cscd(identifier, number(data, place + 29, 3), null)
+    return Cscd(
+        place, data[place + 8:place + 28] if named else b"", number(data, place + 29, 3), data[place + 1] & 0x1F,
+        bool(data[place + 1] & 0x20),
+    )
 
 
-def copy_segment(unit: Unit, nexus: Nexus, cscds: list[Cscd], segment: bytes) -> int:
-    """Block device to block device (6.4.6.3); how many bytes were copied."""
-    ends = []
-    for at in (4, 6):
-        index = number(segment, at, 2)
-        if index >= len(cscds) or cscds[index].null:
-            raise aborted(NOT_REACHABLE)
-        found = [
-            each for each in unit.device.units.values()
-            if (b"IET\0\0\0\0\0" + each.identifier)[:20] == cscds[index].identifier
-        ]
-        if len(found) != 1:
-            raise aborted(NOT_REACHABLE)
-        if cscds[index].block not in (0, found[0].block):
-            raise bad_list(16 + 32 * index + 29)
-        ends.append(found[0])
-    source, destination = ends
-    check_end(source, nexus, READS)
-    check_end(destination, nexus, WRITES)
-    if destination.protected:
-        raise aborted(DEVICE_FAILURE)
+def find_end(unit: Unit, cscds: list[Cscd], index: int, asked: int) -> tuple[Unit, int]:
+    """The unit that is a copy source or copy destination, of this device, and where it is described."""
+    if index >= len(cscds):
+        raise aborted(NOT_REACHABLE, asked)
+    cscd = cscds[index]
+    found = [
+        each for each in unit.device.units.values()
+        if (b"IET\0\0\0\0\0" + each.identifier)[:20] == cscd.identifier and not cscd.null
+    ]
+    if len(found) != 1:
+        raise aborted(NOT_REACHABLE, cscd.place)
+    if cscd.device_type:
+        raise aborted(WRONG_DEVICE_TYPE, cscd.place)
+    if cscd.block not in (0, found[0].block):
+        raise aborted(BAD_LIST, cscd.place + 29)
+    return found[0], cscd.place
+
+
+def copy_segment(unit: Unit, nexus: Nexus, cscds: list[Cscd], segment: bytes, place: int) -> int:
+    """Block device to block device (6.4.6.3), at ``place`` of the list; how many bytes were copied."""
+    source, source_place = find_end(unit, cscds, number(segment, 4, 2), place + 4)
+    destination, destination_place = find_end(unit, cscds, number(segment, 6, 2), place + 6)
+    if not may_use(source, nexus, READS):
+        raise aborted(DEVICE_FAILURE, source_place)
+    if not may_use(destination, nexus, WRITES) or destination.protected:
+        raise aborted(DEVICE_FAILURE, destination_place)
     counted = destination if segment[1] & 0x02 else source
     length = number(segment, 10, 2) * counted.block
     if length % source.block or length % destination.block:
-        raise aborted(INEXACT)
+        raise aborted(INEXACT, place + 10)
     start, to = number(segment, 12, 8) * source.block, number(segment, 20, 8) * destination.block
-    if start + length > source.blocks * source.block or to + length > destination.blocks * destination.block:
-        raise aborted(0)
+    if start + length > source.blocks * source.block:
+        raise aborted(0, place + 12)
+    if to + length > destination.blocks * destination.block:
+        raise aborted(0, place + 20)
     if length:
         try:
             data = source.medium.read(start, length)
             destination.medium.write(to, data, destination.cache_bit)
-        except Check:
-            raise aborted(DEVICE_FAILURE) from None
+        except Check:  # all media fail; which is asked first is the stores' business
+            raise aborted(DEVICE_FAILURE, source_place) | aborted(DEVICE_FAILURE, destination_place) from None
     return length
 
 
-def check_end(unit: Unit, nexus: Nexus, row: Row) -> None:
+def may_use(unit: Unit, nexus: Nexus, row: Row) -> bool:
     """The initiator may use both ends, whichever unit it sends the command to (5.17.3)."""
     own = next((each for each in unit.nexuses if each.port == nexus.port), Nexus(nexus.port))
-    if not unit.admits(own, row, b"") or unit.obstacle(row) is not None:
-        raise aborted(DEVICE_FAILURE)
+    return unit.admits(own, row, b"") and unit.obstacle(row) is None
 
 
 @command(
@@ -187,7 +195,7 @@ def receive_copy_status(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announ
         raise bad_cdb(2)
     nexus.copies[cdb[2]] = kept._replace(status=None)
     status, segments, size = kept.status
-    data = bytes((0, 0, 0, 8, status)) + segments.to_bytes(2, "big") + b"\1" + size.to_bytes(4, "big")
+    data = bytes((0, 0, 0, 8, status)) + segments.to_bytes(2, "big") + b"\0" + size.to_bytes(4, "big")
     return data[:number(cdb, 10, 4)]
 
 
@@ -218,8 +226,11 @@ def receive_copy_failure_details(unit: Unit, nexus: Nexus, cdb: bytes, out: byte
         if kept.status is not None:
             return [nothing]
         return [nothing, Answer(CHECK_CONDITION, b"", told(bad_cdb(2), bool(unit.mode["D_SENSE"])))]
-    sense = sense_bytes(kept.failure)
-    data = (56 + len(sense)).to_bytes(4, "big") + bytes(52) + bytes((CHECK_CONDITION, 0, 0, len(sense))) + sense
+    answers = []
+    for failure in kept.failure:
+        sense = sense_bytes(failure)
+        data = (56 + len(sense)).to_bytes(4, "big") + bytes(52) + bytes((CHECK_CONDITION, 0, 0, len(sense))) + sense
+        answers.append(Answer(GOOD, data[:room]))
     if not 0 < room < len(data):
         nexus.copies[cdb[2]] = kept._replace(failure=None)
-    return data[:room]
+    return answers

@@ -6,22 +6,17 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from tests.scsi.model import (
-    ALWAYS,
-    BY_RESERVE,
+from tests.scsi.model import Nexus, Registrations, Unit
+from tests.scsi.model_rows import ALWAYS, BY_RESERVE, NEVER, command
+from tests.scsi.model_sense import (
     ILLEGAL_REQUEST,
-    NEVER,
     REGISTRATIONS_PREEMPTED,
     RESERVATIONS_PREEMPTED,
     RESERVATIONS_RELEASED,
     Check,
     Conflict,
-    Nexus,
-    Registrations,
-    Unit,
     bad_cdb,
     bad_list,
-    command,
     number,
     too_short,
 )

@@ -4,33 +4,20 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tests.scsi.model import (
-    ALWAYS,
-    BY_EXCLUSIVE_ACCESS,
+from tests.scsi.model import Nexus, Unit
+from tests.scsi.model_rows import ALWAYS, BY_EXCLUSIVE_ACCESS, NEVER, command
+from tests.scsi.model_sense import (
     CONDITION_MET,
-    FORMAT_FAILED,
     GOOD,
-    ILLEGAL_REQUEST,
-    MEDIUM_CHANGED,
-    MEDIUM_ERROR,
     MISCOMPARE,
-    NEVER,
-    NOT_READY,
-    NOTHING_PRESENT,
-    SANITIZE_FAILED,
     Check,
-    Nexus,
-    Operation,
-    Unit,
     bad_cdb,
     bad_list,
-    command,
     number,
     too_short,
 )
 
 MISCOMPARED: Final = 0x1D00
-REMOVAL_PREVENTED: Final = 0x5302
 
 #: (first byte, width) of LOGICAL BLOCK ADDRESS and of the number of blocks, by the length of the CDB.
 FIELDS: Final = {6: ((1, 3), (4, 1)), 10: ((2, 4), (7, 2)), 12: ((2, 4), (6, 4)), 16: ((2, 8), (10, 4))}
@@ -118,7 +105,7 @@ def read(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: int) -> by
     try:
         unit.check_range(lba, blocks)
     except Check as check:
-        if forced(cdb) and unit.mode["WCE"] and unit.medium.fault is not None:
+        if forced(cdb) and unit.medium.fault is not None:
             raise check | Check(*unit.medium.fault[True]) from None
         raise
     if forced(cdb):
@@ -127,10 +114,12 @@ def read(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: int) -> by
 
 
 def write_back(unit: Unit, lba: int, blocks: int) -> None:
-    """What this unit has cached of a range goes to the medium, also if it caches no more."""
+    """What this unit has cached of a range goes to the medium, also if it caches no more. More may, and fail."""
     offset, length = lba * unit.block, blocks * unit.block
     if unit.mode["WCE"] or unit.medium.is_volatile(unit.bit, offset, length):
         unit.medium.flush(unit.bit, offset, length)
+    elif unit.medium.fault is not None:
+        unit.doubt = Check(*unit.medium.fault[True])
 
 
 def all_blocks(unit: Unit, cdb: bytes) -> int:
@@ -187,9 +176,11 @@ def verify(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: int) -> 
     compare(unit, lba, unit.medium.read(start, len(data)), data)
 
 
-@family("WRITE AND VERIFY", (0x2E, 0xAE, 0x8E), 0x12, ALWAYS, out=all_blocks)
+@family("WRITE AND VERIFY", (0x2E, 0xAE, 0x8E), 0x16, ALWAYS, out=all_blocks)
 def write_and_verify(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: int) -> None:
-    """5.35: it is on the medium that it is verified."""
+    """5.35: it is on the medium that it is verified. Of BYTCHK 10b and 11b are reserved."""
+    if cdb[1] & 0x04:
+        raise bad_cdb(1)
     store(unit, *extent(cdb), out, force=True)
 
 
@@ -271,9 +262,9 @@ def write_same(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: int)
     """5.44. Choice: exactly one block of Data-Out; WRITE SAME(10) unmaps only where LBPRZ is 0."""
     lba, blocks = extent(cdb)
     thin = unit.medium.traits.thin
+    unit.check_writable()
     if cdb[1] & 0x08 and not (thin == "free" or (thin == "zeros" and cdb[0] == 0x93)):
         raise bad_cdb(1)
-    unit.check_writable()
     blocks = to_the_end(unit, lba, blocks)
     without_data = cdb[0] == 0x93 and cdb[1] & 1
     if not without_data and (len(out) != unit.block or announced > unit.block):
@@ -311,7 +302,8 @@ def get_lba_status(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: 
             found.append([lba, 1, status])
         lba += 1
     body = b"".join(
-        start.to_bytes(8, "big") + blocks.to_bytes(4, "big") + bytes((status, 0, 0, 0)) for start, blocks, status in found
+        start.to_bytes(8, "big") + blocks.to_bytes(4, "big") + bytes((status, 0, 0, 0))
+        for start, blocks, status in found
     )
     return (4 + len(body)).to_bytes(4, "big") + bytes(4) + body
 
@@ -360,150 +352,3 @@ def read_defect_data_10(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announ
 )
 def read_defect_data_12(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: int) -> bytes:
     return bytes((0, defects(cdb, 1), 0, 0, 0, 0, 0, 0))
-
-
-# Removal
-
-
-@command("1E 00 00 00 01 00", "PREVENT ALLOW MEDIUM REMOVAL", ALWAYS, harmless=lambda cdb: not cdb[4] & 1)
-def prevent_allow(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: int) -> None:
-    if cdb[4] & 1:
-        unit.preventing.add(nexus)
-    else:
-        unit.preventing.discard(nexus)
-
-
-@command("1B 01 00 00 F7 00", "START STOP UNIT", ALWAYS, harmless=lambda cdb: cdb[4] & 0xF1 == 1)
-def start_stop(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: int) -> None:
-    """5.25. Choices: stopping leaves the unit ready; POWER CONDITION has no effect; loading, too, can be prevented."""
-    condition, no_flush, eject, start = cdb[4] >> 4, cdb[4] & 4, cdb[4] & 2, cdb[4] & 1
-    if eject and not condition:
-        if not unit.options.removable:
-            raise bad_cdb(4)
-        if unit.preventing:
-            raise Check(ILLEGAL_REQUEST, REMOVAL_PREVENTED)
-        if start:
-            if unit.ejected:
-                unit.ejected = False
-                unit.tell_others(nexus, MEDIUM_CHANGED)
-        elif not unit.ejected:
-            if not no_flush:
-                unit.medium.flush(unit.bit)
-            unit.ejected = True
-        return
-    if start and not condition:
-        if unit.ejected:
-            raise Check(NOT_READY, NOTHING_PRESENT)
-        return
-    if not no_flush:
-        unit.medium.flush(unit.bit)
-
-
-# Format and sanitize
-
-
-@command(
-    "04 3F 00 00 00 00", "FORMAT UNIT", ALWAYS, medium=True, heals="format", announced=True,
-    out=lambda unit, cdb: 12 + unit.block if cdb[1] & 0x10 else 0,
-)
-def format_unit(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: int) -> None:
-    """5.3, without defects and protection information. Choice: the default pattern are zeros."""
-    if not cdb[1] & 0x10:
-        if cdb[1] & 0x07:
-            raise bad_cdb(1)
-        unit.check_writable()
-        operate(unit, Operation("format", b"\0", {}), immediate=False)
-        return
-    unit.check_writable()
-    head = 8 if cdb[1] & 0x20 else 4
-    if len(out) < head:
-        raise too_short()
-    if out[0]:
-        raise bad_list(0)
-    if head == 8 and out[3]:
-        raise bad_list(3)
-    if out[1] & 0x05 or (out[1] & 0x78 and not out[1] & 0x80):
-        raise bad_list(1)
-    if any(out[head // 2:head]):
-        raise bad_list(head // 2)
-    pattern = b"\0"
-    if out[1] & 0x08:
-        if len(out) < head + 4:
-            raise too_short()
-        kind, length = out[head + 1], number(out, head + 2, 2)
-        if out[head] & 0xDF:
-            raise bad_list(head)
-        if kind > 1:
-            raise bad_list(head + 1)
-        if length > unit.block or (length == 0) is (kind == 1):
-            raise bad_list(head + 2)
-        if len(out) < head + 4 + length:
-            raise too_short()
-        if kind == 1:
-            pattern = out[head + 4:head + 4 + length]
-    operate(unit, Operation("format", pattern, {}), immediate=bool(out[1] & 0x02))
-
-
-def operate(unit: Unit, operation: Operation, immediate: bool) -> None:
-    """It is noted before it begins."""
-    unit.put(operation.kind, operation.record)
-    if immediate:
-        unit.begin(operation)
-        return
-    unit.operation = operation
-    if not unit.carry_out():
-        raise Check(MEDIUM_ERROR, FORMAT_FAILED if operation.kind == "format" else SANITIZE_FAILED)
-
-
-def sanitize(unit: Unit, cdb: bytes, pattern: bytes) -> None:
-    restricted = not cdb[1] & 0x20  # AUSE
-    record = {"restricted": restricted, "pattern": pattern}
-    operate(unit, Operation("sanitize", pattern, record), immediate=bool(cdb[1] & 0x80))
-
-
-def check_sanitize(unit: Unit, cdb: bytes) -> None:
-    """4.11.3: after a restricted one has failed, only restricted ones."""
-    unit.check_writable()
-    if cdb[1] & 0x20 and unit.sanitize_failed and unit.restricted:
-        raise bad_cdb(1)
-
-
-@command(
-    "48 A1 00 00 00 00 00 FF FF 00", "SANITIZE OVERWRITE", ALWAYS, 0x01, medium=True, heals="sanitize",
-    out=lambda unit, cdb: number(cdb, 7, 2),
-)
-def overwrite(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: int) -> None:
-    """5.24.2.2. Choice: the last pass writes the pattern as it is."""
-    length = number(cdb, 7, 2)
-    if not 4 < length <= 4 + unit.block:
-        raise bad_cdb(7)
-    check_sanitize(unit, cdb)
-    if len(out) < length:
-        raise too_short()
-    if out[0] & 0x60 or not out[0] & 0x1F:
-        raise bad_list(0)
-    size = number(out, 2, 2)
-    if not 0 < size <= unit.block:
-        raise bad_list(2)
-    if 4 + size > length:
-        raise too_short()
-    sanitize(unit, cdb, out[4:4 + size])
-
-
-@command(
-    "48 A2 00 00 00 00 00 00 00 00", "SANITIZE BLOCK ERASE", ALWAYS, 0x02, medium=True, heals="sanitize",
-    have=lambda unit: unit.medium.traits.thin == "zeros",
-)
-def block_erase(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: int) -> None:
-    check_sanitize(unit, cdb)
-    sanitize(unit, cdb, b"\0")
-
-
-@command("48 BF 00 00 00 00 00 00 00 00", "SANITIZE EXIT FAILURE MODE", ALWAYS, 0x1F, medium=True, heals="sanitize")
-def exit_failure_mode(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: int) -> None:
-    if not unit.sanitize_failed:
-        return
-    if unit.restricted:
-        raise bad_cdb(1)
-    unit.put("sanitize", None)
-    unit.sanitize_failed = False

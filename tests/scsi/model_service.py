@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.scsi.model import (
+from tests.scsi.model import Nexus, Unit
+from tests.scsi.model_medium import PAGE
+from tests.scsi.model_rows import (
     ALWAYS,
     BY_EXCLUSIVE_ACCESS,
     BY_RESERVE,
+    NEVER,
+    ROWS,
+    UNKNOWN,
+    WITH_ACTIONS,
+    command,
+)
+from tests.scsi.model_sense import (
     HARDWARE_ERROR,
     IDENTIFIER_CHANGED,
     ILLEGAL_REQUEST,
     LOG_CHANGED,
-    NEVER,
-    PAGE,
-    ROWS,
-    UNKNOWN,
-    WITH_ACTIONS,
     Check,
-    Nexus,
-    Unit,
     bad_cdb,
     bad_list,
-    command,
     number,
     too_short,
 )
@@ -199,6 +200,8 @@ def send_diagnostic(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced:
     """6.42. Choice: the self-test reads the first and the last block; the one page is what lists it."""
     length = number(cdb, 3, 2)
     if cdb[1] & 4:
+        if cdb[1] & 0x10:
+            raise bad_cdb(1)
         if length:
             raise bad_cdb(3)
         if unit.medium.fault is not None:
@@ -240,7 +243,7 @@ def read_buffer(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: int
         return bytes(4)
     if mode == 0x0B:
         return bytes((1, 0, 16, 0))
-    if mode != 0x0A:
+    if mode not in (0x0A, 0x1A):
         raise bad_cdb(1)
     if nexus.echo is None:
         raise Check(ILLEGAL_REQUEST, SEQUENCE_ERROR)
@@ -249,7 +252,7 @@ def read_buffer(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: int
 
 @command("3B 1F FF FF FF FF FF FF FF 00", "WRITE BUFFER", ALWAYS, out=lambda unit, cdb: number(cdb, 6, 3))
 def write_buffer(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: int) -> None:
-    if cdb[1] & 0x1F != 0x0A:
+    if cdb[1] & 0x1F not in (0x0A, 0x1A):
         raise bad_cdb(1)
     if number(cdb, 6, 3) > 4096:
         raise bad_cdb(6)

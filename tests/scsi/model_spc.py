@@ -5,24 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 from ietpy.scsi import limits
-from tests.scsi.model import (
+from tests.scsi.model import Device, Nexus, Unit
+from tests.scsi.model_rows import ALWAYS, BY_EXCLUSIVE_ACCESS, BY_RESERVE, NEVER, command
+from tests.scsi.model_sense import (
     ACCESS_STATE_CHANGED,
-    ALWAYS,
-    BY_EXCLUSIVE_ACCESS,
-    BY_RESERVE,
     ILLEGAL_REQUEST,
     MODE_CHANGED,
-    NEVER,
     NO_SENSE,
     NO_SUCH_UNIT,
     UNIT_ATTENTION,
     Check,
-    Device,
-    Nexus,
-    Unit,
     bad_cdb,
     bad_list,
-    command,
     number,
     packed_sense,
     sense_bytes,
@@ -71,8 +65,8 @@ def inquiry(unit: Unit | Device, nexus: Nexus, cdb: bytes, out: bytes, announced
     else:  # TPGS 11b and 3PC; CMDQUE
         head = bytes((0, 0x80 if unit.options.removable else 0, 6, 0x12, 91, 0x38, 0, 2))
     text = VENDOR + b"VIRTUAL-DISK    " + b"0   "
-    # SAM-5, SPC-4, SBC-3 and iSCSI, without a version claimed
-    return (head + text + bytes(22) + bytes.fromhex("00A0 0460 04C0 0960")).ljust(96, b"\0")
+    # SAM-5, iSCSI, SPC-4 and SBC-3 (in the order of 6.6.2), without a version claimed
+    return (head + text + bytes(22) + bytes.fromhex("00A0 0960 0460 04C0")).ljust(96, b"\0")
 
 
 def vpd(unit: Unit | Device, code: int) -> bytes:
@@ -134,8 +128,8 @@ def provisioning(unit: Unit) -> bytes:
 
 
 def characteristics(unit: Unit) -> bytes:
-    """SBC-3 6.6.2: WABEREQ says that erased blocks read as zeros, FUAB what FUA and SYNCHRONIZE CACHE promise."""
-    return bytes((0, 0, 0, 0x40 if unit.medium.traits.thin == "zeros" else 0, 0x02)).ljust(60, b"\0")
+    """SBC-3 6.6.2: WABEREQ says that erased blocks read as zeros, FUAB and VBULS what is done here."""
+    return bytes((0, 0, 0, 0x40 if unit.medium.traits.thin == "zeros" else 0, 0x03)).ljust(60, b"\0")
 
 
 def ports(unit: Unit) -> bytes:
@@ -161,7 +155,7 @@ VPD: Final = {
     0x83: identification,
     0x85: lambda unit: b"",
     0x86: lambda unit: bytes((0, 7, 1, 1)).ljust(60, b"\0"),
-    0x87: lambda unit: bytes.fromhex("3F FF 00 00"),
+    0x87: lambda unit: bytes.fromhex("3F FF 00 00 02 00 80 00"),
     0x88: ports,
     0x8F: third_party_copy,
     0xB0: block_limits,
@@ -173,7 +167,10 @@ VPD: Final = {
 # Inventory
 
 
-@command("A0 00 FF 00 00 00 FF FF FF FF 00 00", "REPORT LUNS", NEVER, attention=False, allocation=(6, 4), anywhere=True, unready=True)
+@command(
+    "A0 00 FF 00 00 00 FF FF FF FF 00 00", "REPORT LUNS", NEVER, attention=False, allocation=(6, 4), anywhere=True,
+    unready=True,
+)
 def report_luns(unit: Unit | Device, nexus: Nexus, cdb: bytes, out: bytes, announced: int) -> bytes:
     """6.33: LUNs in the order they were configured; who asks is not told any more that they changed."""
     device = unit if isinstance(unit, Device) else unit.device
@@ -202,7 +199,8 @@ def report_target_port_groups(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, 
 
 
 @command(
-    "A4 0A 00 00 00 00 FF FF FF FF 00 00", "SET TARGET PORT GROUPS", ALWAYS, 0x0A, out=lambda unit, cdb: number(cdb, 6, 4)
+    "A4 0A 00 00 00 00 FF FF FF FF 00 00", "SET TARGET PORT GROUPS", ALWAYS, 0x0A,
+    out=lambda unit, cdb: number(cdb, 6, 4),
 )
 def set_target_port_groups(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: int) -> None:
     """6.45. Choice: a list longer than all groups need, or with a part of a descriptor, is refused by its length."""
@@ -246,7 +244,7 @@ def blank_pages(unit: Unit) -> dict[tuple[int, int], bytes]:
     return {
         (0x01, 0): bytes.fromhex("01 0A") + bytes(10),
         (0x02, 0): bytes.fromhex("02 0E 80 80 00 0A") + bytes(10),
-        (0x03, 0): bytes.fromhex("03 16") + bytes(8) + b"\1\0" + unit.block.to_bytes(2, "big") + bytes(6) + b"\x0c\0\0\0",
+        (0x03, 0): b"\x03\x16" + bytes(8) + b"\1\0" + unit.block.to_bytes(2, "big") + bytes(6) + b"\x0c\0\0\0",
         (0x04, 0): bytes.fromhex("04 16") + cylinders + b"\x40" + bytes(14) + b"\x3a\x98\0\0",
         (0x08, 0): bytes.fromhex("08 12 10 00 FFFF 0000 FFFF FFFF") + bytes(8),
         (0x0A, 0): bytes.fromhex("0A 0A 02 10") + bytes(8),
@@ -292,12 +290,12 @@ def mode_sense(unit: Unit, cdb: bytes, long: bool) -> bytes:
     long_lba = long and bool(cdb[1] & 0x10)
     descriptor = b""
     if not cdb[1] & 0x08:
-        size = unit.block.to_bytes(4, "big")
-        descriptor = unit.blocks.to_bytes(8, "big") + bytes(4) + size if long_lba else unit.blocks.to_bytes(4, "big") + size
+        blocks = unit.blocks.to_bytes(8, "big") + bytes(4) if long_lba else unit.blocks.to_bytes(4, "big")
+        descriptor = blocks + unit.block.to_bytes(4, "big")
     body = descriptor + b"".join(page(unit, key, control) for key in chosen)
     specific = 0x10 | (0x80 if unit.protected else 0)
     if long:
-        return (6 + len(body)).to_bytes(2, "big") + bytes((0, specific, int(long_lba), 0)) + bytes((0, len(descriptor))) + body
+        return (6 + len(body)).to_bytes(2, "big") + bytes((0, specific, int(long_lba), 0, 0, len(descriptor))) + body
     return bytes((3 + len(body), 0, specific, len(descriptor))) + body
 
 

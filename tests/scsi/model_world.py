@@ -20,11 +20,15 @@ from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.scsi.nexus import Nexus
 from ietpy.scsi.store import Capabilities
 from ietpy.scsi.task import Task
-from tests.scsi import model_copy, model_reservations, model_sbc, model_service, model_spc
+from tests.scsi import model_copy, model_readiness, model_reservations, model_sbc, model_service, model_spc
 from tests.scsi.conftest import Kept, Memory
-from tests.scsi.model import SECTOR, Answer, Medium, Model, Options, Sense, Traits, Unit, find
+from tests.scsi.model import Model, Options, Unit
+from tests.scsi.model_medium import SECTOR, Medium, Traits
+from tests.scsi.model_rows import find
+from tests.scsi.model_sense import COPY_ABORTED, ILLEGAL_REQUEST, Answer, Sense
 
-COMMAND_SETS: Final = (model_spc, model_service, model_reservations, model_sbc, model_copy)  #: to import them is to declare commands
+#: To import them is to declare their commands.
+COMMAND_SETS: Final = (model_spc, model_service, model_reservations, model_sbc, model_readiness, model_copy)
 
 PORTS: Final = {name: f"iqn.2001-04.com.example:{name.lower()},i,0x4000000000{ord(name):02x}" for name in "ABC"}
 TARGETS: Final = ("iqn.2001-04.com.example:storage.one", "iqn.2001-04.com.example:storage.two")
@@ -371,13 +375,14 @@ def sense_of(raw: bytes) -> Sense:
     if raw[0] & 0x7F == 0x70:
         assert len(raw) == 18
         assert raw[7] == 10
-        assert raw[8:12] == bytes(4)
         information = int.from_bytes(raw[3:7], "big") if raw[0] & 0x80 else None
         assert raw[0] & 0x80 or raw[3:7] == bytes(4)
-        return Sense(False, raw[2], raw[12] << 8 | raw[13], information, pointer_of(raw[2], raw[15:18]))
+        segment = int.from_bytes(raw[8:12], "big") if raw[2] == COPY_ABORTED else None
+        assert segment is not None or raw[8:12] == bytes(4)
+        return Sense(False, raw[2], raw[12] << 8 | raw[13], information, pointer_of(raw[2], raw[15:18]), segment)
     assert raw[0] == 0x72
     assert len(raw) == 8 + raw[7]
-    information = pointer = None
+    information = pointer = segment = None
     place = 8
     while place < len(raw):
         kind, length = raw[place], raw[place + 1]
@@ -385,12 +390,15 @@ def sense_of(raw: bytes) -> Sense:
         if kind == 0:
             assert (length, body[0]) == (10, 0x80)
             information = int.from_bytes(body[2:], "big")
+        elif kind == 1:
+            assert (length, body[:4], body[6:]) == (10, bytes(4), bytes(4))
+            segment = body[4] << 8 | body[5]
         else:
             assert (kind, length) == (2, 6)
             pointer = pointer_of(raw[1], body[2:5])
             assert pointer is not None
         place += 2 + length
-    return Sense(True, raw[1], raw[2] << 8 | raw[3], information, pointer)
+    return Sense(True, raw[1], raw[2] << 8 | raw[3], information, pointer, segment)
 
 
 def pointer_of(key: int, specific: bytes) -> tuple[Any, int] | None:
@@ -399,7 +407,7 @@ def pointer_of(key: int, specific: bytes) -> tuple[Any, int] | None:
         return None
     if key == 2:
         return "progress", specific[1] << 8 | specific[2]
-    assert key == 5
+    assert key in (COPY_ABORTED, ILLEGAL_REQUEST)
     assert specific[0] & 0x08 or not specific[0] & 0x07
     return bool(specific[0] & 0x40), specific[1] << 8 | specific[2]
 

@@ -23,7 +23,7 @@ WRITE_ECHO = "3B 0A 00 000000 {:06X} 00"
 
 @pytest.mark.parametrize("cdb", [
     pytest.param("1D 04 00 0000 00", id="self-test"),
-    pytest.param("1D 17 00 0000 00", id="self-test with PF, DEVOFFL and UNITOFFL"),
+    pytest.param("1D 07 00 0000 00", id="self-test with DEVOFFL and UNITOFFL"),
     pytest.param("1D 10 00 0000 00", id="PF without list"),
     pytest.param("1D 00 00 0000 00", id="nothing"),
 ])
@@ -51,7 +51,9 @@ def test_other_self_tests_do_not_exist(disk: Any, code: int) -> None:
 
 
 @pytest.mark.parametrize(("cdb", "field"), [
-    pytest.param("1D 14 00 0004 00", (3,), id="self-test with a list"),
+    pytest.param("1D 04 00 0004 00", (3,), id="self-test with a list"),
+    pytest.param("1D 14 00 0004 00", (1, 4), id="self-test with PF and a list"),
+    pytest.param("1D 14 00 0000 00", (1, 4), id="self-test with PF"),
     pytest.param("1D 00 00 0004 00", (1, 4), id="vendor specific list"),
     pytest.param("1D 10 00 0003 00", (3,), id="no whole header"),
 ])
@@ -117,13 +119,13 @@ def test_the_echo_buffer_has_4096_bytes(disk: Any) -> None:
     assert echo(disk, bytes(4097))[::3] == (IN_CDB, (6,))
 
 
-@pytest.mark.parametrize("mode", sorted(set(range(32)) - {0x0A}))
+@pytest.mark.parametrize("mode", sorted(set(range(32)) - {0x0A, 0x1A}))
 def test_other_modes_of_write_buffer(disk: Any, mode: int) -> None:
     cdb = f"3B {mode:02X} 00 000000 000004 00"
     assert disk.refused(cdb)[::3] == (IN_CDB, (1, 4))
     assert disk.run(cdb, bytes(4))[::3] == (IN_CDB, (1, 4))
 
 
-@pytest.mark.parametrize("mode", sorted(set(range(32)) - {0x03, 0x0A, 0x0B}))
+@pytest.mark.parametrize("mode", sorted(set(range(32)) - {0x03, 0x0A, 0x0B, 0x1A}))
 def test_other_modes_of_read_buffer(disk: Any, mode: int) -> None:
     assert disk.run(f"3C {mode:02X} 00 000000 0000FF 00")[::3] == (IN_CDB, (1, 4))

@@ -129,6 +129,12 @@ def test_every_row_has_a_case() -> None:
     assert set(CASES) == {row.name for row in DIRECT_ACCESS}
 
 
+def test_the_manual_can_say_who_has_a_row() -> None:
+    said = [row.available.__doc__ or "" for row in DIRECT_ACCESS if row.available is not None]
+    assert said
+    assert [each for each in said if not each.startswith("if ") or "\n" in each] == []
+
+
 @each_row
 def test_good(disk: Any, name: str) -> None:
     cdb, data, _, _ = CASES[name]

@@ -73,7 +73,7 @@ def test_keeping_may_wait(disk: Any, kept: Kept) -> None:
 def test_what_cannot_be_kept_is_not_set(disk: Any, kept: Kept) -> None:
     bob = disk.nexus(BOB)
     kept.fail = errno.EIO
-    assert put(disk, b"a").sense[0] == SenseKey.MEDIUM_ERROR
+    assert put(disk, b"a").sense == (SenseKey.HARDWARE_ERROR, Asc.INTERNAL_TARGET_FAILURE)
     assert disk.run(REPORT.format(DEVICE)).data == bytes(4)
     assert disk.run("00", nexus=bob).sense == 0
 

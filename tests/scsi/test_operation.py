@@ -24,7 +24,6 @@ FORMATTING = (SenseKey.NOT_READY, Asc.LOGICAL_UNIT_NOT_READY_FORMAT_IN_PROGRESS)
 SANITIZE_FAILED = (SenseKey.MEDIUM_ERROR, Asc.SANITIZE_COMMAND_FAILED)
 FORMAT_FAILED = (SenseKey.MEDIUM_ERROR, Asc.FORMAT_COMMAND_FAILED)
 CORRUPTED = (SenseKey.MEDIUM_ERROR, Asc.MEDIUM_FORMAT_CORRUPTED)
-WRITE_ERROR = (SenseKey.MEDIUM_ERROR, Asc.WRITE_ERROR)
 READ = "28 00 00000000 00 0001 00"
 
 #: (CDB, Data-Out) with IMMED and without, what commands are told meanwhile, what the command is told of a failure.
@@ -347,7 +346,7 @@ def test_what_cannot_be_noted_is_not_begun(make_disk: Callable[..., Any], kind: 
     disk = make_disk(state=state)
     state.fail = errno.EIO
     for cdb, data in (at_once(kind), waiting(kind)):
-        assert disk.run(cdb, data).sense == WRITE_ERROR
+        assert disk.run(cdb, data).sense == (SenseKey.HARDWARE_ERROR, Asc.INTERNAL_TARGET_FAILURE)
         assert disk.store.log == []
         assert disk.run(READ).sense == 0
 
@@ -369,6 +368,40 @@ def test_a_failure_of_the_medium(make_disk: Callable[..., Any], kind: Any) -> No
     assert after.run(*waiting(kind)).sense == 0
     assert after.run(READ).sense == 0
     assert again(after, make_disk, state).run(READ).sense == 0
+
+
+@pytest.mark.parametrize("fails", ["store", "state"])
+def test_a_failure_when_the_daemon_ends_is_no_failure(make_disk: Callable[..., Any], fails: str) -> None:
+    """Its store and its state are closed in the end, whether it has seen that or not."""
+    state = Kept()
+    disk = make_disk(state=state)
+    transport = Transport(disk.device)
+    disk.run(*at_once(OVERWRITE))
+    closed = disk.store if fails == "store" else state
+    turns = 3 if fails == "store" else 7
+    transport.then(*[lambda: None] * turns, lambda: setattr(closed, "fail", errno.EBADF), transport.end)
+    transport.run()
+    assert disk.run(READ).sense == SANITIZING
+    after = again(disk, make_disk, Kept(**state.sections))
+    transport = Transport(after.device)
+    assert after.run(READ).sense == SANITIZING
+    transport.run()
+    assert bytes(after.store.content) == b"\xAA" * (1 << 20)
+    assert after.run(READ).sense == 0
+
+
+@each_kind
+def test_on_another_medium_it_does_not_go_on(make_disk: Callable[..., Any], kind: Any) -> None:
+    state = Kept()
+    disk = make_disk(state=state)
+    Transport(disk.device)
+    disk.run(*at_once(kind))
+    state.elsewhere = "/old.img"
+    section = "sanitize" if kind is OVERWRITE else "format"
+    with pytest.raises(ValueError, match=f"'{section}' says that an operation on /old.img has not succeeded"):
+        make_disk(state=state)
+    state.put(section, None)
+    assert make_disk(state=state).run(READ).sense == 0
 
 
 @each_kind

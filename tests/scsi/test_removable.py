@@ -1,4 +1,4 @@
-"""PREVENT ALLOW MEDIUM REMOVAL and START STOP UNIT (SBC-3 sections 5.13, 5.25)."""
+"""PREVENT ALLOW MEDIUM REMOVAL and START STOP UNIT (SBC-3 sections 5.10, 5.25)."""
 
 from __future__ import annotations
 
@@ -160,6 +160,14 @@ def test_what_was_written_before_is_on_the_medium(make_disk: Callable[..., Any])
     assert disk.run(EJECT).sense == 0
     assert transport.quiesced == 1
     assert disk.store.log == [("write", 0, 512, False), ("flush",)]
+
+
+def test_what_was_admitted_before_is_not_written_behind_the_cache(removable: Any) -> None:
+    removable.run(EJECT)
+    removable.lu.obstruct(None)
+    removable.store.log.clear()
+    assert removable.run(WRITE, bytes(512)).sense == NO_MEDIUM
+    assert removable.store.log == []
 
 
 def test_ejecting_without_writing_the_cache_waits_for_nothing(removable: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 
 from ietpy.scsi import reservation
 from ietpy.scsi.asc import Asc
+from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.direct_access import DIRECT_ACCESS
 from ietpy.scsi.nexus import RESERVED
 from ietpy.scsi.status import SenseKey, Status
+from tests.scsi.conftest import BOB, NAME
 from tests.scsi.persistent_requests import TYPES, Cluster
 
 CONFLICT = Status.RESERVATION_CONFLICT
@@ -35,6 +38,35 @@ def test_a_unit_is_kept_until_its_holder_releases_it(disk: Any, bob: Any, reserv
     assert disk.run(release).sense == 0, "releasing what nobody holds is GOOD"
     assert disk.run(reserve, nexus=bob).sense == 0
     assert disk.run(READ).sense == CONFLICT
+
+
+class Overtaken:
+    """A lock of a device; ``by`` happens to whoever waits for it next, and before he has it."""
+
+    def __init__(self) -> None:
+        self.by: Callable[[], object] | None = None
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        by, self.by = self.by, None
+        if by is not None:
+            by()
+        self._lock.acquire()
+
+    def __exit__(self, *problem: object) -> None:
+        self._lock.release()
+
+
+def test_of_two_that_were_admitted_at_once_one_has_it(make_disk: Callable[..., Any]) -> None:
+    lock = Overtaken()
+    disk = make_disk(device=ScsiDevice(NAME, lock))
+    bob = disk.nexus(BOB)
+    first: list[Any] = []
+    lock.by = lambda: first.append(disk.run("16"))
+    assert disk.run("16", nexus=bob).sense == CONFLICT
+    assert first[0].sense == 0
+    assert disk.run(READ).sense == 0
+    assert disk.run(READ, nexus=bob).sense == CONFLICT
 
 
 def test_a_reservation_ends_with_its_nexus(disk: Any, bob: Any) -> None:

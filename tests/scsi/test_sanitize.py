@@ -202,7 +202,7 @@ def test_exiting_is_noted_first(make_disk: Callable[..., Any]) -> None:
     disk = make_disk(state=state)
     failed(disk, AUSE_ERASE)
     state.fail = errno.EIO
-    assert disk.run(EXIT).sense == (SenseKey.MEDIUM_ERROR, Asc.WRITE_ERROR)
+    assert disk.run(EXIT).sense == (SenseKey.HARDWARE_ERROR, Asc.INTERNAL_TARGET_FAILURE)
     assert disk.run(READ).sense == FAILED
     assert make_disk(state=state).run(READ).sense == FAILED
 
@@ -231,9 +231,18 @@ def test_a_failure_in_the_middle_of_another_daemons_work(make_disk: Callable[...
     assert disk.run(EXIT).sense == 0
 
 
+ERASING: dict[str, Any] = {"restricted": True, "size": 1 << 20}
+OVERWRITING = {**ERASING, "passes": 2, "invert": False, "pattern": "aa"}
+
+
 @pytest.mark.parametrize("note", [
-    {}, {"restricted": True, "passes": 1, "pattern": "aa"}, {"restricted": True, "invert": False, "pattern": "aa"}, 7,
-    {"restricted": True, "invert": False, "passes": 1, "pattern": "xx"}, {"failed": True},
+    {}, 7, [], {"restricted": True}, {"size": 1 << 20}, {"failed": True},
+    *({name: value for name, value in OVERWRITING.items() if name != left} for left in ("passes", "invert", "pattern")),
+    {**ERASING, "restricted": 1}, {**ERASING, "size": "1"}, {**ERASING, "size": -1}, {**ERASING, "failed": 1},
+    {**ERASING, "done": []}, {**ERASING, "done": -1}, {**ERASING, "done": 1 << 20 | 1}, {**ERASING, "other": 1},
+    {**OVERWRITING, "passes": 0}, {**OVERWRITING, "passes": 32}, {**OVERWRITING, "passes": True},
+    {**OVERWRITING, "pattern": ""}, {**OVERWRITING, "pattern": "xx"}, {**OVERWRITING, "pattern": "aaa"},
+    {**OVERWRITING, "pattern": 7}, {**OVERWRITING, "invert": None}, {**OVERWRITING, "done": 2 << 20 | 1},
 ])
 def test_notes_that_cannot_be_read(make_disk: Callable[..., Any], note: Any) -> None:
     with pytest.raises(ValueError, match="what is noted of sanitizing LUN 0 cannot be read"):

@@ -43,6 +43,20 @@ RANGE = (SenseKey.ILLEGAL_REQUEST, Asc.LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE)
         "72 05 2600 000000 08  02 06 0000 8B0104 00", id="field pointer into the parameter list",
     ),
     pytest.param(
+        CheckCondition(
+            SenseKey.COPY_ABORTED, Asc.THIRD_PARTY_DEVICE_FAILURE, field=(16, None), in_cdb=False, information=5,
+            segment=3,
+        ),
+        "F0 00 0A 00000005 0A 00000003 0D01 00 800010",
+        "72 0A 0D01 000000 20  00 0A 80 00 0000000000000005  01 0A 0000 0000 0003 00000000  02 06 0000 800010 00",
+        id="a segment of a copy",
+    ),
+    pytest.param(
+        CheckCondition(SenseKey.COPY_ABORTED, Asc.COPY_TARGET_DEVICE_NOT_REACHABLE, segment=3),
+        "70 00 0A 00000000 0A 00000003 0D02 00 000000",
+        "72 0A 0D02 000000 0C  01 0A 0000 0000 0003 00000000", id="a segment of which nothing was copied",
+    ),
+    pytest.param(
         list_length_error(), "70 00 05 00000000 0A 00000000 1A00 00 000000", "72 05 1A00 000000 00",
         id="PARAMETER LIST LENGTH ERROR",
     ),

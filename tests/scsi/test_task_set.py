@@ -174,6 +174,20 @@ class TestOrderOfArrival:
         assert leave(b) == [a1]
 
 
+def test_who_waits_can_be_asked_for() -> None:
+    unit = Unit()
+    owing = task(ORDERED)
+    unit.tasks.expect(owing)
+    assert owing.place is not None
+    assert owing.place.waiting() == []
+    first, second = task(SIMPLE), task(ORDERED)
+    unit.tasks.defer(first)
+    unit.tasks.defer(second)
+    assert owing.place.waiting() == [first, second]
+    unit.separate_task_sets = True
+    assert owing.place.waiting() == []
+
+
 class TestSeparateTaskSets:
     """TST 001b: tasks of different nexuses do not know each other."""
 

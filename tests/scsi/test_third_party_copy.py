@@ -13,6 +13,7 @@ from ietpy.scsi.asc import Asc
 from ietpy.scsi.limits import CHUNK
 from ietpy.scsi.sense import CheckCondition
 from ietpy.scsi.status import SenseKey, Status
+from ietpy.scsi.third_party_copy import CopyResult
 from tests.scsi.conftest import BOB, Disk, Memory
 from tests.scsi.test_copy_descriptors import copy_list, cscd, segment
 from tests.scsi.test_sbc import pattern
@@ -98,25 +99,149 @@ def test_blocks_are_counted_in_the_size_of_one_end(
         assert large.store.content[4096:4096 + copied] == pattern(8192)[:copied]
 
 
-@pytest.mark.parametrize(("cscds", "segments", "sense"), [
-    pytest.param("d", segment(0, 1), UNREACHABLE, id="no such CSCD"),
-    pytest.param("dn", segment(0, 1), UNREACHABLE, id="the null CSCD"),
-    pytest.param("ds", segment(0, 1), UNREACHABLE, id="a disk of somebody else"),
-    pytest.param(
-        "b", segment(), (SenseKey.ILLEGAL_REQUEST, Asc.INVALID_FIELD_IN_PARAMETER_LIST), id="another block length"
-    ),
-    pytest.param("d", segment(0, 0, 8, 2041), (ABORTED, Asc.NO_ADDITIONAL_SENSE_INFORMATION), id="source end"),
-    pytest.param("d", segment(0, 0, 8, 0, 2041), (ABORTED, Asc.NO_ADDITIONAL_SENSE_INFORMATION), id="destination end"),
-    pytest.param("z", segment(), 0, id="block length not told"),
-    pytest.param("d", segment(blocks=0), 0, id="no blocks"),
-    pytest.param("d", b"", 0, id="no segments"),
+OUTSIDE = (ABORTED, Asc.NO_ADDITIONAL_SENSE_INFORMATION)
+
+
+def run(disk: Disk, data: bytes) -> Any:
+    return disk.run(f"83 00 00000000 00000000 {len(data):08X} 00 00", data)
+
+
+@pytest.mark.parametrize(("cscds", "segments", "sense", "field"), [
+    pytest.param("d", segment(0, 1), UNREACHABLE, 48 + 6, id="no such CSCD as destination"),
+    pytest.param("d", segment(1, 0), UNREACHABLE, 48 + 4, id="no such CSCD as source"),
+    pytest.param("dn", segment(0, 1), UNREACHABLE, 48, id="the null CSCD"),
+    pytest.param("ds", segment(0, 1), UNREACHABLE, 48, id="a disk of somebody else"),
+    pytest.param("sd", segment(0, 1), UNREACHABLE, 16, id="from somebody else"),
+    pytest.param("dt", segment(0, 1), (ABORTED, Asc.INCORRECT_COPY_TARGET_DEVICE_TYPE), 48, id="called a tape"),
+    pytest.param("b", segment(), (ABORTED, Asc.INVALID_FIELD_IN_PARAMETER_LIST), 45, id="another block length"),
+    pytest.param("d", segment(0, 0, 8, 2041), OUTSIDE, 48 + 12, id="source end"),
+    pytest.param("d", segment(0, 0, 8, 0, 2041), OUTSIDE, 48 + 20, id="destination end"),
+    pytest.param("dt", segment(), 0, None, id="a tape that is not meant"),
+    pytest.param("z", segment(), 0, None, id="block length not told"),
+    pytest.param("d", segment(blocks=0), 0, None, id="no blocks"),
+    pytest.param("d", b"", 0, None, id="no segments"),
 ])
-def test_what_cannot_be_copied(disk: Disk, cscds: str, segments: bytes, sense: Any) -> None:
+def test_what_cannot_be_copied(disk: Disk, cscds: str, segments: bytes, sense: Any, field: int | None) -> None:
     known = {
         "d": named(disk), "n": cscd(peripheral=0x20), "s": cscd(), "b": named(disk, block=4096),
-        "z": named(disk, block=0),
+        "z": named(disk, block=0), "t": named(disk, peripheral=1),
     }
-    assert copy(disk, copy_list(b"".join(known[each] for each in cscds), segments)) == sense
+    outcome = run(disk, copy_list(b"".join(known[each] for each in cscds), segments))
+    assert (outcome.sense, outcome.field) == (sense, None if field is None else (field,))
+
+
+def test_the_segment_that_failed_is_told(disk: Disk) -> None:
+    outcome = run(disk, copy_list(named(disk), segment() * 2 + segment(0, 1), identifier=3, usage=0))
+    told = "70 00 0A 00000000 0A 00000002 0D02 00 80006E"
+    assert outcome.raw_sense == bytes.fromhex(told)
+    assert disk.run("840003" + "00" * 7 + "0000000C0000").data == bytes.fromhex("00000008 02 0003 00 00002000")
+    assert disk.run("840403" + "00" * 7 + "000000FF0000").data == bytes.fromhex(
+        "0000004A" + "00" * 52 + "02 00 0012" + told
+    )
+
+
+def residual(raw: bytes) -> int | None:
+    return int.from_bytes(raw[3:7], "big") if raw[0] & 0x80 else None
+
+
+@pytest.mark.parametrize("write_cache", [True, False])
+@pytest.mark.parametrize("offloaded", [True, False])
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_what_was_not_copied_when_the_destination_failed(
+    disk: Disk, other: Disk, monkeypatch: pytest.MonkeyPatch, write_cache: bool, offloaded: bool, failing: int
+) -> None:
+    """The step that fails is the first, the second or the third of four, of two blocks each."""
+    monkeypatch.setattr("ietpy.scsi.third_party_copy.CHUNK", 1024)
+    monkeypatch.setattr("ietpy.scsi.third_party_copy.COPY_PIECE", 1024)
+    other.store.copies = offloaded
+    other.lu.set_write_cache(write_cache)
+    name = "copy" if offloaded else "write"
+    works, steps = getattr(other.store, name), iter(range(4))
+
+    def step(*arguments: Any) -> Any:
+        if next(steps) == failing:
+            raise StoreError(errno.EIO, "injected")
+        return works(*arguments)
+
+    monkeypatch.setattr(other.store, name, step)
+    outcome = run(disk, copy_list(named(disk) + named(other), segment(0, 1), identifier=3, usage=0))
+    assert (outcome.sense, outcome.field) == (FAILED, (48,))
+    assert residual(outcome.raw_sense) == (None if not failing else 8 - 2 * failing if write_cache else 8)
+    status = disk.run("840003" + "00" * 7 + "0000000C0000").data
+    assert status == bytes.fromhex("00000008 02 0001 00") + (failing * 1024).to_bytes(4, "big")
+
+
+def test_the_residual_counts_blocks_of_the_destination(
+    make_disk: Callable[..., Disk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ietpy.scsi.third_party_copy.CHUNK", 4096)
+    small = make_disk(size=1 << 20)
+    large = second(small, block_size=4096)
+    large.store.copies = False
+    large.lu.set_write_cache(True)
+    reads, steps = small.store.read, iter(range(4))
+
+    def read(offset: int, buffer: memoryview) -> None:
+        if next(steps) == 1:
+            raise StoreError(errno.EIO, "injected")
+        reads(offset, buffer)
+
+    monkeypatch.setattr(small.store, "read", read)
+    outcome = run(small, copy_list(named(small) + named(large), segment(0, 1, 32)))
+    assert (outcome.sense, outcome.field, residual(outcome.raw_sense)) == (FAILED, (16,), 3)
+
+
+def test_the_residual_of_what_was_copied_from_its_end(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ietpy.scsi.third_party_copy.CHUNK", 1024)
+    disk.lu.set_write_cache(True)
+    writes, steps = disk.store.write, iter(range(4))
+
+    def write(*arguments: Any) -> None:
+        if next(steps) == 2:
+            raise StoreError(errno.EIO, "injected")
+        writes(*arguments)
+
+    monkeypatch.setattr(disk.store, "write", write)
+    outcome = run(disk, copy_list(named(disk), segment(0, 0, 8, 1, 2)))
+    assert (outcome.sense, residual(outcome.raw_sense)) == (FAILED, 8)
+
+
+def test_a_flush_that_fails_leaves_all_to_be_copied(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flush() -> None:
+        raise StoreError(errno.EIO, "injected")
+
+    monkeypatch.setattr(disk.store, "flush", flush)
+    outcome = run(disk, copy_list(named(disk), segment()))
+    assert (outcome.sense, outcome.field, residual(outcome.raw_sense)) == (FAILED, (16,), 8)
+
+
+def test_an_operation_begun_meanwhile_ends_the_copy(
+    disk: Disk, other: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ietpy.scsi.third_party_copy.COPY_PIECE", 1024)
+    copies = other.store.copy
+
+    class Begun:
+        def condition(self) -> CheckCondition:
+            return CheckCondition(SenseKey.NOT_READY, Asc.LOGICAL_UNIT_NOT_READY_FORMAT_IN_PROGRESS, progress=0)
+
+    def step(*arguments: Any) -> bool:
+        other.lu.readiness.operation = Begun()  # type: ignore[assignment]
+        return copies(*arguments)
+
+    other.lu.set_write_cache(True)
+    monkeypatch.setattr(other.store, "copy", step)
+    outcome = run(disk, copy_list(named(disk) + named(other), segment(0, 1)))
+    assert (outcome.sense, outcome.field, residual(outcome.raw_sense)) == (FAILED, (48,), 6)
+
+
+@pytest.mark.parametrize(("transferred", "told"), [
+    (0xFFFF_FFFF, "00 FFFFFFFF"), (0x1_0000_0000, "01 00400000"), (1 << 42, "02 00400000"),
+])
+def test_large_transfers_are_counted_in_larger_units(disk: Disk, transferred: int, told: str) -> None:
+    result = disk.ann.copies[3] = CopyResult()
+    result.segments, result.transferred = 1, transferred
+    assert disk.run("840003" + "00" * 7 + "0000000C0000").data == bytes.fromhex("00000008 00 0001" + told)
 
 
 def test_two_disks_of_one_name_cannot_be_told_apart(disk: Disk, other: Disk) -> None:
@@ -208,15 +333,16 @@ def test_an_identifier_in_use_is_not_given_twice(disk: Disk, other: Disk, monkey
     def meanwhile(*arguments: Any) -> bool:
         seen.append(copy(disk, both))
         seen.append(disk.run("84 00 01 00000000 000000 0000000C 00 00".replace(" ", "")).data)
+        seen.append(disk.run("84 04 01 00000000 000000 0000000C 00 00".replace(" ", "")).field)
         return False
 
     monkeypatch.setattr(other.store, "copy", meanwhile)
     assert copy(disk, both) == 0
     assert seen == [
-        (SenseKey.ILLEGAL_REQUEST, Asc.INVALID_FIELD_IN_PARAMETER_LIST), bytes.fromhex("00000008 00 0000 01 00000000")
+        (SenseKey.ILLEGAL_REQUEST, Asc.OPERATION_IN_PROGRESS), bytes.fromhex("00000008 00 0001 00 00000000"), (2,)
     ]
     done = disk.run("84 00 01 00000000 000000 0000000C 00 00".replace(" ", "")).data
-    assert done == bytes.fromhex("00000008 01 0001 01 00000400")
+    assert done == bytes.fromhex("00000008 01 0001 00 00100000")
     assert copy(disk, both) == 0
 
 
@@ -240,7 +366,7 @@ def test_details_are_told_as_a_whole_or_thrown_away(disk: Disk) -> None:
     for last in (78, 0):
         assert copy(disk, failing) == UNREACHABLE
         assert len(disk.run(details.format(77)).data or b"") == 77
-        assert disk.run("840009" + "00" * 7 + "0000000C0000").data == bytes.fromhex("00000008 02 0000 01 00000000")
+        assert disk.run("840009" + "00" * 7 + "0000000C0000").data == bytes.fromhex("00000008 02 0001 00 00000000")
         assert len(disk.run(details.format(last)).data or b"") == last
         assert disk.run(details.format(78)).data == bytes(4)
 

@@ -155,7 +155,7 @@ def test_block_limits(make_disk: Callable[..., Any], options: dict[str, Any], pa
 @pytest.mark.parametrize(("rotational", "rate"), [(None, "0000"), (True, "0000"), (False, "0001")])
 def test_block_device_characteristics(make_disk: Callable[..., Any], rotational: bool | None, rate: str) -> None:
     disk = make_disk(capabilities=Capabilities(rotational=rotational))
-    assert disk.run("12 01 B1 00 FF 00").data == bytes.fromhex("00 B1 003C" + rate + "000002" + "00" * 55)
+    assert disk.run("12 01 B1 00 FF 00").data == bytes.fromhex("00 B1 003C" + rate + "000003" + "00" * 55)
 
 
 @pytest.mark.parametrize(("capabilities", "page"), [

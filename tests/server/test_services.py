@@ -362,7 +362,22 @@ class TestPreemption:
     def test_where_there_is_nothing_to_abort(self, served: Any, clients: Any) -> None:
         first, _ = clients
         assert first.wait(self.reserve_out(first, self.PREEMPT_AND_ABORT, 1, 2)).status == 0
-        assert not any(pump.begun or pump.running for pump in served.server._pumps)
+        assert not any(pump.connection.session.begun or pump.running for pump in served.server._pumps)
+
+    def test_it_needs_no_worker_while_it_waits(self, served: Any, clients: Any) -> None:
+        """Of its own connection's commands, too: they wait for the only worker when it aborts them."""
+        first, _ = clients
+        served.target.wthreads = 1
+        served.server.follow(served.target)
+        served.store.hold()
+        (pump,) = (pump for pump in served.server._pumps if pump.connection.session.isid != OTHER)
+        cdb = bytes((0x5F, self.PREEMPT_AND_ABORT, 5, 0, 0, 0, 0, 0, 24, 0))
+        preempting = first.session.command(0, cdb, write=(b"\0" * 7 + b"\1") * 2 + bytes(8))
+        for _ in range(3):
+            first.session.command(0, READ_10, read=4096)
+        assert first.wait(preempting).status == 0  # all of them came in one batch
+        assert not pump.parked
+        assert pump.connection.session.running == set()
 
     def test_it_is_reset_meanwhile(self, served: Any, clients: Any, eventually: Eventually) -> None:
         """It ends without an answer, and the reset is answered."""
@@ -381,7 +396,7 @@ class TestPreemption:
         assert third.wait(reset) == 0
         assert first.command(0, bytes(6)).status == Status.CHECK_CONDITION
         assert preempting not in first.session.results
-        assert not any(pump.begun for pump in served.server._pumps)
+        assert not any(pump.connection.session.begun for pump in served.server._pumps)
 
 
 def test_word_left_while_a_login_is_served_is_read(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ietpy.initiator.login import LoginPlan
+from ietpy.iscsi import pings
 from ietpy.scsi.status import Status, TaskAttribute
 
 SIMPLE, ORDERED, HEAD = TaskAttribute.SIMPLE, TaskAttribute.ORDERED, TaskAttribute.HEAD_OF_QUEUE
@@ -134,6 +135,22 @@ def test_what_a_read_was_promised_is_sent_before_an_ordered_write(served: Any) -
     assert client.wait(third).data == b"n" * 262144
 
 
+def test_an_initiator_that_never_answers_is_given_up(
+    served: Any, monkeypatch: pytest.MonkeyPatch, dormant: Callable[[int], None], eventually: Eventually
+) -> None:
+    """By the others, too, whose ORDERED tasks wait for the same."""
+    client, other = served.connect(), served.connect(isid=OTHER)
+    read(client, 0, blocks=512)
+    write(client, 0, ORDERED)
+    dormant(1)
+    tag = write(other, 8, ORDERED)
+    dormant(2)
+    monkeypatch.setattr(pings, "ANSWER_SECONDS", 0)
+    assert other.wait(tag).status == 0
+    eventually(lambda: len(served.target.sessions) == 1)
+    eventually(lambda: not served.server._attentive)
+
+
 def test_an_ordered_read_is_over_before_a_write_behind_it(served: Any) -> None:
     client = served.connect()
     client.write(0, 0, b"o" * 131072)
@@ -181,6 +198,14 @@ class TestEnds:
         client, tag = waiter
         assert holder.wait(next(iter(holder.session._flying))).status == 0
         assert client.wait(tag).status == 0
+
+    def test_its_data_never_come(
+        self, served: Any, waiter: Any, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+    ) -> None:
+        monkeypatch.setattr(pings, "ANSWER_SECONDS", 0)
+        client, tag = waiter
+        assert client.wait(tag).status == 0
+        eventually(lambda: not served.server._attentive)
 
     def test_its_connection_is_lost(self, waiter: Any, holder: Any) -> None:
         client, tag = waiter

@@ -110,6 +110,22 @@ def test_the_file_can_be_read_by_people_and_by_its_owner_only(directory: Path) -
     assert [path.stat().st_mode & 0o777 for path in (directory.parent, directory, file)] == [0o700, 0o700, 0o600]
 
 
+@pytest.mark.parametrize(("then", "now", "elsewhere"), [
+    ("/a (inode 1)", "/a (inode 1)", ""),
+    ("/a (inode 1)", "/a (inode 2)", "/a (inode 1)"),
+    ("/a (inode 1)", "", ""),
+    ("", "/a (inode 1)", ""),
+])
+def test_the_medium_is_known_again(directory: Path, then: str, now: str, elsewhere: str) -> None:
+    places = StateDirectory(str(directory))
+    for medium, expected in ((then, ""), (now, elsewhere), (now, "")):
+        kept = places.unit(NAME, 0, medium)
+        assert kept is not None
+        assert kept.elsewhere == expected
+        kept.put("x", 1)
+        kept.close()
+
+
 def test_what_is_put_is_what_a_restart_finds(directory: Path) -> None:
     kept = opened(directory)
     value: Any = {1: (2, 3)}
@@ -267,6 +283,29 @@ def test_a_failure_leaves_what_was_there(
     assert again(directory, kept).get("x") == old
 
 
+def test_the_log_tells_why_nothing_can_be_kept_and_that_it_can_again(
+        directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    kept = opened(directory)
+    kept.put("x", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail(errno.ENOSPC))
+        for value in (2, 3):
+            with pytest.raises(StoreError):
+                kept.put("x", value)
+    kept.put("x", 1)
+    kept.put("x", 2)
+    kept.put("x", 3)
+    who = f"what LUN 0 of {NAME.lower()} is to keep"
+    assert caplog.messages == [
+        f"{who} cannot be kept: {directory / FILE} cannot be written: No space left on device",
+        f"{who} can be kept again",
+    ]
+    kept.close()
+    with pytest.raises(StoreError):
+        kept.put("x", 4)
+    assert len(caplog.messages) == 2, "a unit that was removed is nobody's trouble"
+
+
 class Fsync:
     """fsync(2) that fails for directories."""
 
@@ -356,6 +395,8 @@ GOOD = {"format": 1, "target": NAME.lower(), "lun": 0, "sections": {}}
     pytest.param(json.dumps({**GOOD, "lun": 7}).encode(), "it is about LUN 7 of iqn", errno.EINVAL, id="another LUN"),
     pytest.param(json.dumps({**GOOD, "target": "x"}).encode(), "it is about LUN 0 of x", errno.EINVAL,
                  id="another target"),
+    pytest.param(json.dumps({**GOOD, "medium": 7}).encode(), "its medium is 7, not a string", errno.EINVAL,
+                 id="a medium that is none"),
     pytest.param(b" " * (state.LIMIT + 1), "it has more than 4 MiB", errno.EFBIG, id="large"),
 ])
 def test_what_is_not_understood_is_told_and_left(directory: Path, content: bytes, sentence: str, code: int) -> None:
@@ -539,13 +580,28 @@ if os.geteuid() == 0:
     def test_what_is_not_ours_is_not_given_away(reachable: Path) -> None:
         directory = reachable / "ietpy"
         directory.mkdir(0o700)
-        for name in ("notes", FILE, "other"):
-            (directory / name).touch()
-        os.link(directory / "other", directory / "x,lun0.json")
+        for path in (directory / FILE, reachable / "other"):
+            path.touch()
+        os.link(reachable / "other", directory / "x,lun0.json")
         os.mkfifo(directory / "y,lun0.json")
         StateDirectory(str(directory)).prepare(USER)
         owners = {path.name: path.stat().st_uid for path in directory.iterdir()}
-        assert owners == {"notes": 0, FILE: USER, "other": 0, "x,lun0.json": 0, "y,lun0.json": 0}
+        assert owners == {FILE: USER, "x,lun0.json": 0, "y,lun0.json": 0}
+        assert directory.stat().st_uid == USER
+        (directory / "notes").touch()
+        (directory / "z,lun0.json").touch()
+        StateDirectory(str(directory)).prepare(USER)
+        assert (directory / "z,lun0.json").stat().st_uid == USER, "it is his already"
+        assert (directory / "notes").stat().st_uid == 0
+
+    def test_a_home_is_not_given_away(reachable: Path) -> None:
+        home = reachable / "home"
+        home.mkdir(0o700)
+        (home / ".profile").touch()
+        places = StateDirectory(str(home))
+        places.prepare(USER, GROUP)
+        assert places.problem == f"user {USER} cannot write in {home}"
+        assert (home.stat().st_uid, home.stat().st_gid) == (0, 0)
 
     def test_a_directory_for_everybody_stays_roots(reachable: Path) -> None:
         directory = reachable / "shared"
