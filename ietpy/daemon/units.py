@@ -240,7 +240,9 @@ class Units:
                 if condition is None or condition.asc is Asc.MEDIUM_NOT_PRESENT:
                     continue
                 problem = f"LUN {lun.number} of {target.config.name} serves nobody: {condition.asc.text}"
-                if condition.progress is None:
+                if condition.asc is Asc.SANITIZE_COMMAND_FAILED:
+                    hint = "sanitize it again, from an initiator"
+                elif condition.progress is None:
                     hint = "format or sanitize it, from an initiator"
                 else:
                     problem += f" ({condition.progress * 100 >> 16} %)"

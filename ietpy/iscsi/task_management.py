@@ -41,16 +41,16 @@ _ref_cmd_sn: Final = struct.Struct(">I12x").unpack
 class Function:
     """A function under way: whom to answer, with what, and what must end first.
 
-    ``units`` are the logical units whose tasks end, of these ``reporting`` report it to other nexuses with TASK
-    ABORTED (TAS of the control mode page, when the function began); else, if it ``clears``, those are told by a unit
-    attention. ``nexuses``: only theirs end. ``others`` are connections still to be visited by ``abort``; ``tasks`` are
+    ``numbers`` are the LUNs whose tasks end, also those of a unit that had the number before (None: all LUNs). Of their
+    units ``reporting`` report it to other nexuses with TASK ABORTED (TAS of the control mode page, when the function
+    began); else, if it ``clears``, those are told by a unit attention. ``nexuses``: only theirs end. ``others`` are connections still to be visited by ``abort``; ``tasks`` are
     aborted tasks that workers still run; ``closing`` are connections to be closed after the answer. ``author``: the
     task whose answer is given in place of one to the function; ``executed``: it was. Changed under the device's lock.
     """
 
     __slots__ = (
-        "answered", "author", "clears", "closing", "connection", "executed", "information", "nexuses", "others",
-        "reporting", "response", "tag", "tasks", "units",
+        "answered", "author", "clears", "closing", "connection", "executed", "information", "nexuses", "numbers",
+        "others", "reporting", "response", "tag", "tasks",
     )
 
     def __init__(self, connection: Connection, tag: int) -> None:
@@ -58,7 +58,7 @@ class Function:
         self.tag = tag
         self.response = COMPLETE
         self.information = b""
-        self.units: Sequence[LogicalUnit] = ()
+        self.numbers: Collection[int] | None = ()
         self.reporting: Collection[LogicalUnit] = ()
         self.nexuses: Collection[Nexus] | None = None
         self.clears = False
@@ -69,17 +69,16 @@ class Function:
         self.executed = False
         self.answered = False
 
-    def address(self, units: Sequence[LogicalUnit]) -> None:
-        """End everybody's tasks of these units."""
-        self.units = units
+    def address(self, units: Sequence[LogicalUnit], everything: bool = False) -> None:
+        """End everybody's tasks of these units, which may be all that there are."""
+        self.numbers = None if everything else {lu.number for lu in units}
         self.reporting = [lu for lu in units if lu.task_aborted_status]
 
     def concerns(self, task: Task) -> bool:
         """Whether it ends this task, of a connection it asks."""
-        nexus = task.nexus
-        return (
-            nexus.lu in self.units and (self.nexuses is None or nexus in self.nexuses) and task is not self.author
-        )
+        if self.numbers is not None and decode(task.lun_field) not in self.numbers:
+            return False
+        return (self.nexuses is None or task.nexus in self.nexuses) and task is not self.author
 
     def is_told(self, task: Task) -> bool:
         """Whether the task, aborted by this, ends with TASK ABORTED."""
@@ -161,7 +160,7 @@ def abort_task_set(connection: Connection, function: Function, asked: Request) -
     lu = _logical_unit(session, asked.lun)
     if lu is None:
         return NO_SUCH_LUN
-    function.units = (lu,)
+    function.numbers = (lu.number,)
     abort(function, connection)
     return COMPLETE
 
@@ -192,7 +191,7 @@ def logical_unit_reset(connection: Connection, function: Function, asked: Reques
 def target_warm_reset(connection: Connection, function: Function, asked: Request) -> int:
     """TARGET WARM RESET: every logical unit of the target."""
     session: Any = connection.session
-    _reset(function, tuple(session.device.logical_units.values()))
+    _reset(function, tuple(session.device.logical_units.values()), everything=True)
     return COMPLETE
 
 
@@ -228,7 +227,7 @@ def query_task_set(connection: Connection, function: Function, asked: Request) -
     lu = _logical_unit(session, asked.lun)
     if lu is None:
         return NO_SUCH_LUN
-    return SUCCEEDED if any(task.nexus.lu is lu for task in tasks_of(connection)) else COMPLETE
+    return SUCCEEDED if any(decode(task.lun_field) == lu.number for task in tasks_of(connection)) else COMPLETE
 
 
 def nexus_reset(connection: Connection, function: Function, asked: Request) -> int:
@@ -294,9 +293,9 @@ def _sessions(session: Session) -> Iterable[Session]:
     return (*session.target.sessions.values(), *session.target.ending)
 
 
-def _abort_everywhere(function: Function, units: Sequence[LogicalUnit]) -> None:
+def _abort_everywhere(function: Function, units: Sequence[LogicalUnit], everything: bool = False) -> None:
     """Abort this connection's tasks now; the others are visited by the server, under their own locks."""
-    function.address(units)
+    function.address(units, everything)
     session: Any = function.connection.session
     abort(function, function.connection)
     function.others = [other.connection for other in _sessions(session) if other is not session]
@@ -339,8 +338,8 @@ def author_executed(author: Task) -> list[Function] | None:
         return [each for each in waiting if each.finished()]
 
 
-def _reset(function: Function, units: Sequence[LogicalUnit]) -> None:
-    _abort_everywhere(function, units)
+def _reset(function: Function, units: Sequence[LogicalUnit], everything: bool = False) -> None:
+    _abort_everywhere(function, units, everything)
     for lu in units:
         lu.reset()
 

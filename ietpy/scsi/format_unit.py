@@ -26,6 +26,7 @@ FORMATTING: Final = CommandSet("SBC-3 format")
 _LONGLIST: Final = 0x20  #: byte 1 of the CDB
 _FMTDATA: Final = 0x10
 _DEFECT_LIST_FORMAT: Final = 0x07
+_PHYSICAL_SECTOR: Final = 5  #: the last format defined (SBC-3, Address descriptor formats)
 _A_DAY: Final = 86_400  #: seconds
 
 #: SBC-3 section 5.3.2.2.
@@ -70,7 +71,8 @@ def _longest_list(lu: LogicalUnit, cdb: bytes) -> int:
 
 
 def _refuse(lu: LogicalUnit, cdb: bytes) -> None:
-    if not cdb[1] & _FMTDATA and cdb[1] & _DEFECT_LIST_FORMAT:
+    form = cdb[1] & _DEFECT_LIST_FORMAT
+    if form and (not cdb[1] & _FMTDATA or form > _PHYSICAL_SECTOR):
         raise invalid_field(1, 2)
     lu.check_writable()
 

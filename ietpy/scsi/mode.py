@@ -156,11 +156,15 @@ _PAGES: Final = (
     ModePage(0x0A, "Control", _constant("0A 0A 02 10" + "00" * 8), _CONTROL),
     ModePage(0x0A, "Control Extension", _constant("4A 01 001C 01" + "00" * 27), subpage=0x01),
     ModePage(0x1C, "Informational Exceptions Control", _constant("1C 0A 08" + "00" * 9)),
+    ModePage(
+        0x1C, "Logical Block Provisioning", _constant("5C 02 0014" + "00" * 12 + "01 02 0000 00000000"), subpage=0x02
+    ),
 )
 
 #: By code and subpage code, in the order MODE SENSE returns them. Where IET had the page, the values are its own but
 #: for what would be untrue: 08h keeps no order (FSW) and has no segments, 0Ah says that simple tasks may be reordered
 #: (QUEUE ALGORITHM MODIFIER 1), and no self-test time. 0Ah/01h: the ALUA state may change implicitly (IALUAE).
+#: 1Ch/02h: the threshold on used resources, which THRESHOLD EXPONENT of VPD page B2h asks for, is disabled.
 MODE_PAGES: Final[Mapping[tuple[int, int], ModePage]] = MappingProxyType({
     (page.code, page.subpage): page for page in _PAGES
 })

@@ -123,12 +123,9 @@ def mode_sense_10(lu: LogicalUnit, task: Task) -> bytes:
 
 
 def _check_descriptor(lu: LogicalUnit, data: bytes, start: int, long: bool) -> None:
-    """The block length is what it is; the number of blocks may be said right, or left open."""
+    """The block length is what it is; a capacity that cannot change makes NUMBER OF LOGICAL BLOCKS ignored."""
     layout = LONG_DESCRIPTOR if long else SHORT_DESCRIPTOR
     values = layout.unpack(data, start)
-    most = 0xFFFF_FFFF_FFFF_FFFF if long else 0xFFFF_FFFF
-    if values["blocks"] not in (0, most, lu.blocks):
-        raise invalid_parameter(start)
     length, width = (values["block_length"], 4) if long else (values["block_length"] & 0xFFFFFF, 3)
     if length != lu.block_size:
         raise invalid_parameter(start + layout.size - width)
@@ -140,6 +137,8 @@ def _skip_head(lu: LogicalUnit, header: Header, data: bytes) -> int:
         raise list_length_error()
     length = int.from_bytes(data[header.size - header.width:header.size], "big")
     long = header is _LONG and bool(data[4] & _LONGLBA)
+    if data[header.width]:  # MEDIUM TYPE
+        raise invalid_parameter(header.width)
     if len(data) < header.size + length:
         raise list_length_error()
     if length:

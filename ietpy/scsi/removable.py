@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 REMOVAL: Final = CommandSet("SBC-3 medium removal")
 
-_PREVENT: Final = 0x01
+_PREVENT: Final = 0x03  #: 10b and 11b are obsolete
 
 
 def _allows_removal(cdb: bytes) -> bool:
@@ -29,11 +29,13 @@ def _allows_removal(cdb: bytes) -> bool:
 
 
 @REMOVAL.command(
-    0x1E, "PREVENT ALLOW MEDIUM REMOVAL", usage="1E 00 00 00 01 00", access=Access.MANAGE,
+    0x1E, "PREVENT ALLOW MEDIUM REMOVAL", usage="1E 00 00 00 03 00", access=Access.MANAGE,
     harmless=_allows_removal,
 )
 def prevent_allow_medium_removal(lu: LogicalUnit, task: Task) -> None:
     """SBC-3 section 5.10: holds until this nexus allows it or ends, or a reset. Also while there is no medium."""
+    if task.cdb[4] & _PREVENT > 1:
+        raise invalid_field(4, 1)
     with lu.device.lock:
         if _allows_removal(task.cdb):
             lu.readiness.preventing.discard(task.nexus)

@@ -67,7 +67,7 @@ class StateDirectory:
         """
         for name in _files(self.path, fresh=True):
             with contextlib.suppress(OSError):
-                os.unlink(os.path.join(self.path, name))
+                _remove_left_over(os.path.join(self.path, name))
         if (uid or gid) and os.geteuid() == 0 and self.path:
             with contextlib.suppress(OSError):  # then he cannot write there, which is found out next
                 make_directory(self.path)
@@ -337,10 +337,10 @@ class FileState:
         fresh = f"{self.path}.{secrets.token_hex(4)}{_FRESH}"
         descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN, FILE_MODE)
         try:
+            _claim(descriptor)
             with open(descriptor, "wb", closefd=False) as file:
                 file.write(text)
             os.fsync(descriptor)
-            _claim(descriptor)
             os.replace(fresh, self.path)
         except BaseException:
             os.close(descriptor)
@@ -357,6 +357,16 @@ class FileState:
 
     def _failed(self, doing: str, error: OSError) -> StoreError:
         return StoreError(error.errno or errno.EIO, f"{self.path} cannot {doing}: {_reason(error)}")
+
+
+def _remove_left_over(path: str) -> None:
+    """Remove what is not whole, unless another daemon is writing it just now. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | _OPEN)
+    try:
+        _claim(descriptor)
+        os.unlink(path)
+    finally:
+        os.close(descriptor)
 
 
 def _claim(descriptor: int) -> None:

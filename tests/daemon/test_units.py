@@ -188,7 +188,7 @@ def test_what_is_noted_of_shared_and_replaced_media(site: Site) -> None:
     ({"operation": SimpleNamespace(condition=lambda: CheckCondition(
         SenseKey.NOT_READY, Asc.LOGICAL_UNIT_NOT_READY_SANITIZE_IN_PROGRESS, progress=0xFFFF
     ))}, "LOGICAL UNIT NOT READY SANITIZE IN PROGRESS (99 %); initiators can use it again when that has ended"),
-    ({"sanitize_failed": True}, "SANITIZE COMMAND FAILED; format or sanitize it, from an initiator"),
+    ({"sanitize_failed": True}, "SANITIZE COMMAND FAILED; sanitize it again, from an initiator"),
     ({"format_corrupt": True}, "MEDIUM FORMAT CORRUPTED; format or sanitize it, from an initiator"),
 ])
 def test_units_that_serve_nobody_are_told(site: Site, state: dict[str, Any], sentence: str) -> None:

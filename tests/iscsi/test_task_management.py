@@ -8,6 +8,7 @@ import pytest
 
 from ietpy.iscsi import deferred, task_management
 from ietpy.iscsi.pdu import Opcode
+from ietpy.scsi.logical_unit import LogicalUnit
 
 ABORT_TASK, ABORT_TASK_SET, CLEAR_ACA, CLEAR_TASK_SET, LU_RESET, WARM_RESET, COLD_RESET, REASSIGN = range(1, 9)
 QUERY_TASK, QUERY_TASK_SET, NEXUS_RESET, QUERY_EVENT = range(9, 13)
@@ -446,6 +447,44 @@ def test_where_each_nexus_has_a_task_set_it_clears_its_own(connect: Any, target:
     assert len(other.session.tasks) == (1 if function == CLEAR_TASK_SET else 0)
     (answer,) = other.ask(other.command("00"))
     assert answer.status == (0 if function == CLEAR_TASK_SET else 2)
+
+
+class TestAfterItsUnitWasReplaced:
+    """Tasks of the old unit are tasks of its LUN still, until the initiator has noticed."""
+
+    @pytest.fixture
+    def replaced(self, nexus: Any, store: Any, target: Any) -> Any:
+        """A session with a write of LUN 0 that waits for its data and a read on a worker; then the unit was replaced."""
+        store.waits = True
+        nexus.feed(nexus.write(0, 2) + nexus.read(0, 1))
+        device = target.device
+        old = device.remove(0)
+        device.add(0, LogicalUnit(store, old.identity, device=device, number=0))
+        nexus.answers()
+        return nexus
+
+    @pytest.mark.parametrize("function", [ABORT_TASK_SET, CLEAR_TASK_SET, LU_RESET, WARM_RESET])
+    def test_they_end(self, replaced: Any, function: int) -> None:
+        assert replaced.ask(manage(replaced, function)) == []
+        (done,) = replaced.work()
+        task_management.answer(done)
+        assert response(replaced.answers()) == COMPLETE
+        assert not deferred.tasks_of(replaced.connection)
+
+    def test_a_target_reset_ends_those_of_no_unit_at_all(self, replaced: Any, target: Any) -> None:
+        target.device.remove(0)
+        assert response(replaced.ask(manage(replaced, LU_RESET))) == NO_LUN
+        assert replaced.ask(manage(replaced, WARM_RESET)) == []
+        assert len(replaced.work()) == 1
+        assert not deferred.tasks_of(replaced.connection)
+
+    def test_they_are_there(self, connect: Any, target: Any) -> None:
+        nexus = connect(protocol_level=2)
+        nexus.ask(nexus.write(0, 2))
+        device = target.device
+        old = device.remove(0)
+        device.add(0, LogicalUnit(old.store, old.identity, device=device, number=0))
+        assert response(nexus.ask(manage(nexus, QUERY_TASK_SET))) == SUCCEEDED
 
 
 class TestPreemption:

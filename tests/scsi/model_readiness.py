@@ -27,8 +27,10 @@ REMOVAL_PREVENTED: Final = 0x5302
 # Removal
 
 
-@command("1E 00 00 00 01 00", "PREVENT ALLOW MEDIUM REMOVAL", ALWAYS, harmless=lambda cdb: not cdb[4] & 1)
+@command("1E 00 00 00 03 00", "PREVENT ALLOW MEDIUM REMOVAL", ALWAYS, harmless=lambda cdb: not cdb[4] & 1)
 def prevent_allow(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: int) -> None:
+    if cdb[4] & 2:
+        raise bad_cdb(4)
     if cdb[4] & 1:
         unit.preventing.add(nexus)
     else:
@@ -76,6 +78,8 @@ def format_unit(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: int
         unit.check_writable()
         operate(unit, Operation("format", b"\0", {}), immediate=False)
         return
+    if cdb[1] & 0x07 > 5:
+        raise bad_cdb(1)
     unit.check_writable()
     head = 8 if cdb[1] & 0x20 else 4
     if len(out) < head:

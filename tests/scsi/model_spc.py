@@ -250,6 +250,7 @@ def blank_pages(unit: Unit) -> dict[tuple[int, int], bytes]:
         (0x0A, 0): bytes.fromhex("0A 0A 02 10") + bytes(8),
         (0x0A, 1): bytes.fromhex("4A 01 00 1C 01") + bytes(27),
         (0x1C, 0): bytes.fromhex("1C 0A 08") + bytes(9),
+        (0x1C, 2): bytes.fromhex("5C 02 00 14") + bytes(12) + bytes.fromhex("01 02 0000 00000000"),
     }
 
 
@@ -345,18 +346,15 @@ def parameters(unit: Unit, data: bytes, long: bool) -> dict[str, int]:
     if len(data) < head:
         raise too_short()
     described = number(data, 6, 2) if long else data[3]
+    if data[2 if long else 1]:
+        raise bad_list(2 if long else 1)
     long_lba = long and bool(data[4] & 1)
     if len(data) < head + described:
         raise too_short()
     if described:
         if described != (16 if long_lba else 8):
             raise bad_list(6 if long else 3)
-        blocks, size, at = (number(data, head, 8), number(data, head + 12, 4), head + 12) if long_lba else (
-            number(data, head, 4), number(data, head + 5, 3), head + 5
-        )
-        everything = (1 << 64 if long_lba else 1 << 32) - 1
-        if blocks not in (0, everything, unit.blocks):
-            raise bad_list(head)
+        size, at = (number(data, head + 12, 4), head + 12) if long_lba else (number(data, head + 5, 3), head + 5)
         if size != unit.block:
             raise bad_list(at)
     wanted: dict[str, int] = {}

@@ -174,3 +174,10 @@ def test_another_format_makes_it_good(corrupt: Any) -> None:
 def test_an_interrupted_format_is_a_corrupt_one(make_disk: Callable[..., Any], corrupt: Any) -> None:
     assert make_disk(state=corrupt.lu.state).run(READ).sense == CORRUPTED
     assert make_disk(state=Kept(format={"size": 7})).run(READ).sense == CORRUPTED
+
+
+@pytest.mark.parametrize("form", [6, 7])
+def test_defect_list_formats_nobody_defined(disk: Any, form: int) -> None:
+    answer = disk.run(f"04 {0x10 | form:02X} 00 00 00 00", bytes(4))
+    assert answer.sense == (SenseKey.ILLEGAL_REQUEST, Asc.INVALID_FIELD_IN_CDB)
+    assert answer.field == (1, 2)

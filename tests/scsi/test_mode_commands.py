@@ -143,7 +143,7 @@ def test_of_a_page_that_comes_twice_the_second_holds(disk: Any, first: str, seco
     pytest.param("00000000 4A 01 00", LENGTH, None, id="cut in the header of a subpage"),
     pytest.param("00000000 08 12 14", LENGTH, None, id="cut in the page"),
     pytest.param("00000004 00000800", PARAMETER, (3,), id="block descriptor of another length"),
-    pytest.param("00000008 00000700 00000200", PARAMETER, (4,), id="another number of blocks"),
+    pytest.param("00010000", PARAMETER, (1,), id="a medium type"),
     pytest.param("00000008 00000800 00001000", PARAMETER, (9,), id="another block length"),
     pytest.param("00000000 09 00", PARAMETER, (4, 5), id="a page that does not exist"),
     pytest.param("00000000 4A 02 0000", PARAMETER, (4, 5), id="a subpage that does not exist"),
@@ -160,7 +160,6 @@ def test_mode_select_refuses(disk: Any, parameters: str, sense: Any, field: tupl
 
 
 @pytest.mark.parametrize(("descriptor", "field"), [
-    pytest.param("0000000000000801 00000000 00000200", (8,), id="another number of blocks"),
     pytest.param("0000000000000800 00000000 01000200", (20,), id="another block length"),
 ])
 def test_a_long_descriptor_is_checked_whole(disk: Any, descriptor: str, field: tuple[int, ...]) -> None:
@@ -257,3 +256,15 @@ def test_who_waits_for_saving_holds_up_no_other_command(saving: Any, kept: Kept,
     monkeypatch.setattr(kept, "put", put)
     assert select_6(saving, "00000000" + CACHING_ON, flags=0x11).sense == 0
     assert kept.sections == {"mode": {**DEFAULTS, "WCE": 1}}
+
+
+@pytest.mark.parametrize("blocks", [0, 0x700, 0x800, 0xFFFFFFFF])
+def test_the_number_of_blocks_is_ignored(disk: Any, blocks: int) -> None:
+    """SBC-3, mode parameter block descriptors: a capacity that cannot be changed."""
+    assert select_6(disk, f"00000008 {blocks:08X} 00000200").sense == 0
+    assert select_10(disk, f"0000 00 00 01 00 0010 {blocks:016X} 00000000 00000200").sense == 0
+    assert disk.lu.blocks == 2048
+
+
+def test_a_medium_type_in_the_long_header(disk: Any) -> None:
+    assert select_10(disk, "0000 01 00 00 00 0000").field == (2,)

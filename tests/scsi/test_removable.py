@@ -28,6 +28,7 @@ START = "1B 00 00 00 01"
 STOP = "1B 00 00 00 00"
 PREVENT = "1E 00 00 00 01"
 ALLOW = "1E 00 00 00 00"
+OBSOLETE = ("1E 00 00 00 02", "1E 00 00 00 03")
 
 
 @pytest.fixture
@@ -230,3 +231,11 @@ def test_prevention_ends(removable: Any, end: Callable[[Any, Any], None]) -> Non
 def test_preventing_is_taken_of_a_fixed_medium_too(disk: Any) -> None:
     assert disk.run(PREVENT).sense == disk.run(ALLOW).sense == 0
     assert disk.run("1E 00 00 00 03")[::3] == (INVALID, (4, 1))
+
+
+@pytest.mark.parametrize("cdb", OBSOLETE)
+def test_obsolete_ways_to_prevent(removable: Any, cdb: str) -> None:
+    answer = removable.run(cdb)
+    assert answer.sense == (SenseKey.ILLEGAL_REQUEST, Asc.INVALID_FIELD_IN_CDB)
+    assert answer.field == (4, 1)
+    assert removable.lu.readiness.preventing == set()

@@ -521,6 +521,20 @@ def test_left_overs_go_and_nothing_else(directory: Path) -> None:
     assert {path.name for path in directory.iterdir()} == stay
 
 
+def test_what_another_daemon_is_writing_stays(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places, kept = StateDirectory(str(directory)), opened(directory)
+    with monkeypatch.context() as patch:
+        replace = os.replace
+
+        def start_another(fresh: str, path: str) -> None:
+            places.prepare()
+            replace(fresh, path)
+
+        patch.setattr(os, "replace", start_another)
+        kept.put("x", 1)
+    assert again(directory, kept).get("x") == 1
+
+
 def test_without_a_place_nothing_is_kept() -> None:
     nowhere = StateDirectory("")
     nowhere.prepare()
