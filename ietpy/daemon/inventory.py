@@ -88,7 +88,7 @@ class Inventory:
     @property
     def problems(self) -> list[Diagnostic]:
         """Those of severity "error" are what is not served."""
-        return [*self._nothing_kept, *self.units.problems.all(), *self.units.unready()]
+        return [*self._nothing_kept, *self.units.problems.all(), *self.units.by_initiators()]
 
     @property
     def degraded(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from itertools import takewhile
 from typing import Any, Final, Protocol
@@ -230,24 +230,14 @@ class Units:
             else:
                 self._note_shared(target, unit)
 
-    def unready(self) -> list[Diagnostic]:
-        """The units that are being formatted or sanitized at this moment, or were without success. Needs no lock."""
+    def by_initiators(self) -> list[Diagnostic]:
+        """Units that initiators have, at this moment, made less useful than their lines say. Needs no lock."""
         found = []
         for target in self._targets():
             for unit in [*target.units.values()]:
-                lun, readiness = unit.config, unit.unit.readiness
-                condition = readiness.condition()
-                if condition is None or condition.asc is Asc.MEDIUM_NOT_PRESENT:
-                    continue
-                problem = f"LUN {lun.number} of {target.config.name} serves nobody: {condition.asc.text}"
-                if condition.asc is Asc.SANITIZE_COMMAND_FAILED:
-                    hint = "sanitize it again, from an initiator"
-                elif condition.progress is None:
-                    hint = "format or sanitize it, from an initiator"
-                else:
-                    problem += f" ({condition.progress * 100 >> 16} %)"
-                    hint = "initiators can use it again when that has ended"
-                found.append(Diagnostic(lun.span, "warning", "lun-not-ready", problem, hint))
+                name = f"LUN {unit.config.number} of {target.config.name}"
+                for code, problem, hint in _made_less(unit.unit):
+                    found.append(Diagnostic(unit.config.span, "warning", code, f"{name} {problem}", hint))
         return found
 
     def _note_shared(self, target: ServedTarget, unit: ServedUnit) -> None:
@@ -263,3 +253,18 @@ class Units:
             hint = "two initiators that mount it destroy its file system, unless it is a cluster's"
             found = Diagnostic(lun.span, "warning", "shared-medium", problem, hint)
             self.problems.note(target.config, lun.number, found)
+
+
+def _made_less(unit: LogicalUnit) -> Iterator[tuple[str, str, str]]:
+    """Code, problem and hint: what is being formatted or sanitized, or was without success; what is protected."""
+    condition = unit.readiness.condition()
+    if condition is not None and condition.asc is not Asc.MEDIUM_NOT_PRESENT:
+        problem, hint = f"serves nobody: {condition.asc.text}", "format or sanitize it, from an initiator"
+        if condition.progress is not None:
+            problem += f" ({condition.progress * 100 >> 16} %)"
+            hint = "initiators can use it again when that has ended"
+        elif condition.asc is Asc.SANITIZE_COMMAND_FAILED:
+            hint = "sanitize it again, from an initiator"
+        yield "lun-not-ready", problem, hint
+    if unit.software_write_protect:
+        yield "lun-write-protected", "is write protected by an initiator", "have one clear SWP of the control mode page"

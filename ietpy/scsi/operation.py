@@ -100,7 +100,7 @@ class Operation:
         if immediate:
             lu.device.background(lu, self.run)
             return
-        self.run(lambda: _abandoned(task))
+        self.run(lambda: task.abandoned)
         if self._failed:
             raise CheckCondition(SenseKey.MEDIUM_ERROR, self._kind.failed)
         if lu.readiness.operation is self:  # the unit ends before it does
@@ -169,11 +169,6 @@ class Operation:
             if success is not None:
                 self._kind.ended(readiness, self._record, success)
             readiness.refresh()
-
-
-def _abandoned(task: Task) -> bool:
-    """Whether nobody waits for the answer any more: the task was aborted, or its connection has ended."""
-    return task.aborted_by is not None or getattr(task.connection, "closing", False)
 
 
 def noted(lu: LogicalUnit, kind: Kind) -> Any:

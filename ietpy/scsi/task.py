@@ -75,3 +75,8 @@ class Task:
         self.transfer: Any = None
         self.chunks: Any = ()
         self.aborted_by: Any = None
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody waits for the answer any more: the task was aborted, or its connection has ended."""
+        return self.aborted_by is not None or getattr(self.connection, "closing", False)

@@ -144,7 +144,7 @@ def extended_copy(lu: LogicalUnit, task: Task) -> Result:
     try:
         for number in range(len(wanted.segments)):
             result.segments += 1
-            _copy(_prepared(lu, task.nexus, wanted, number), result)
+            _copy(_prepared(lu, task.nexus, wanted, number), result, task)
     except CheckCondition as condition:
         condition.segment = result.segments - 1
         result.sense, result.state = condition.sense(lu.descriptor_sense), _FAILED
@@ -238,12 +238,17 @@ class _SourceError(StoreError):
     """The source failed, not the destination."""
 
 
-def _copy(piece: _Piece, result: CopyResult) -> None:
-    """Raises COPY ABORTED with the residual, if something was written: all of it where that is not on the medium."""
+def _copy(piece: _Piece, result: CopyResult, task: Task) -> None:
+    """Raises COPY ABORTED with the residual, if something was written: all of it where that is not on the medium.
+
+    So it does when nobody waits for the copy any more, or the daemon ends: a list may take hours.
+    """
     before, written, destination = result.transferred, -1, piece.destination.unit
     try:
         for written in _moves(piece):
             result.transferred = before + written
+            if task.abandoned or destination.device.stopping():
+                raise aborted(Asc.NO_ADDITIONAL_SENSE_INFORMATION, piece.destination.place)
         if piece.length and destination.write_through:
             destination.store.flush()
     except (StoreError, CheckCondition) as error:

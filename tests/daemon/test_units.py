@@ -195,8 +195,18 @@ def test_units_that_serve_nobody_are_told(site: Site, state: dict[str, Any], sen
     site.units.add(site.target, site.line(0, "a"))
     for name, value in state.items():
         setattr(site.target.units[0].unit.readiness, name, value)
-    assert [str(problem) for problem in site.units.unready()] == [
+    assert [str(problem) for problem in site.units.by_initiators()] == [
         f"ietd.conf:2:1: warning: LUN 0 of {NAME} serves nobody: {each}" for each in [sentence] if each
+    ]
+
+
+def test_units_that_initiators_protect_are_told(site: Site) -> None:
+    """SWP may have been saved, so it outlives the daemon and whoever set it."""
+    site.units.add(site.target, site.line(0, "a"))
+    site.target.units[0].unit.set_software_write_protect(True)
+    assert [str(problem) for problem in site.units.by_initiators()] == [
+        f"ietd.conf:2:1: warning: LUN 0 of {NAME} is write protected by an initiator;"
+        " have one clear SWP of the control mode page"
     ]
 
 

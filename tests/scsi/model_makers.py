@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
 from tests.scsi.model import Model, Nexus, Unit
-from tests.scsi.model_reservations import APTPL, KINDS, SPEC_I_PT, UNREG, transport_id
+from tests.scsi.model_reservations import ALL_REGISTRANTS, APTPL, KINDS, SPEC_I_PT, UNREG, transport_id
 from tests.scsi.model_rows import ROWS
 from tests.scsi.model_sbc import LENGTHS
 from tests.scsi.model_spc import WHERE, blank_pages, page
@@ -202,7 +202,7 @@ def asking_defects(c: Chooser, unit: Unit | None, nexus: Nexus) -> Made:
 
 def removing(c: Chooser, unit: Unit | None, nexus: Nexus) -> Made:
     if c.rarely(3):
-        return bytes((0x1E, 0, 0, 0, c.pick((0, 0, 1)), 0)), ""
+        return bytes((0x1E, 0, 0, 0, c.pick((0, 1)), 0)), ""
     how = c.pick((3, 2, 3, 2, 6, 1, 0, 4, 0x10, 0x12, 0x33))
     if unit is not None and unit.ejected and c.below(2):
         how = 3
@@ -386,7 +386,7 @@ def persisting(c: Chooser, unit: Unit | None, nexus: Nexus) -> Made:
     key = c.pick((own, own, own, own, own, own, own, own, own, 0, 1, 2))
     new = c.pick((1, 2, 1, 3, 0, (1 << 64) - 1))
     if action in (4, 5) and unit is not None and unit.persistent.keys and c.below(2):
-        new = c.pick(list(unit.persistent.keys.values()))
+        new = c.pick([*unit.persistent.keys.values(), 0 if unit.persistent.kind in ALL_REGISTRANTS else new])
     kind = c.pick(KINDS)
     if unit is not None and unit.persistent.kind and not c.rarely(4 if action == 2 else 2):
         kind = unit.persistent.kind
@@ -472,14 +472,14 @@ def guessing(c: Chooser, unit: Unit | None, nexus: Nexus) -> Made:
 GROUPS: Final[dict[str, tuple[tuple[Maker, int], ...]]] = {
     "transfer": ((reading, 2), (writing, 3)),
     "compare": ((verifying, 1), (comparing, 1)),
-    "provision": ((filling, 3), (unmapping, 3), (asking_lba_status, 1)),
+    "provision": ((filling, 2), (unmapping, 2), (asking_lba_status, 1)),
     "cache": ((caching, 4), (asking_capacity, 2), (asking_defects, 1)),
     "removal": ((removing, 3), (testing, 1)),
     "attention": ((testing, 2), (sensing, 3)),
     "identity": ((inquiring, 2), (listing, 2), (grouping, 1), (guessing, 1)),
     "modes": ((selecting_modes, 2), (sensing_modes, 1)),
     "reserve": ((reserving, 2), (testing, 1)),
-    "persist": ((persisting, 4), (asking_reservations, 1)),
+    "persist": ((persisting, 3), (asking_reservations, 1)),
     "register": ((persisting, 1),),
     "format": ((formatting, 1),),
     "service": ((supporting, 2), (naming, 2), (logging, 3), (diagnosing, 3)),

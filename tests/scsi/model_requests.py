@@ -34,7 +34,7 @@ def is_predictable(cdb: bytes) -> bool:
 
 
 def command(c: Chooser, group: str) -> list[Any]:
-    who = c.pick("ABC")
+    who = c.pick("ABABC")
     index, lun = place(c, who)
     nexus = c.model.sessions.get((PORTS[who], index), {}).get(lun) or Nexus(PORTS[who])
     unit = c.model.devices[index].units.get(lun)
@@ -97,4 +97,4 @@ def setup(c: Chooser) -> list[Any]:
     thin = [c.pick(("zeros", "zeros", "free", "")), c.pick(("free", "zeros", ""))]
     media = [[SIZES[medium][0], thin[medium], not c.rarely(4)] for medium in range(2)]
     units = [[0, 0, 0], [0, 1, 1], [1, 0, 0], [0, 300, 1]]
-    return ["setup", media, [[*each, options(c)] for each in units[:c.pick((3, 2, 1, 4))]]]
+    return ["setup", media, [[*each, options(c)] for each in units[:c.pick((1, 2, 1, 3, 4))]]]

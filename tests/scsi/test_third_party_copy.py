@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -382,6 +383,28 @@ def test_results_end_with_a_reset(disk: Disk, event: str) -> None:
         disk.lu.adopt(disk.ann)
     disk.run("00 00 00 00 00 00")
     assert disk.run("840009" + "00" * 7 + "0000000C0000").field == (2,)
+
+
+@pytest.mark.parametrize("event", ["aborted", "the connection ended", "the daemon ends"])
+def test_a_copy_nobody_waits_for_ends_after_a_piece(disk: Disk, event: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ietpy.scsi.third_party_copy.COPY_PIECE", 512)
+    data = copy_list(named(disk), segment(0, 0, 8, 0, 64))
+    task = disk.task(f"83 00 00000000 00000000 {len(data):08X} 00 00", data)
+    copied = disk.store.copy
+
+    def once(*arguments: Any) -> bool:
+        if event == "aborted":
+            task.aborted_by = ["a function"]
+        elif event == "the connection ended":
+            task.connection = SimpleNamespace(closing=True)
+        else:
+            monkeypatch.setattr(disk.device, "stopping", lambda: True)
+        return bool(copied(*arguments))
+
+    monkeypatch.setattr(disk.store, "copy", once)
+    assert disk.lu.execute(task)
+    assert task.sense[2] == ABORTED
+    assert [call[0] for call in disk.store.log].count("copy") == 1
 
 
 def test_a_copy_that_is_no_failure_has_no_details(disk: Disk) -> None:
