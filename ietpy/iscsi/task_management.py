@@ -43,9 +43,10 @@ class Function:
 
     ``numbers`` are the LUNs whose tasks end, also those of a unit that had the number before (None: all LUNs). Of their
     units ``reporting`` report it to other nexuses with TASK ABORTED (TAS of the control mode page, when the function
-    began); else, if it ``clears``, those are told by a unit attention. ``nexuses``: only theirs end. ``others`` are connections still to be visited by ``abort``; ``tasks`` are
-    aborted tasks that workers still run; ``closing`` are connections to be closed after the answer. ``author``: the
-    task whose answer is given in place of one to the function; ``executed``: it was. Changed under the device's lock.
+    began); else, if it ``clears``, those are told by a unit attention. ``nexuses``: only theirs end. ``others`` are
+    connections still to be visited by ``abort``; ``tasks`` are aborted tasks that workers still run; ``closing`` are
+    connections to be closed after the answer. ``author``: the task whose answer is given in place of one to the
+    function; ``executed``: it was. Changed under the device's lock.
     """
 
     __slots__ = (

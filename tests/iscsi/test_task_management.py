@@ -454,7 +454,7 @@ class TestAfterItsUnitWasReplaced:
 
     @pytest.fixture
     def replaced(self, nexus: Any, store: Any, target: Any) -> Any:
-        """A session with a write of LUN 0 that waits for its data and a read on a worker; then the unit was replaced."""
+        """A session with a write that waits for its data and a read on a worker; then their unit was replaced."""
         store.waits = True
         nexus.feed(nexus.write(0, 2) + nexus.read(0, 1))
         device = target.device
