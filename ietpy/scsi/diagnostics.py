@@ -8,7 +8,7 @@ from ietpy.errors import StoreError
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.cdb import field
 from ietpy.scsi.command import BLOCKS, Access, CommandSet, Result
-from ietpy.scsi.sense import CheckCondition, invalid_field, invalid_parameter, list_length_error
+from ietpy.scsi.sense import CheckCondition, invalid_field, invalid_parameter
 from ietpy.scsi.status import SenseKey
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ def send_diagnostic(lu: LogicalUnit, task: Task) -> Result:
     if task.cdb[1] & _SELFTEST:
         return _self_test(lu, task)
     length = _page_list_length(task.cdb)
-    data = b"".join(task.data)
-    if len(data) < length:
-        raise list_length_error()
+    data = task.parameter_list(length)
     if length:
         _check_page(data)
     return None

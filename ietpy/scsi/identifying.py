@@ -14,7 +14,7 @@ from ietpy.scsi.asc import Asc
 from ietpy.scsi.attention import IDENTIFIER_CHANGED
 from ietpy.scsi.cdb import field
 from ietpy.scsi.command import BLOCKS, Access, CommandSet, Result
-from ietpy.scsi.sense import CheckCondition, invalid_field, invalid_parameter, list_length_error
+from ietpy.scsi.sense import CheckCondition, invalid_field, invalid_parameter
 from ietpy.scsi.state import keep
 from ietpy.scsi.status import SenseKey
 
@@ -112,9 +112,7 @@ def set_identifying_information(lu: LogicalUnit, task: Task) -> Result:
     if not task.may_block:
         return BLOCKS
     kind = _kind(task.cdb)
-    data = b"".join(task.data)
-    if len(data) < _list_length(task.cdb):
-        raise list_length_error()
+    data = task.parameter_list(_list_length(task.cdb))
     if kind.text:
         _check_text(data)
     assert lu.state is not None

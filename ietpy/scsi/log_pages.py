@@ -266,9 +266,7 @@ def log_select(lu: LogicalUnit, task: Task) -> Result:
         return None
     if not task.may_block:
         return BLOCKS
-    data = b"".join(task.data)
-    if len(data) < length:
-        raise list_length_error()
+    data = task.parameter_list(length)
     _check_list(lu, data, control, saves=bool(task.cdb[1] & _SP) and control <= _CUMULATIVE)
     return None
 

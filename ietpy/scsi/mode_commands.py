@@ -224,9 +224,7 @@ def _select(lu: LogicalUnit, header: Header, task: Task, length: int) -> Blocks 
         return None
     if not task.may_block:
         return BLOCKS
-    data = b"".join(task.data)[:length]
-    if len(data) < length:
-        raise list_length_error()
+    data = task.parameter_list(length)
     with lu.device.keeping:
         wanted = _wanted(lu, header, data) if length else {}
         saved = state is not None and _keep(lu, state, wanted)

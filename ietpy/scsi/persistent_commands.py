@@ -187,9 +187,7 @@ def _abort(lu: LogicalUnit, task: Task, change: Change) -> None:
 def _change(lu: LogicalUnit, task: Task, rule: Rule) -> Change | Blocks | None:
     """Decide, keep if needed, and let it take effect; None: the task has its status. BLOCKS before anything is kept."""
     length = _list_length(lu, task.cdb)
-    data = b"".join(task.data)[:length]
-    if len(data) < length:
-        raise list_length_error()
+    data = task.parameter_list(length)
     asked = Request(task.nexus.initiator, task.cdb[2], data, lu.state is not None)
     persisting = lu.persistent
     with lu.device.lock:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from ietpy.scsi import attention
 from ietpy.scsi.cdb import field
 from ietpy.scsi.command import Access, CommandSet, Result
-from ietpy.scsi.sense import invalid_field, invalid_parameter, list_length_error
+from ietpy.scsi.sense import invalid_field, invalid_parameter
 from ietpy.wire.layout import Layout
 
 if TYPE_CHECKING:
@@ -147,9 +147,7 @@ def _refuse_set(lu: LogicalUnit, cdb: bytes) -> None:
 def set_target_port_groups(lu: LogicalUnit, task: Task) -> Result:
     """SPC-4 section 6.45. A transition takes no time: it is over when the command is."""
     _refuse_set(lu, task.cdb)
-    data = b"".join(task.data)
-    if len(data) < _list_length(task.cdb):
-        raise list_length_error()
+    data = task.parameter_list(_list_length(task.cdb))
     tags = {group.tag for group in lu.device.port_groups}
     states: dict[int, AccessState] = {}
     for place in range(_HEADER, len(data), SET_TARGET_PORT_GROUP.size):

@@ -15,7 +15,7 @@ from ietpy.scsi.limits import (
     MAXIMUM_UNMAP_DESCRIPTORS,
     MAXIMUM_WRITE_SAME,
 )
-from ietpy.scsi.sense import CheckCondition, invalid_field, invalid_parameter, list_length_error
+from ietpy.scsi.sense import CheckCondition, invalid_field, invalid_parameter
 from ietpy.scsi.status import SenseKey
 from ietpy.wire.layout import Layout
 
@@ -76,9 +76,7 @@ def unmap(lu: LogicalUnit, task: Task) -> Result:
     length = _list_length(lu, task.cdb)
     if not length:
         return None
-    data = b"".join(task.data)[:length]
-    if len(data) < max(length, _HEADER):
-        raise list_length_error()
+    data = task.parameter_list(max(length, _HEADER))
     ranges = [(lba << lu.shift, blocks << lu.shift) for lba, blocks in _descriptors(lu, data) if blocks]
     for span in ranges:
         with lu.readiness.writing(*span):

@@ -168,9 +168,7 @@ def overwrite(lu: LogicalUnit, task: Task) -> Result:
     _refuse_overwrite(lu, task.cdb)
     if not task.may_block:
         return BLOCKS
-    data = b"".join(task.data)
-    if len(data) < _list_length(task.cdb):
-        raise list_length_error()
+    data = task.parameter_list(_list_length(task.cdb))
     parameters = OVERWRITE_LIST.unpack(data)
     method, length = parameters["method"], parameters["pattern_length"]
     if method & _TEST:

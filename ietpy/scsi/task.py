@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ietpy.scsi.sense import list_length_error
+
 if TYPE_CHECKING:
     from ietpy.scsi.nexus import Nexus
     from ietpy.scsi.store import Extent
@@ -80,3 +82,10 @@ class Task:
     def abandoned(self) -> bool:
         """Whether nobody waits for the answer any more: the task was aborted, or its connection has ended."""
         return self.aborted_by is not None or getattr(self.connection, "closing", False)
+
+    def parameter_list(self, length: int) -> bytes:
+        """The ``length`` bytes of parameters the CDB announces. Raises PARAMETER LIST LENGTH ERROR if fewer came."""
+        data = b"".join(self.data)[:length]
+        if len(data) < length:
+            raise list_length_error()
+        return data

@@ -70,7 +70,7 @@ class TaskSet:
 
     def must_wait(self, task: Task) -> bool:
         """Whether ``task``, about to be executed in place, has to wait for its turn."""
-        if not self._places:
+        if not self._places or not (self._ordering or task.attribute == _ORDERED):
             return False
         place = task.place
         if place is None or place.tasks is not self:
@@ -88,7 +88,7 @@ class TaskSet:
 
     def settle(self, place: Place) -> bool:
         """Decide on a place of this set."""
-        if self._is_behind(place.task, self._places.index(place)):
+        if self._ordering and self._is_behind(place.task, self._places.index(place)):
             place.state = State.DORMANT
             self._dormant += 1
             return False
@@ -139,10 +139,10 @@ class TaskSet:
 
     def _is_behind(self, task: Task, position: int) -> bool:
         """Whether ``task``, at this place in the order, must wait."""
-        scope = self._scope(task)
+        nexus, separate = task.nexus, self._lu.separate_task_sets
         head = busy = ordered = False
         for index, place in enumerate(self._places):
-            if self._scope(place.task) is not scope:
+            if separate and place.task.nexus is not nexus:
                 continue
             attribute = place.task.attribute
             if attribute == _HEAD_OF_QUEUE:

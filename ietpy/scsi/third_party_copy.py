@@ -136,9 +136,7 @@ def extended_copy(lu: LogicalUnit, task: Task) -> Result:
         return None
     if not task.may_block:
         return BLOCKS
-    data = b"".join(task.data)[:length]
-    if len(data) < length:
-        raise list_length_error()
+    data = task.parameter_list(length)
     wanted = parse(data)
     result = _begin(lu, task.nexus, wanted)
     try:
