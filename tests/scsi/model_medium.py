@@ -54,9 +54,6 @@ class Medium:
             first, end = offset // SECTOR, (self.size if length is None else offset + length) // SECTOR
             self.volatile[first:end] = self.volatile[first:end].replace(bytes((bit,)), b"\0")
 
-    def is_volatile(self, bit: int, offset: int, length: int) -> bool:
-        return bit in self.volatile[offset // SECTOR:(offset + length) // SECTOR]
-
     def resize(self, size: int) -> None:
         self.size = size
         self.content[size:] = bytes(len(self.content) - size)

@@ -27,7 +27,7 @@ REMOVAL_PREVENTED: Final = 0x5302
 # Removal
 
 
-@command("1E 00 00 00 03 00", "PREVENT ALLOW MEDIUM REMOVAL", ALWAYS, harmless=lambda cdb: not cdb[4] & 1)
+@command("1E 00 00 00 03 00", "PREVENT ALLOW MEDIUM REMOVAL", ALWAYS, harmless=lambda cdb: not cdb[4] & 3)
 def prevent_allow(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: int) -> None:
     if cdb[4] & 2:
         raise bad_cdb(4)

@@ -100,26 +100,27 @@ def read_capacity_16(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced
 
 @family("READ", (0x08, 0x28, 0xA8, 0x88), 0x18, BY_EXCLUSIVE_ACCESS)
 def read(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: int) -> bytes:
-    """5.8: with FUA what was cached is on the medium. If writing that fails, a wrong range may go unnoticed."""
+    """5.8: with FUA what was cached is on the medium. Choice: if it cannot be written, a wrong range goes unnoticed."""
     lba, blocks = extent(cdb)
-    try:
-        unit.check_range(lba, blocks)
-    except Check as check:
-        if forced(cdb) and unit.medium.fault is not None:
-            raise check | Check(*unit.medium.fault[True]) from None
-        raise
+    if forced(cdb):
+        doubt_write_back(unit)
+    unit.check_range(lba, blocks)
     if forced(cdb):
         write_back(unit, lba, blocks)
     return unit.medium.read(lba * unit.block, blocks * unit.block)
 
 
-def write_back(unit: Unit, lba: int, blocks: int) -> None:
-    """What this unit has cached of a range goes to the medium, also if it caches no more. More may, and fail."""
-    offset, length = lba * unit.block, blocks * unit.block
-    if unit.mode["WCE"] or unit.medium.is_volatile(unit.bit, offset, length):
-        unit.medium.flush(unit.bit, offset, length)
-    elif unit.medium.fault is not None:
+def doubt_write_back(unit: Unit) -> None:
+    """Something may have to be written, and that may fail; or all is on the medium already."""
+    if unit.medium.fault is not None:
         unit.doubt = Check(*unit.medium.fault[True])
+
+
+def write_back(unit: Unit, lba: int, blocks: int) -> None:
+    """What this unit has cached of a range goes to the medium, also if it caches no more."""
+    doubt_write_back(unit)
+    if unit.medium.fault is None:
+        unit.medium.flush(unit.bit, lba * unit.block, blocks * unit.block)
 
 
 def all_blocks(unit: Unit, cdb: bytes) -> int:

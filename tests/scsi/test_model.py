@@ -21,7 +21,7 @@ from tests.scsi.model_makers import Chooser, Randomly
 from tests.scsi.model_world import World, replay, shorter
 
 #: Far more than 10 000 steps, though some histories are shorter than they may be.
-EXAMPLES, STEPS = 400, 100
+EXAMPLES, STEPS = 600, 100
 
 #: What is chosen within a step; nothing about it is simpler than anything else, so every value is as good.
 chance = st.binary(min_size=8, max_size=8)
