@@ -114,7 +114,9 @@ def leave(connection: Connection, place: Place) -> None:
     """A task for which others may have waited has ended; who must be told of it is in ``enabled``."""
     session: Any = connection.session
     with session.device.lock:
-        connection.enabled.extend(place.leave())
+        enabled = place.leave()
+    if enabled:
+        connection.enabled.extend(enabled)
 
 
 def abandon(connection: Connection, task: Task) -> list[Function]:

@@ -11,9 +11,10 @@ waiting, and the oldest never waits: whoever is inside must not claim again, her
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from itertools import takewhile
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 from weakref import WeakSet
 
 if TYPE_CHECKING:
@@ -49,22 +50,40 @@ class _Alone:
     def notify_all(self) -> None: ...
 
 
+#: Says why a command must not go on, now that it has its claim; None: it may.
+Obstacle: TypeAlias = "Callable[[], BaseException | None]"
+
+
 class _Claim:
     """A range that one command works on inside a ``with``; ``sole``: nobody else may."""
 
-    __slots__ = ("_exclusion", "end", "sole", "start")
+    __slots__ = ("_exclusion", "_obstacle", "end", "sole", "start")
 
-    def __init__(self, exclusion: Exclusion, offset: int, length: int, sole: bool) -> None:
+    def __init__(self, exclusion: Exclusion, offset: int, length: int, sole: bool, obstacle: Obstacle | None) -> None:
         self._exclusion = exclusion
+        self._obstacle = obstacle
         self.start = offset
         self.end = offset + length
         self.sole = sole
 
     def __enter__(self) -> None:
-        self._exclusion._enter(self)
+        exclusion = self._exclusion
+        if self.sole:
+            exclusion._enter(self)
+        else:  # see ``_announce``
+            exclusion._claims.append(self)
+            if exclusion.ranges:
+                exclusion._await(self)
+        problem = self._obstacle() if self._obstacle is not None else None
+        if problem is not None:
+            self.__exit__()
+            raise problem
 
     def __exit__(self, *problem: object) -> None:
-        self._exclusion._leave(self)
+        exclusion = self._exclusion
+        exclusion._claims.remove(self)
+        if exclusion.ranges:  # else nobody waits: only a sole claim hinders, or is hindered
+            exclusion._tell()
 
     def hinders(self, other: _Claim) -> bool:
         return (self.sole or other.sole) and self.start < other.end and other.start < self.end
@@ -77,7 +96,7 @@ class Exclusion:
 
     def __init__(self, changed: Condition | None = None) -> None:
         self._changed: Condition = changed or _Alone()
-        #: In the order of arrival, waiting or inside.
+        #: In the order of arrival, waiting or inside; appending and removing are one step each.
         self._claims: list[_Claim] = []
         #: Of the sole claims, waiting or inside; replaced, never changed, so it is read without the lock.
         self.ranges: tuple[tuple[int, int], ...] = ()
@@ -93,44 +112,58 @@ class Exclusion:
         end = offset + length
         return any(first < end and offset < last for first, last in self.ranges)
 
-    def shared(self, offset: int, length: int) -> AbstractContextManager[None]:
-        """Read or write the range while others may; waits for exclusive commands on it that came before."""
-        return _Claim(self, offset, length, sole=False)
+    def shared(self, offset: int, length: int, obstacle: Obstacle | None = None) -> AbstractContextManager[None]:
+        """Read or write the range while others may; waits for exclusive commands on it that came before.
 
-    def sole(self, offset: int, length: int) -> AbstractContextManager[None]:
-        """Be the only one who reads or writes the range; never in a connection's own thread.
+        Entering raises what ``obstacle`` says then.
+        """
+        return _Claim(self, offset, length, False, obstacle)
+
+    def sole(self, offset: int, length: int, obstacle: Obstacle | None = None) -> AbstractContextManager[None]:
+        """Be the only one who reads or writes the range; never in a connection's own thread. Else as ``shared``.
 
         Only an ``Extent`` that was promised before may still be read by who sends it.
         """
-        return _Claim(self, offset, length, sole=True)
+        return _Claim(self, offset, length, True, obstacle)
 
     def _enter(self, claim: _Claim) -> None:
+        """A sole one."""
         with self._changed:
+            self._announce(claim)
             self._claims.append(claim)
-            if claim.sole:
-                self._announce()
-            elif not self.ranges:
-                return
-            devices = [*self._devices] if claim.sole else []
+            devices = [*self._devices]
         try:
             for device in devices:
                 device.quiesce()
+        except BaseException:
+            claim.__exit__()
+            raise
+        self._await(claim)
+
+    def _await(self, claim: _Claim) -> None:
+        """Wait for those that came before and hinder it."""
+        try:
             with self._changed:
                 while self._hindered(claim):
                     self._changed.wait()
         except BaseException:
-            self._leave(claim)
+            claim.__exit__()
             raise
 
-    def _leave(self, claim: _Claim) -> None:
+    def _tell(self) -> None:
+        """A claim has gone."""
         with self._changed:
-            self._claims.remove(claim)
-            if self.ranges:  # else nobody waits: only a sole claim hinders, or is hindered
-                self._announce()
-                self._changed.notify_all()
+            self._announce()
+            self._changed.notify_all()
 
-    def _announce(self) -> None:
-        self.ranges = tuple((claim.start, claim.end) for claim in self._claims if claim.sole)
+    def _announce(self, *coming: _Claim) -> None:
+        """Tell everybody the ranges of the sole claims. The caller holds the lock, which the others do without.
+
+        For them it costs more than the rest. A sole claim is announced before it is in the list, so who comes after it
+        there finds it announced, and looks for it under the lock; for who comes before it, it waits.
+        """
+        self.ranges = tuple((claim.start, claim.end) for claim in (*self._claims, *coming) if claim.sole)
 
     def _hindered(self, claim: _Claim) -> bool:
-        return any(other.hinders(claim) for other in takewhile(lambda other: other is not claim, self._claims))
+        earlier = takewhile(lambda other: other is not claim, tuple(self._claims))
+        return any(other.hinders(claim) for other in earlier)

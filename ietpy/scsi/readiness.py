@@ -5,8 +5,7 @@ Whoever changes something here holds the device's lock and calls ``refresh`` aft
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final
 
 from ietpy.scsi.asc import Asc
@@ -65,19 +64,14 @@ class Readiness:
             return CheckCondition(SenseKey.MEDIUM_ERROR, Asc.MEDIUM_FORMAT_CORRUPTED)
         return None
 
-    @contextmanager
-    def writing(self, offset: int, length: int, *, sole: bool = False) -> Iterator[None]:
+    def writing(self, offset: int, length: int, *, sole: bool = False) -> AbstractContextManager[None]:
         """Claim a range of the medium (``Exclusion``) for a command on a worker.
 
-        Raises if the unit is not ready any more since the command was admitted: an operation or an eject waits for
-        claims, not for commands, and what is written later could stay, or get lost.
+        Entering raises if the unit is not ready any more since the command was admitted: an operation or an eject waits
+        for claims, not for commands, and what is written later could stay, or get lost.
         """
         exclusion = self._lu.exclusion
-        with (exclusion.sole if sole else exclusion.shared)(offset, length):
-            unready = self.condition()
-            if unready is not None:
-                raise unready
-            yield
+        return (exclusion.sole if sole else exclusion.shared)(offset, length, self.condition)
 
     def _obstacle(self, command: Command) -> CheckCondition | None:
         """TEST UNIT READY and READ CAPACITY look for themselves (``LogicalUnit.check_ready``)."""

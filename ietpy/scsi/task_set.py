@@ -8,6 +8,7 @@ not here yet. So something younger may execute already, which an ORDERED task wa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _ORDERED: Final = int(TaskAttribute.ORDERED)
 _HEAD_OF_QUEUE: Final = int(TaskAttribute.HEAD_OF_QUEUE)
+_ORDERING: Final = frozenset((_ORDERED, _HEAD_OF_QUEUE))
 
 
 class State(Enum):
@@ -46,10 +48,12 @@ class Place:
         """Tasks of its scope whose turn has not come, be it because of this or of others."""
         return self.tasks.waiting(self)
 
-    def leave(self) -> list[Place]:
+    def leave(self) -> Sequence[Place]:
         """The task has ended; the places whose turn has come with that. To be told after the lock is released."""
         self.task.place = None
-        return self.tasks.remove(self)
+        tasks = self.tasks
+        tasks._places.remove(self)
+        return tasks.removed(self) if tasks._ordering else ()
 
 
 def _waits(attribute: int, head: bool, busy: bool, ordered: bool) -> bool:
@@ -64,6 +68,7 @@ class TaskSet:
 
     def __init__(self, lu: LogicalUnit) -> None:
         self._lu = lu
+        #: In their order, while any of them is ORDERED or HEAD OF QUEUE.
         self._places: list[Place] = []
         self._ordering = 0  #: ORDERED and HEAD OF QUEUE tasks among them; while there are any, nobody just passes
         self._dormant = 0
@@ -84,27 +89,29 @@ class TaskSet:
     def defer(self, task: Task) -> bool:
         """``task`` could not be executed in place: whether it may be executed now; if not, ``leave`` will tell."""
         place = task.place or self._enter(task)
-        return place.tasks.settle(place)
+        if place.tasks._ordering:
+            return place.tasks.settle(place)
+        place.state = State.ENABLED  # as nearly always
+        return True
 
     def settle(self, place: Place) -> bool:
         """Decide on a place of this set."""
-        if self._ordering and self._is_behind(place.task, self._places.index(place)):
+        if self._is_behind(place.task, self._places.index(place)):
             place.state = State.DORMANT
             self._dormant += 1
             return False
         place.state = State.ENABLED
         return True
 
-    def remove(self, place: Place) -> list[Place]:
-        """``Place.leave``'s part."""
-        self._places.remove(place)
+    def removed(self, place: Place) -> Sequence[Place]:
+        """``Place.leave``'s part, where any task ordered others."""
         if place.state is State.DORMANT:
             self._dormant -= 1
-        if place.task.attribute in (_ORDERED, _HEAD_OF_QUEUE):
+        if place.task.attribute in _ORDERING:
             self._ordering -= 1
             if not self._ordering:
                 self._lu.close_gate(ORDERING, False)
-        return self._enable() if self._dormant else []
+        return self._enable() if self._dormant else ()
 
     def waiting(self, place: Place) -> list[Task]:
         """``Place.waiting``'s part."""
@@ -115,20 +122,33 @@ class TaskSet:
 
     def _enter(self, task: Task) -> Place:
         place = task.place = Place(self, task)
-        self._places.insert(self._position(task), place)
-        if task.attribute in (_ORDERED, _HEAD_OF_QUEUE):
+        if task.attribute in _ORDERING:
+            if not self._ordering:
+                self._sort()
             self._ordering += 1
             self._lu.close_gate(ORDERING, True)
+        if self._ordering:
+            self._places.insert(self._position(task), place)
+        else:
+            self._places.append(place)
         return place
+
+    def _sort(self) -> None:
+        """Until now it did not matter who comes first."""
+        unsorted, self._places = self._places, []
+        for place in unsorted:
+            self._places.insert(self._position(place.task), place)
 
     def _position(self, task: Task) -> int:
         """Behind all others, but before those of its connection that were sent later."""
-        places = self._places
-        position = len(places)
-        for index in range(position - 1, -1, -1):
-            other = places[index].task
-            if other.connection is task.connection:
-                if not _sent_before(task, other):
+        position = index = len(self._places)
+        connection, number, credit = task.connection, task.cmd_sn, task.credit
+        for place in reversed(self._places):
+            index -= 1
+            other = place.task
+            if other.connection is connection:
+                # By CmdSN, of which an immediate command has the next one's (RFC 7143 section 4.2.2.1).
+                if not before(number, other.cmd_sn) and (number != other.cmd_sn or credit >= other.credit):
                     break
                 position = index
         return position
@@ -175,8 +195,3 @@ class TaskSet:
                 if attribute == _ORDERED:
                     ordered.add(scope)
         return enabled
-
-
-def _sent_before(task: Task, other: Task) -> bool:
-    """Of one connection's tasks: by CmdSN, of which an immediate command has the next one's (RFC 7143 4.2.2.1)."""
-    return before(task.cmd_sn, other.cmd_sn) or (task.cmd_sn == other.cmd_sn and task.credit < other.credit)

@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ietpy.errors import FormatError
@@ -259,10 +260,13 @@ class Pump:
                 self.lock.release()
 
     def _read_inbox(self) -> None:
-        self._pass_on()
-        while self.inbox:
-            self._guarded(self.inbox.popleft())
+        inbox, enabled = self.inbox, self.connection.enabled
+        if enabled:
             self._pass_on()
+        while inbox:
+            self._guarded(inbox.popleft())
+            if enabled:
+                self._pass_on()
 
     def _between(self) -> None:
         """Read what lies in the inbox while we send; what words leave there is for later."""
@@ -308,15 +312,17 @@ class Pump:
     def _work(self, task: Task) -> None:
         """Execute one task on a worker, unless it was aborted while it waited; the body of a worker's job."""
         if task.aborted_by is None:
-            self._guarded(lambda: task.nexus.lu.execute(task))
-        self.post(lambda: self._worked(task))
+            try:
+                task.nexus.lu.execute(task)
+            except Exception as mistake:
+                self._confess(mistake)
+        self.post(partial(self._worked, task))
 
     def _worked(self, task: Task) -> None:
         self.running -= 1
-        functions = task_management.author_executed(task)
-        if functions is None:
-            self._finish(task)
-        for function in functions or ():
+        session = self.connection.session
+        functions = task_management.author_executed(task) if session is not None and session.begun else None
+        for function in deferred.finish(self.connection, task) if functions is None else functions:
             self._answer(function)
 
     def _finish(self, task: Task) -> None:
