@@ -261,12 +261,11 @@ class Pump:
 
     def _read_inbox(self) -> None:
         inbox, enabled = self.inbox, self.connection.enabled
-        if enabled:
-            self._pass_on()
-        while inbox:
-            self._guarded(inbox.popleft())
+        while inbox or enabled:
             if enabled:
                 self._pass_on()
+            else:
+                self._guarded(inbox.popleft())
 
     def _between(self) -> None:
         """Read what lies in the inbox while we send; what words leave there is for later."""
@@ -312,10 +311,7 @@ class Pump:
     def _work(self, task: Task) -> None:
         """Execute one task on a worker, unless it was aborted while it waited; the body of a worker's job."""
         if task.aborted_by is None:
-            try:
-                task.nexus.lu.execute(task)
-            except Exception as mistake:
-                self._confess(mistake)
+            self._guarded(partial(task.nexus.lu.execute, task))
         self.post(partial(self._worked, task))
 
     def _worked(self, task: Task) -> None:
@@ -387,8 +383,7 @@ class Pump:
             self._confess(mistake)
 
     def _confess(self, mistake: Exception) -> None:
-        debug = log.isEnabledFor(logging.DEBUG)
-        log.critical("internal error on %s: %r", self.name, mistake, exc_info=debug)
+        log.critical("internal error on %s: %r", self.name, mistake, exc_info=log.isEnabledFor(logging.DEBUG))
         self.close()
 
     # The socket -----------------------------------------------------------------------------------------------------
