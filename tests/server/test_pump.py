@@ -118,6 +118,8 @@ def test_an_aborted_write_that_no_worker_has_begun_is_never_begun(
     first = client.submit(0, WRITE_10, write=b"1" * 4096)
     assert served.store.entered.acquire(timeout=20)
     second = client.submit(0, bytes.fromhex("2a 00 00000008 00 0008 00"), write=b"2" * 4096)
+    (pump,) = served.server._pumps
+    eventually(lambda: len(pump.parked) == 1)  # or it would end in the batch
     answers: list[int] = []
     thread = threading.Thread(target=lambda: answers.append(client.manage(ABORT_TASK, 0, second)))
     thread.start()
