@@ -372,7 +372,7 @@ class Pump:
     def _tick(self, now: float) -> None:
         closing = self.connection.closing or self.finished.is_set()
         self.connection.tick(now)
-        if self.connection.closing and not closing:
+        if self.connection.problem and not closing:  # else somebody else closes it at this moment
             self._give_up(logging.WARNING, "connection closed", self.connection.problem)
 
     def _guarded(self, action: Callable[[], object]) -> None:

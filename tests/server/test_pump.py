@@ -334,6 +334,17 @@ def test_the_clock_does_not_wait_nor_put_off_its_look(served: Any) -> None:
     client.test_unit_ready(0)
 
 
+def test_the_clock_does_not_speak_of_what_others_close(
+    served: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = served.connect()
+    (pump,) = served.server._pumps
+    monkeypatch.setattr(pump.connection, "tick", lambda now: pump.close())  # as if by a login that replaces it
+    pump.tick(1.0)
+    assert client.closed_by_target()
+    assert not caplog.records
+
+
 def test_a_batch_of_reads_is_staged_in_parts(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(served.store, "extent", lambda offset, length: None)
     client = served.connect()
