@@ -1,7 +1,7 @@
 """Portals, logins and the life of connections.
 
-One thread accepts and serves logins of all connections at once, so that until a login succeeds a connection costs no
-thread; then it gets a pump of its own.
+One thread accepts and serves the logins of all connections (``logins``), so that until a login succeeds a connection
+costs no thread; then it gets a pump of its own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import secrets
 import selectors
 import socket
 import struct
@@ -18,23 +17,19 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from ietpy.errors import FormatError
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.session import Session
-from ietpy.iscsi.target import Asker, IscsiNode, TargetNode
+from ietpy.iscsi.target import IscsiNode, TargetNode
 from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.server.drain import still_busy
 from ietpy.server.interfaces import addresses_of_host
+from ietpy.server.logins import HalfOpen, Logins, plain
 from ietpy.server.pump import Pump
 from ietpy.server.services import Jobs, serve
 from ietpy.server.workers import WorkerPool
 
 log = logging.getLogger(__name__)
 
-#: A login must be over within this many seconds (peers: LIO 15).
-LOGIN_SECONDS: Final = 15.0
-#: Connections in login phase at once; one more costs the oldest its place (IET: 32, without a time limit).
-LOGINS_AT_ONCE: Final = 256
 #: After accept fails for want of descriptors, the listener rests this long.
 EXHAUSTED_SECONDS: Final = 1.0
 
@@ -51,23 +46,6 @@ def _nothing() -> None:
     pass
 
 
-def _plain(address: str) -> str:
-    """A numeric address without its zone."""
-    return address.partition("%")[0]
-
-
-class _Login:
-    """A connection in its login phase."""
-
-    __slots__ = ("connection", "deadline", "pump", "sock")
-
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
-        self.sock = sock
-        self.deadline = deadline
-        self.connection: Connection
-        self.pump: Pump
-
-
 class Server:
     """Serves an ``IscsiNode`` on listening sockets, from ``start`` to ``stop``."""
 
@@ -80,7 +58,7 @@ class Server:
         self._pumps: dict[Pump, threading.Thread] = {}
         self._workers: dict[TargetNode, WorkerPool] = {}
         self._selector = selectors.DefaultSelector()
-        self._logins: dict[int, _Login] = {}
+        self._logins = Logins(self, self._selector)
         self._wake_receive, self._wake_send = socket.socketpair()
         self._stopping = False
         self._rest_until = 0.0
@@ -159,7 +137,7 @@ class Server:
             if address in _WILDCARDS:
                 found.update(((each, listening), None) for each in addresses_of_host(family_mark))
             else:
-                found[_plain(address), listening] = None
+                found[plain(address), listening] = None
         return tuple(found)
 
     def workers(self, target: TargetNode) -> WorkerPool:
@@ -251,8 +229,7 @@ class Server:
                 assert isinstance(key.fileobj, socket.socket)
                 self._serve(key.data, key.fileobj)
             self._look_at_clock()
-        for login in list(self._logins.values()):
-            self._drop(login)
+        self._logins.drop_all()
 
     def _serve(self, handler: Callable[[socket.socket], None], sock: socket.socket) -> None:
         """Handle one ready socket. A mistake of ours may cost the connection it happens on, never the others."""
@@ -261,14 +238,13 @@ class Server:
         except Exception as mistake:
             debug = log.isEnabledFor(logging.DEBUG)
             log.critical("internal error on %s: %r", self.name_of(sock), mistake, exc_info=debug)
-            login = self._logins.get(sock.fileno())
-            if login is not None:
-                self._drop(login)
+            self._logins.drop(sock)
 
     def _patience(self) -> float | None:
         """Seconds until the clock matters: a login's deadline, or a second for all that ``tick`` and jobs wait for."""
         now = time.monotonic()
-        waits = [login.deadline - now for login in self._logins.values()]
+        due = self._logins.due()
+        waits = [] if due is None else [due - now]
         if self._rest_until:
             waits.append(self._rest_until - now)
         if self._attentive or self._jobs.waiting or (
@@ -283,9 +259,7 @@ class Server:
             self._rest_until = 0.0
             for sock in self._sockets:
                 self._selector.register(sock, selectors.EVENT_READ, self._accept)
-        for login in [login for login in self._logins.values() if login.deadline <= now]:
-            log.warning("%s: no login within %d s", self.name_of(login.sock), LOGIN_SECONDS)
-            self._drop(login)
+        self._logins.look_at_clock(now)
         if self._jobs.waiting:
             self._jobs.start()
         if self._attentive or any(target.nop_interval for target in self.node.targets.values()):
@@ -302,10 +276,7 @@ class Server:
     def _accept(self, listening: socket.socket) -> None:
         if self._rest_until:
             return  # another portal found no descriptor left a moment ago
-        if len(self._logins) >= LOGINS_AT_ONCE:
-            oldest = min(self._logins.values(), key=lambda login: login.deadline)
-            log.warning("%s: dropped, %d logins at once are the limit", self.name_of(oldest.sock), LOGINS_AT_ONCE)
-            self._drop(oldest)
+        self._logins.make_room()
         try:
             sock, peer = listening.accept()
         except BlockingIOError:
@@ -320,57 +291,13 @@ class Server:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        local = sock.getsockname()
-        login = _Login(sock, time.monotonic() + LOGIN_SECONDS)
+        self._logins.begin(sock, peer[0])
 
-        def on_login(session: Session, old: Session | None) -> None:
-            login.pump.predecessors = [other.connection.owner for other in session.replaced()]
-            if old is not None:
-                old.connection.owner.close()
+    def new_pump(self, sock: socket.socket, connection: Connection) -> Pump:
+        return Pump(self, sock, connection)
 
-        asker = Asker("", _plain(peer[0]), _plain(local[0]))
-        login.connection = Connection(self.node, asker, local[1], secrets.token_bytes, on_login)
-        login.pump = Pump(self, sock, login.connection)
-        self._logins[sock.fileno()] = login
-        self._selector.register(sock, selectors.EVENT_READ, self._login_bytes)
-
-    def _login_bytes(self, sock: socket.socket) -> None:
-        login = self._logins.get(sock.fileno())
-        if login is None:
-            return  # dropped while its bytes were waiting to be looked at
-        connection = login.connection
-        try:
-            count = sock.recv_into(connection.space())
-        except BlockingIOError:
-            return
-        except OSError:
-            count = 0
-        try:
-            if not count:
-                raise ConnectionResetError("the peer closed the connection")
-            with login.pump.lock:  # a session just made may be visited by a reset
-                connection.received(count)
-                if (connection.login is not None or connection.closing) and not login.pump.egress.flush_now():
-                    raise ConnectionAbortedError("the peer does not take its answers")
-            login.pump.attend()  # to what was left in its inbox meanwhile
-        except FormatError as problem:
-            log.warning("%s: connection dropped: %s", self.name_of(sock), problem)
-        except OSError as problem:
-            log.info("%s: connection lost during login: %s", self.name_of(sock), problem)
-        else:
-            if connection.closing:
-                log.warning("%s: login refused: %s", self.name_of(sock), connection.problem)
-            elif connection.login is None:
-                self._promote(login)
-                return
-            else:
-                return
-        self._drop(login)
-
-    def _promote(self, login: _Login) -> None:
+    def promote(self, login: HalfOpen) -> None:
         """The login is over: from here the connection has a thread."""
-        self._selector.unregister(login.sock)
-        del self._logins[login.sock.fileno()]
         login.sock.setblocking(True)
         login.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_SECONDS, 0))
         login.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SEND_SECONDS * 1000)
@@ -384,13 +311,3 @@ class Server:
             login.pump.abandon()
         else:
             self.sessions_changed()
-
-    def _drop(self, login: _Login) -> None:
-        if login.connection.login is not None:
-            login.connection.login.abandoned()
-        self._selector.unregister(login.sock)
-        del self._logins[login.sock.fileno()]
-        if login.connection.session is not None:
-            login.pump.abandon()
-        else:
-            login.sock.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -87,8 +88,9 @@ class Served:
         self.port = self.server.portals()[0][1]
         self.clients: list[Client] = []
 
-    def dial(self) -> Client:
-        client = Client.connect("127.0.0.1", self.port)
+    def dial(self, source: str = "127.0.0.1") -> Client:
+        """A connection from an address of the loopback network."""
+        client = Client(socket.create_connection(("127.0.0.1", self.port), 10, (source, 0)))
         self.clients.append(client)
         return client
 

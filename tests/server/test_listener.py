@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ietpy.initiator.errors import ConnectionLost, LoginRefused, TimedOut
+from ietpy.initiator.errors import ConnectionLost, TimedOut
 from ietpy.initiator.login import LoginPlan
 from ietpy.iscsi.target import TargetNode
 from ietpy.scsi.device import ScsiDevice
@@ -67,52 +67,6 @@ def test_a_wildcard_portal_names_the_hosts_addresses(served: Any, monkeypatch: p
     assert ("2001:db8::1", port) in server.addresses("2001:db8::9", port) or len(sockets) == 1
     server.start()
     assert server.stop(10)
-
-
-def test_a_refused_login_is_logged(served: Any, caplog: pytest.LogCaptureFixture) -> None:
-    client = served.dial()
-    with pytest.raises(LoginRefused):
-        client.login(LoginPlan(target="iqn.2026-11.test:missing"))
-    assert client.closed_by_target()
-    assert "login refused: " in caplog.text
-    served.connect()
-
-
-@pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\0" * 100, b"\xff" * 100, b"\x43\x87"])
-def test_garbage_drops_only_its_connection(served: Any, garbage: bytes) -> None:
-    client = served.dial()
-    client.socket.sendall(garbage)
-    client.socket.shutdown(socket.SHUT_WR)
-    assert client.closed_by_target()
-    served.connect().test_unit_ready(0)
-
-
-def test_a_peer_that_resets_during_login(served: Any, eventually: Callable[..., None]) -> None:
-    client = served.dial()
-    client.socket.sendall(b"\x43")
-    eventually(lambda: len(served.server._logins) == 1)
-    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    client.socket.close()
-    eventually(lambda: not served.server._logins)
-
-
-def test_slow_logins_end(served: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(listener, "LOGIN_SECONDS", 0.05)
-    client = served.dial()
-    assert client.closed_by_target(timeout=20)
-    assert "no login within" in caplog.text
-
-
-def test_the_oldest_login_makes_room(
-    served: Any, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., None]
-) -> None:
-    monkeypatch.setattr(listener, "LOGINS_AT_ONCE", 2)
-    first = served.dial()
-    eventually(lambda: len(served.server._logins) == 1)
-    served.dial()
-    eventually(lambda: len(served.server._logins) == 2)
-    served.dial()
-    assert first.closed_by_target(timeout=20)
 
 
 def test_a_mistake_of_ours_costs_one_connection(

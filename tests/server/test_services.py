@@ -409,7 +409,7 @@ def test_word_left_while_a_login_is_served_is_read(served: Any, monkeypatch: pyt
     inner = served.server.node.find
 
     def find(*arguments: Any) -> Any:
-        for login in served.server._logins.values():
+        for login in served.server._logins._open.values():
             assert login.pump.lock.locked()
             login.pump.post(read.set)
         assert not read.is_set()

@@ -1,0 +1,170 @@
+"""Connections in their login phase, all served by the listener's thread, so that until it succeeds a login costs none.
+
+Each has its time (``LOGIN_SECONDS``) and its place: so many in all, so many from one address.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import selectors
+import socket
+import time
+from collections import Counter
+from typing import Final, Protocol
+
+from ietpy.errors import FormatError
+from ietpy.iscsi.connection import Connection
+from ietpy.iscsi.session import Session
+from ietpy.iscsi.target import Asker, IscsiNode
+from ietpy.server.pump import Pump
+from ietpy.server.throttle import source
+
+log = logging.getLogger(__name__)
+
+#: A login must be over within this many seconds (peers: LIO 15).
+LOGIN_SECONDS: Final = 15.0
+#: Connections in login phase at once; one more costs another its place (IET: 32, without a time limit).
+LOGINS_AT_ONCE: Final = 256
+#: Of these, how many from one address: whoever dials without logging in keeps nobody else out.
+LOGINS_PER_ADDRESS: Final = 64
+
+
+def plain(address: str) -> str:
+    """A numeric address without its zone."""
+    return address.partition("%")[0]
+
+
+class HalfOpen:
+    """A connection in its login phase."""
+
+    def __init__(self, sock: socket.socket, address: str, deadline: float) -> None:
+        self.sock = sock
+        self.source = source(address)
+        self.deadline = deadline
+        self.connection: Connection
+        self.pump: Pump
+
+
+class Listener(Protocol):
+    """What logins ask of the server."""
+
+    node: IscsiNode
+
+    def new_pump(self, sock: socket.socket, connection: Connection) -> Pump: ...
+
+    def promote(self, login: HalfOpen) -> None: ...
+
+    def name_of(self, sock: socket.socket) -> str: ...
+
+
+class Logins:
+    """The logins under way, by descriptor. Only the listener's thread calls any of it."""
+
+    def __init__(self, listener: Listener, selector: selectors.BaseSelector) -> None:
+        self._listener = listener
+        self._selector = selector
+        self._open: dict[int, HalfOpen] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def make_room(self) -> None:
+        """Before a connection is accepted: with all places taken, the address that has most of them loses one."""
+        if len(self._open) >= LOGINS_AT_ONCE:
+            (greediest, _), = Counter(login.source for login in self._open.values()).most_common(1)
+            self._drop_oldest(greediest, f"{LOGINS_AT_ONCE} logins at once are the limit")
+
+    def begin(self, sock: socket.socket, peer: str) -> None:
+        """A connection was accepted from the numeric address ``peer``."""
+        login = HalfOpen(sock, plain(peer), time.monotonic() + LOGIN_SECONDS)
+        if sum(other.source == login.source for other in self._open.values()) >= LOGINS_PER_ADDRESS:
+            self._drop_oldest(login.source, f"{LOGINS_PER_ADDRESS} logins at once from one address are the limit")
+        local = sock.getsockname()
+
+        def on_login(session: Session, old: Session | None) -> None:
+            login.pump.predecessors = [other.connection.owner for other in session.replaced()]
+            if old is not None:
+                old.connection.owner.close()
+
+        asker = Asker("", plain(peer), plain(local[0]))
+        login.connection = Connection(self._listener.node, asker, local[1], secrets.token_bytes, on_login)
+        login.pump = self._listener.new_pump(sock, login.connection)
+        self._open[sock.fileno()] = login
+        self._selector.register(sock, selectors.EVENT_READ, self._bytes)
+
+    def _bytes(self, sock: socket.socket) -> None:
+        """Some came on ``sock``, or its end."""
+        login = self._open.get(sock.fileno())
+        if login is None:
+            return  # dropped while its bytes were waiting to be looked at
+        connection, name = login.connection, self._listener.name_of
+        try:
+            count = sock.recv_into(connection.space())
+        except BlockingIOError:
+            return
+        except OSError:
+            count = 0
+        try:
+            if not count:
+                raise ConnectionResetError("the peer closed the connection")
+            with login.pump.lock:  # a session just made may be visited by a reset
+                connection.received(count)
+                if (connection.login is not None or connection.closing) and not login.pump.egress.flush_now():
+                    raise ConnectionAbortedError("the peer does not take its answers")
+            login.pump.attend()  # to what was left in its inbox meanwhile
+        except FormatError as problem:
+            log.warning("%s: connection dropped: %s", name(sock), problem)
+        except OSError as problem:
+            log.info("%s: connection lost during login: %s", name(sock), problem)
+        else:
+            if connection.closing:
+                log.warning("%s: login refused: %s", name(sock), connection.problem)
+            elif connection.login is None:
+                self._forget(login)
+                self._listener.promote(login)
+                return
+            else:
+                return
+        self._drop(login)
+
+    # The clock ------------------------------------------------------------------------------------------------------
+
+    def due(self) -> float | None:
+        """When the clock matters next (``time.monotonic``); None while it does not."""
+        return min((login.deadline for login in self._open.values()), default=None)
+
+    def look_at_clock(self, now: float) -> None:
+        for login in [login for login in self._open.values() if login.deadline <= now]:
+            log.warning("%s: no login within %d s", self._listener.name_of(login.sock), LOGIN_SECONDS)
+            self._drop(login)
+
+    # The end --------------------------------------------------------------------------------------------------------
+
+    def drop(self, sock: socket.socket) -> None:
+        """End the login on ``sock``, if there is one."""
+        login = self._open.get(sock.fileno())
+        if login is not None:
+            self._drop(login)
+
+    def drop_all(self) -> None:
+        for login in list(self._open.values()):
+            self._drop(login)
+
+    def _drop_oldest(self, source: str, why: str) -> None:
+        login = min((each for each in self._open.values() if each.source == source), key=lambda each: each.deadline)
+        log.warning("%s: dropped, %s", self._listener.name_of(login.sock), why)
+        self._drop(login)
+
+    def _drop(self, login: HalfOpen) -> None:
+        if login.connection.login is not None:
+            login.connection.login.abandoned()
+        self._forget(login)
+        if login.connection.session is not None:
+            login.pump.abandon()
+        else:
+            login.sock.close()
+
+    def _forget(self, login: HalfOpen) -> None:
+        self._selector.unregister(login.sock)
+        del self._open[login.sock.fileno()]
