@@ -12,7 +12,7 @@ import pytest
 from ietpy.initiator.text import decode
 from ietpy.iscsi.errors import LoginStatus
 from ietpy.iscsi.pdu import CONTINUE, TRANSIT
-from tests.adversarial.world import PLAIN, Attacker, Case, World, names
+from tests.adversarial.world import PLAIN, Attacker, Case, World, each, names
 
 SECURITY, OPERATIONAL, FULL_FEATURE = 0, 1, 3
 #: How each state is reached: the requests before the one in question, and the stage that is current then.
@@ -66,7 +66,7 @@ CASES = [
 
 
 @pytest.mark.rfc7143("6.3", "11.12.1", "11.12.2", "11.12.3", "11.13.3", "11.13.6", "13.9")
-@pytest.mark.parametrize("case", CASES, ids=str)
+@each(CASES)
 def test_stages(world: World, case: Case) -> None:
     world.run(case)
 

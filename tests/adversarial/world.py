@@ -11,10 +11,12 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from ietpy.config.load import loads
 from ietpy.daemon.inventory import Inventory
@@ -60,10 +62,11 @@ Target {BOTH_WAYS}
 
 @dataclass(frozen=True)
 class Case:
-    """``attack`` sends and asserts."""
+    """``attack`` sends and asserts. ``waits``: for what mending the case still waits; it fails until then."""
 
     name: str
     attack: Callable[[Attacker], object] = field(repr=False)
+    waits: str = ""
 
     def __str__(self) -> str:
         return self.name
@@ -143,6 +146,14 @@ class World:
         assert all(thread.is_alive() for thread in self.threads)
         mistakes = [record.getMessage() for record in self.log if record.levelno >= logging.ERROR]
         assert mistakes == []
+
+
+def each(cases: Iterable[Case]) -> pytest.MarkDecorator:
+    """Parametrizes a test function by its ``case``."""
+    return pytest.mark.parametrize("case", [
+        pytest.param(case, id=case.name, marks=[pytest.mark.xfail(reason=case.waits)] if case.waits else [])
+        for case in cases
+    ])
 
 
 def names(target: str = OPEN, initiator: str = INTRUDER, **keys: str) -> dict[str, str]:
@@ -298,8 +309,3 @@ class Attacker:
     def wrote(self, lba: int, data: bytes) -> None:
         """Say that this is on the disk now; all else must be as before."""
         self.world.image[lba * BLOCK : lba * BLOCK + len(data)] = data
-
-
-def cases(rows: dict[str, Callable[[Attacker], object]]) -> list[Case]:
-    """A table of attacks by name."""
-    return [Case(name, attack) for name, attack in rows.items()]
