@@ -96,8 +96,9 @@ class Connection:
         self.outbox: list[Piece] = []
         self.staged: list[memoryview] = []
         self.staged_size = 0
-        #: Whoever moves this connection's bytes; opaque here.
+        #: Whoever moves this connection's bytes, and who holds what its session shares; opaque here.
         self.owner: Any = None
+        self.line: Any = None
         #: The keep-alive ping (section 11.19): its tag while unanswered, and times as ``tick`` gives them.
         self.ping_tag = NO_TAG
         self.ping_time = 0.0

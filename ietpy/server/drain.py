@@ -69,10 +69,11 @@ def _settled(pump: Pump, rounds: int) -> bool:
     """
     if pump.finished.is_set() or pump.egress.rounds - rounds >= 2:
         return True
-    if not pump.lock.acquire(blocking=False):
+    line = pump.line
+    if not line.lock.acquire(blocking=False):
         return False
     try:
         return pump.connection.nothing_queued() and not pump.egress.unsent
     finally:
-        pump.lock.release()
-        pump.attend()
+        line.lock.release()
+        line.attend()

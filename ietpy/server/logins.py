@@ -108,11 +108,11 @@ class Logins:
         try:
             if not count:
                 raise ConnectionResetError("the peer closed the connection")
-            with login.pump.lock:  # a session just made may be visited by a reset
+            with login.pump.line.lock:  # a session just made may be visited by a reset
                 connection.received(count)
                 if (connection.login is not None or connection.closing) and not login.pump.egress.flush_now():
                     raise ConnectionAbortedError("the peer does not take its answers")
-            login.pump.attend()  # to what was left in its inbox meanwhile
+            login.pump.line.attend()  # to what was left in its inbox meanwhile
         except FormatError as problem:
             log.warning("%s: connection dropped: %s", name(sock), problem)
         except OSError as problem:

@@ -1,9 +1,8 @@
 """One connection's thread: receive, let the core parse, execute what cannot wait, flush once per batch.
 
-The connection's lock is held while its core is used and its outbox sent, never while waiting for bytes. Everybody
-else (workers, other connections' task management) leaves word in ``inbox`` and reads it himself if the lock is free;
-who holds it reads it before he is through, and while he sends at the latest after the send timeout. Nobody but the
-connection's own threads ever waits for its peer, so a client that does not read its answers keeps nobody else waiting.
+The session's lock (``line``) is held while the connection's core is used and its outbox sent, never while waiting for
+bytes. Nobody but the connection's own threads ever waits for its peer, so a client that does not read its answers keeps
+nobody else waiting.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +26,7 @@ from ietpy.scsi.status import Status, TaskAttribute
 from ietpy.scsi.task import Task
 from ietpy.scsi.task_set import Place
 from ietpy.server.egress import Egress
+from ietpy.server.line import Line
 from ietpy.server.workers import WorkerPool
 
 if TYPE_CHECKING:
@@ -59,14 +58,10 @@ class Pump:
         self.connection = connection
         connection.owner = self
         self.egress = Egress(connection, sock)
-        self.lock = threading.Lock()
-        #: What to do under the lock, in order; see the module's text.
-        self.inbox: deque[Callable[[], None]] = deque()
+        self.line = connection.line = Line(self)
         self.workers: WorkerPool | None = None
         self.running = 0  #: tasks on workers
         self.parked: deque[Task] = deque()  #: tasks that go to workers when there is room
-        #: Whether a batch may be executed at this moment, here; for ``services.Services.quiesce``.
-        self.executing = False
         self.finished = threading.Event()
         #: The pumps of the sessions this one replaces, to be waited for before the first command.
         self.predecessors: list[Pump] = []
@@ -86,7 +81,7 @@ class Pump:
         except OSError as problem:
             self._give_up(logging.INFO, "connection lost", problem)
         except Exception as mistake:  # ours; it costs this connection and no other
-            self._confess(mistake)
+            self.confess(mistake)
         finally:
             self._end()
 
@@ -102,7 +97,8 @@ class Pump:
         self.close()
 
     def _serve(self) -> None:
-        connection, lock, egress, inbox = self.connection, self.lock, self.egress, self.inbox
+        connection, line, egress = self.connection, self.line, self.egress
+        lock, inbox, between = line.lock, line.inbox, line.between
         receive, space, received = self.sock.recv_into, connection.space, connection.received
         assert connection.session is not None
         if connection.session.target is not None:
@@ -112,14 +108,14 @@ class Pump:
             with lock:
                 self._execute(received(count))
                 if inbox or connection.enabled:
-                    self._read_inbox()
-                egress.flush(self._between)
+                    line.read()
+                egress.flush(between)
                 self._employ()
                 room = space()  # workers give chunks back under the lock, so chunks are chosen under it
             if connection.functions:
                 self._spread_functions()
             if inbox:
-                self.attend()
+                line.attend()
             if connection.closing:
                 if connection.problem:
                     log.warning("%s: connection closed: %s", self.name, connection.problem)
@@ -130,9 +126,9 @@ class Pump:
 
     def _execute(self, tasks: list[Task]) -> None:
         """Execute a batch, with a flush whenever much is staged, so nobody asks for too much at once."""
-        connection = self.connection
+        connection, line = self.connection, self.line
         while True:
-            self.executing = True
+            line.executing = True
             for task in tasks:
                 if task.attribute == _ORDERED and connection.streamed:
                     hold_back(connection, task)
@@ -144,12 +140,12 @@ class Pump:
                     break
             else:
                 tasks.clear()
-                self.executing = False
+                line.executing = False
                 return
             del tasks[: tasks.index(task) + 1]  # those executed must not be there to be aborted while we send
-            self.executing = False
-            self._read_inbox()
-            self.egress.flush(self._between)
+            line.executing = False
+            line.read()
+            self.egress.flush(line.between)
 
     def _hand_over(self, task: Task) -> None:
         if deferred.defer(self.connection, task):
@@ -164,22 +160,11 @@ class Pump:
             self.parked.append(task)
         self._employ()
 
-    def _begin(self, place: Place) -> None:
+    def begin(self, place: Place) -> None:
         """The turn of a task that waited for others has come."""
         task = deferred.enable(self.connection, place)
         if task is not None:
             self._park(task)
-
-    def _pass_on(self) -> None:
-        """Tell whose turn has come with the end of tasks of ours."""
-        enabled = self.connection.enabled
-        while enabled:
-            place = enabled.popleft()
-            owner: Pump = place.task.connection.owner
-            if owner is self:
-                self._begin(place)
-            else:
-                owner.post(lambda owner=owner, place=place: owner._begin(place))  # type: ignore[misc]
 
     def _employ(self) -> None:
         """Give parked tasks to workers: no more than there may be, and none whose answer could not leave yet.
@@ -197,7 +182,7 @@ class Pump:
                 workers.submit(self._work, task)
             except RuntimeError:  # the system has no thread left
                 task.status, task.sense = int(Status.BUSY), b""
-                self.inbox.append(lambda task=task: self._worked(task))  # type: ignore[misc]
+                self.line.inbox.append(partial(self._worked, task))
 
     def _spread_functions(self) -> None:
         """Ask the other connections to abort their part of task management functions (``task_management``)."""
@@ -209,7 +194,7 @@ class Pump:
         """Leave word with the connections it is still to visit; any thread that holds no lock may."""
         for other in list(function.others):
             owner: Pump = other.owner
-            owner.post(lambda owner=owner: owner._abort(function))  # type: ignore[misc]
+            owner.line.post(partial(owner._abort, function))
 
     def abandon(self) -> None:
         """End a session whose thread could not be had."""
@@ -218,13 +203,13 @@ class Pump:
 
     def _end(self) -> None:
         """Wait for what workers still run and for its answers to leave, leave the target, close the socket."""
-        session = self.connection.session
-        self.executing = False
+        session, line = self.connection.session, self.line
+        line.executing = False
         while not self.finished.is_set():
-            with self.lock:
+            with line.lock:
                 deferred.withdraw(self.connection)
-                self._read_inbox()
-                self._flush_now()
+                line.read()
+                self.flush_now()
                 if self.connection.closing:
                     self._unpark()
                 if not self.running and self._sender is None and not (session and (session.dormant or session.begun)):
@@ -234,46 +219,18 @@ class Pump:
             self.finished.wait(_ENDING_PAUSE)
         self.sock.close()
         self.server.forget(self)
-        self.attend()
+        line.attend()
 
     def _unpark(self) -> None:
         """End the tasks no worker has begun: nobody will see an answer."""
         while self.parked:
             for function in deferred.finish(self.connection, self.parked.popleft()):
                 self._answer(function)
-        self._pass_on()
+        self.line.read()
 
     # Word from others -----------------------------------------------------------------------------------------------
 
-    def post(self, word: Callable[[], None]) -> None:
-        """Have ``word`` called under the lock, here and now if it is free. Never waits."""
-        self.inbox.append(word)
-        self.attend()
-
-    def attend(self) -> None:
-        """Read the inbox, unless someone holds the lock: then he will before he is through."""
-        while self.inbox and self.lock.acquire(blocking=False):
-            try:
-                self._read_inbox()
-                self._flush_now()
-            finally:
-                self.lock.release()
-
-    def _read_inbox(self) -> None:
-        inbox, enabled = self.inbox, self.connection.enabled
-        while inbox or enabled:
-            if enabled:
-                self._pass_on()
-            else:
-                self._guarded(inbox.popleft())
-
-    def _between(self) -> None:
-        """Read what lies in the inbox while we send; what words leave there is for later."""
-        for _ in range(len(self.inbox)):
-            self._guarded(self.inbox.popleft())
-            self._pass_on()
-
-    def _flush_now(self) -> None:
+    def flush_now(self) -> None:
         """Send what the peer takes at once; the rest gets a thread that may wait."""
         if self.connection.closing or self.finished.is_set():
             return  # nothing follows the answer that closes (RFC 7143 section 11.14)
@@ -292,14 +249,14 @@ class Pump:
             self._give_up(logging.INFO, "connection lost", problem)
 
     def _send_rest(self) -> None:
-        with self.lock:
+        with self.line.lock:
             self._sender = None
-            self._guarded(self._flush_waiting)
-        self.attend()
+            self.line.guarded(self._flush_waiting)
+        self.line.attend()
 
     def _flush_waiting(self) -> None:
         try:
-            self.egress.flush(self._between)
+            self.egress.flush(self.line.between)
         except BlockingIOError:
             self._give_up(logging.WARNING, "connection dropped", TAKES_NOTHING)
         except OSError as problem:
@@ -311,8 +268,8 @@ class Pump:
     def _work(self, task: Task) -> None:
         """Execute one task on a worker, unless it was aborted while it waited; the body of a worker's job."""
         if task.aborted_by is None:
-            self._guarded(partial(task.nexus.lu.execute, task))
-        self.post(partial(self._worked, task))
+            self.line.guarded(partial(task.nexus.lu.execute, task))
+        self.line.post(partial(self._worked, task))
 
     def _worked(self, task: Task) -> None:
         self.running -= 1
@@ -333,14 +290,14 @@ class Pump:
     def _answer(self, function: Function) -> None:
         """Have a function that is finished answered by its own connection."""
         owner: Pump = function.connection.owner
-        owner.post(lambda: owner._say(function))
+        owner.line.post(partial(owner._say, function))
 
     def _say(self, function: Function) -> None:
         if function.author is not None:
             self._finish(function.author)
             return
         if function.closing and self.egress.busy:
-            self.inbox.append(lambda: self._say(function))  # its answer must leave before the end
+            self.line.inbox.append(partial(self._say, function))  # its answer must leave before the end
             return
         if not (self.connection.closing or self.finished.is_set()):
             task_management.answer(function)
@@ -361,13 +318,14 @@ class Pump:
 
         Never put off: a ping of a second ago that is sent now would count as unanswered at once.
         """
-        if self.lock.acquire(blocking=False):
+        line = self.line
+        if line.lock.acquire(blocking=False):
             try:
-                self._guarded(lambda: self._tick(now))
-                self._flush_now()
+                line.guarded(partial(self._tick, now))
+                self.flush_now()
             finally:
-                self.lock.release()
-            self.attend()
+                line.lock.release()
+            line.attend()
 
     def _tick(self, now: float) -> None:
         closing = self.connection.closing or self.finished.is_set()
@@ -375,14 +333,8 @@ class Pump:
         if self.connection.problem and not closing:  # else somebody else closes it at this moment
             self._give_up(logging.WARNING, "connection closed", self.connection.problem)
 
-    def _guarded(self, action: Callable[[], object]) -> None:
-        """Do what another thread asks for; a mistake of ours costs this connection, not that thread."""
-        try:
-            action()
-        except Exception as mistake:
-            self._confess(mistake)
-
-    def _confess(self, mistake: Exception) -> None:
+    def confess(self, mistake: Exception) -> None:
+        """A mistake of ours ends this connection."""
         log.critical("internal error on %s: %r", self.name, mistake, exc_info=log.isEnabledFor(logging.DEBUG))
         self.close()
 

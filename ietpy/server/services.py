@@ -16,6 +16,7 @@ from ietpy.scsi.nexus import Nexus
 from ietpy.scsi.task import Task
 
 if TYPE_CHECKING:
+    from ietpy.server.line import Line
     from ietpy.server.pump import Pump
 
 log = logging.getLogger(__name__)
@@ -44,11 +45,11 @@ def quiesce(target: TargetNode) -> None:
         sessions = (*target.sessions.values(), *target.ending)
     waited_for = []
     for session in sessions:
-        pump: Pump = session.connection.owner
-        if pump.executing:
+        line: Line = session.connection.line
+        if line.executing:
             been = threading.Event()
-            pump.post(been.set)
-            if pump.executing:
+            line.post(been.set)
+            if line.executing:
                 waited_for.append(been)
     for been in waited_for:
         been.wait()

@@ -149,7 +149,7 @@ def test_a_connection_between_two_looks_at_a_busy_lock(served: Any) -> None:
     """Whatever holds the lock: two rounds of sending say that what was queued before has left."""
     served.connect()
     (pump,) = served.server._pumps
-    with pump.lock:
+    with pump.line.lock:
         busy = remove(served)
         assert busy()
         pump.egress.rounds += 1
@@ -170,7 +170,7 @@ def test_tasks_used_again_for_other_commands_do_not_hold_it(served: Any, other: 
     (task,) = pump.connection.session.running
     busy = remove(served)
     assert client.command(1, bytes(6)).status == 2  # the LUNs have changed
-    with pump.lock:
+    with pump.line.lock:
         pass
     assert busy()
     other.hold()
@@ -179,7 +179,7 @@ def test_tasks_used_again_for_other_commands_do_not_hold_it(served: Any, other: 
     second = client.submit(1, READ_10, read=4096)
     assert other.entered.acquire(timeout=20)
     assert pump.connection.session.running == {task}
-    with pump.lock:
+    with pump.line.lock:
         pass
     assert not busy()
     other.open_gate()
@@ -237,7 +237,7 @@ def test_a_command_handed_over_during_the_removal_holds_it(
     ))
     assert client.command(0, bytes(6)).status == 2
     for _ in range(3):
-        with pump.lock:
+        with pump.line.lock:
             pass  # idle now, as far as can be seen
         assert busy()
     go_on.set()

@@ -180,7 +180,7 @@ def test_a_login_is_not_over_before_the_work_it_waits_for(
     thread.start()
     eventually(lambda: any(pump.predecessors for pump in list(served.server._pumps)))
     (pump,) = (pump for pump in served.server._pumps if pump.predecessors)
-    pump.post(lambda: None)
+    pump.line.post(lambda: None)
     assert pump.connection.outbox
     served.store.open_gate()
     thread.join(20)

@@ -58,7 +58,7 @@ def test_a_batch_costs_one_receive_and_one_send(served: Any, monkeypatch: pytest
             return call
 
     monkeypatch.setattr(pump.egress, "_sock", Counted())
-    with pump.lock:
+    with pump.line.lock:
         tags = [client.submit(0, READ_10, read=4096) for _ in range(10)]
     for tag in tags:
         assert client.wait(tag).status == 0
@@ -275,7 +275,7 @@ class TestAPeerThatDoesNotRead:
         monkeypatch.setattr(pump.egress, "flush", lambda *rest: (sends.append(None), inner(*rest), sends.pop()))
         for _ in range(16):
             client.submit(0, READ_4_MIB, read=4 << 20)
-        eventually(lambda: bool(sends) and pump.lock.locked())
+        eventually(lambda: bool(sends) and pump.line.lock.locked())
         return client, pump
 
     def test_others_are_served(self, served: Any, stuck: Any) -> None:
@@ -327,10 +327,10 @@ def test_the_clock_does_not_wait_nor_put_off_its_look(served: Any) -> None:
     served.target.nop_interval = 1000
     client = served.connect()
     (pump,) = served.server._pumps
-    with pump.lock:  # as while answers are being sent
+    with pump.line.lock:  # as while answers are being sent
         for now in range(1, 10_000, 900):
             pump.tick(float(now))
-        assert not pump.inbox
+        assert not pump.line.inbox
     client.test_unit_ready(0)
 
 
@@ -357,7 +357,7 @@ def test_a_batch_of_reads_is_staged_in_parts(served: Any, monkeypatch: pytest.Mo
         staged.append(connection.staged_size)
 
     monkeypatch.setattr(pump_module, "complete", complete)
-    with pump.lock:
+    with pump.line.lock:
         tags = [client.submit(0, READ_4_MIB, read=4 << 20) for _ in range(8)]
     for tag in tags:
         assert client.wait(tag).status == 0
@@ -370,11 +370,11 @@ def test_workers_get_no_more_than_can_be_answered(served: Any, eventually: Calla
     served.store.hold()
     tags = [client.submit(0, READ_10, read=4096) for _ in range(12)]
     eventually(lambda: len(pump.parked) == 12 - served.target.wthreads)
-    with pump.lock:  # as while an answer is being sent to a peer that does not read
+    with pump.line.lock:  # as while an answer is being sent to a peer that does not read
         served.store.open_gate()
-        eventually(lambda: len(pump.inbox) == served.target.wthreads)
+        eventually(lambda: len(pump.line.inbox) == served.target.wthreads)
         assert len(pump.parked) == 12 - served.target.wthreads
-    pump.attend()
+    pump.line.attend()
     assert [client.wait(tag).status for tag in tags] == [0] * 12
     assert not pump.parked
 
@@ -382,7 +382,7 @@ def test_workers_get_no_more_than_can_be_answered(served: Any, eventually: Calla
 def test_nothing_goes_to_workers_while_much_is_staged(served: Any, eventually: Callable[..., None]) -> None:
     client = served.connect()
     (pump,) = served.server._pumps
-    with pump.lock:
+    with pump.line.lock:
         pump.connection.staged_size = pump_module.STAGED_LIMIT + 1
         pump.connection.staged.append(memoryview(b""))
         pump.parked.append(None)
@@ -453,7 +453,7 @@ class TestWithoutThreads:
         (pump,) = served.server._pumps
         scarce("sender")
         monkeypatch.setattr(pump.egress, "flush_now", lambda: False)
-        pump.post(lambda: None)
+        pump.line.post(lambda: None)
         assert client.closed_by_target()
         assert "connection dropped: can't start new thread" in caplog.text
         eventually(lambda: not served.server._pumps)
@@ -522,12 +522,12 @@ def test_a_cold_reset_is_answered_before_its_connection_closes(served: Any) -> N
     client.session.output.clear()
     function = task_management.Function(pump.connection, tag)
     function.closing = [pump.connection]
-    with pump.lock:
+    with pump.line.lock:
         pump.egress.busy = True
         pump._say(function)
         assert not pump.connection.closing
         pump.egress.busy = False
-    pump.attend()
+    pump.line.attend()
     assert client.wait(tag) == 0
     assert client.closed_by_target()
 

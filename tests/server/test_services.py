@@ -64,7 +64,7 @@ class TestQuiesce:
         quiet = threading.Event()
         (pump,) = served.server._pumps
         thread = in_a_thread(lambda: (served.target.device.quiesce(), quiet.set()))
-        while not pump.inbox:
+        while not pump.line.inbox:
             pass
         assert not quiet.is_set()
         go_on.set()
@@ -79,7 +79,7 @@ class TestQuiesce:
         while not served.target.ending:
             pass
         thread = in_a_thread(served.target.device.quiesce)
-        while not pump.inbox:
+        while not pump.line.inbox:
             pass
         assert thread.is_alive()
         go_on.set()
@@ -103,7 +103,7 @@ class TestQuiesce:
         assert inside.wait(20)
         (pump,) = served.server._pumps
         thread = in_a_thread(served.target.device.quiesce)
-        while not pump.inbox:
+        while not pump.line.inbox:
             pass
         go_on.set()
         thread.join(20)
@@ -131,7 +131,7 @@ class TestQuiesce:
         for _ in range(16):
             client.session.command(0, READ_4_MIB, read=4 << 20)
         client._flush()  # one batch
-        eventually(lambda: pump.egress.busy and pump.lock.locked())
+        eventually(lambda: pump.egress.busy and pump.line.lock.locked())
         began = time.monotonic()
         served.target.device.quiesce()
         assert time.monotonic() - began < 10  # and not the 30 seconds after which it is given up
@@ -410,8 +410,8 @@ def test_word_left_while_a_login_is_served_is_read(served: Any, monkeypatch: pyt
 
     def find(*arguments: Any) -> Any:
         for login in served.server._logins._open.values():
-            assert login.pump.lock.locked()
-            login.pump.post(read.set)
+            assert login.pump.line.lock.locked()
+            login.pump.line.post(read.set)
         assert not read.is_set()
         return inner(*arguments)
 

@@ -126,7 +126,7 @@ def test_what_a_read_was_promised_is_sent_before_an_ordered_write(served: Any) -
     client = served.connect()
     client.write(0, 0, b"o" * 262144)
     (pump,) = served.server._pumps
-    with pump.lock:  # so that both are in one batch
+    with pump.line.lock:  # so that both are in one batch
         first = read(client, 0, blocks=512)
         second = write(client, 0, ORDERED, b"n" * 262144)
         third = read(client, 0, blocks=512)
@@ -155,7 +155,7 @@ def test_an_ordered_read_is_over_before_a_write_behind_it(served: Any) -> None:
     client = served.connect()
     client.write(0, 0, b"o" * 131072)
     (pump,) = served.server._pumps
-    with pump.lock:
+    with pump.line.lock:
         first = read(client, 0, ORDERED, blocks=256)
         second = write(client, 0, SIMPLE, b"n" * 131072)
     assert client.wait(first).data == b"o" * 131072
@@ -167,7 +167,7 @@ def test_a_batch_that_is_sent_in_parts_keeps_its_order(served: Any, monkeypatch:
     monkeypatch.setattr(served.store, "extent", lambda offset, length: None)
     client = served.connect()
     (pump,) = served.server._pumps
-    with pump.lock:
+    with pump.line.lock:
         tags = [read(client, 0, (SIMPLE, ORDERED)[number % 2], blocks=4096) for number in range(6)]
     assert [client.wait(tag).status for tag in tags] == [0] * 6
 
