@@ -14,14 +14,17 @@ from typing import Final
 from ietpy.initiator.errors import TargetFault
 from ietpy.initiator.framing import Pdu, layout_of
 from ietpy.iscsi.pdu import (
+    BHS_SIZE,
     CONTINUE,
     FINAL,
     HAS_STATUS,
+    IMMEDIATE,
     NO_TAG,
     OPCODE_MASK,
     OVERFLOW,
     TRANSIT,
     UNDERFLOW,
+    UNNUMBERED,
     Opcode,
 )
 from ietpy.wire.serial import advance, before
@@ -101,6 +104,8 @@ class Numbering:
         self.next_stat_sn: int | None = None
         self.exp_cmd_sn = cmd_sn
         self.max_cmd_sn = cmd_sn
+        #: CmdSNs of rejected requests: the target takes nothing behind them before they came again (section 7.3).
+        self.gaps: list[int] = []
         self._tag = 0
 
     @property
@@ -111,7 +116,7 @@ class Numbering:
     @property
     def window_open(self) -> bool:
         """Whether the target takes one more non-immediate command (RFC 7143 section 4.2.2.1)."""
-        return not before(self.max_cmd_sn, self.cmd_sn)
+        return bool(self.gaps) or not before(self.max_cmd_sn, self.cmd_sn)
 
     def new_tag(self) -> int:
         """An Initiator Task Tag that was not used before."""
@@ -120,6 +125,8 @@ class Numbering:
 
     def take_cmd_sn(self, immediate: bool) -> int:
         """The CmdSN to send; an immediate command carries the number without taking it."""
+        if self.gaps and not immediate:
+            return self.gaps.pop(0)
         number = self.cmd_sn
         if not immediate:
             self.cmd_sn = advance(self.cmd_sn)
@@ -142,6 +149,16 @@ class Numbering:
             self.exp_cmd_sn = pdu.header["exp_cmd_sn"]
         if before(self.max_cmd_sn, pdu.header["max_cmd_sn"]):
             self.max_cmd_sn = pdu.header["max_cmd_sn"]
+        self.gaps = [gap for gap in self.gaps if not before(gap, self.exp_cmd_sn)]
+        if pdu.opcode == Opcode.REJECT and len(pdu.data) >= BHS_SIZE:
+            self._rejected(pdu.data)
+
+    def _rejected(self, header: bytes) -> None:
+        """A request with this header was rejected: if it was numbered, the next one takes its number."""
+        number = int.from_bytes(header[24:28], "big")
+        numbered = not header[0] & IMMEDIATE and header[0] & OPCODE_MASK not in UNNUMBERED
+        if numbered and not before(number, self.exp_cmd_sn) and number not in self.gaps:
+            self.gaps.append(number)
 
     def _check_stat_sn(self, pdu: Pdu, rule: Rule) -> None:
         came, expected = pdu.header["stat_sn"], self.next_stat_sn

@@ -136,7 +136,7 @@ class Connection:
         for opcode, flags, lun, tag, word20, cmd_sn, tail, data, length in self.framer.requests():
             try:
                 if data is None:
-                    full_feature.refuse_unfit(self, self.framer.fault, opcode, tag, cmd_sn)
+                    full_feature.refuse_unfit(self, self.framer.fault, opcode, tag)
                     continue
                 if opcode & IMMEDIATE or opcode & OPCODE_MASK in UNNUMBERED:
                     pass
@@ -147,6 +147,8 @@ class Connection:
                     continue
                 handlers[opcode & OPCODE_MASK](self, opcode, flags, lun, tag, word20, cmd_sn, tail, data, length)
             except Reject as problem:
+                if not (opcode & IMMEDIATE or opcode & OPCODE_MASK in UNNUMBERED):
+                    session.exp_cmd_sn = cmd_sn  # a rejected request was not received (section 7.3)
                 self.reject(problem.reason, self.framer.header())
             if session.held:
                 self._release_held(session)
@@ -223,7 +225,10 @@ class Connection:
         session.held[cmd_sn] = (*fields, copies, length), self.framer.header()
 
     def _release_held(self, session: Session) -> None:
-        """Take the requests whose turn has come; one that was aborted while held only fills its number."""
+        """Take the requests whose turn has come; one that was aborted while held only fills its number.
+
+        One that is rejected leaves a gap, which is the initiator's to fill (section 7.3).
+        """
         while not self.closing and session.exp_cmd_sn in session.held:
             held = session.held.pop(session.exp_cmd_sn)
             session.exp_cmd_sn = (session.exp_cmd_sn + 1) & MASK
@@ -234,6 +239,7 @@ class Connection:
             try:
                 self.handlers[request[0] & OPCODE_MASK](self, *request)
             except Reject as problem:
+                session.exp_cmd_sn = request[5]
                 self.reject(problem.reason, header)
 
     # Sending ------------------------------------------------------------------------------------------------------

@@ -24,7 +24,6 @@ from ietpy.iscsi.pdu import (
     NOP_IN,
     OPCODE_MASK,
     TEXT_RESPONSE,
-    UNNUMBERED,
     Opcode,
 )
 from ietpy.scsi.status import TaskAttribute
@@ -53,7 +52,6 @@ def scsi_command(
     """SCSI Command (section 11.3): ready at once, or once its data has come."""
     session: Any = connection.session
     if tag in session.tasks:
-        _credit(session, opcode)
         raise Reject(RejectReason.TASK_IN_PROGRESS, f"Initiator Task Tag {tag:#x} is in use")
     if opcode & IMMEDIATE:
         _bound_immediate(connection, session)
@@ -134,8 +132,8 @@ def text_request(
 ) -> None:
     """Text Request (section 11.10)."""
     session: Any = connection.session
-    _credit(session, opcode)
     answer_flags, answer_tag, answer = connection.text.receive(flags, tag, transfer_tag, lun, b"".join(data))
+    _credit(session, opcode)
     connection.follow_parameters()
     connection.send(
         TEXT_RESPONSE.pack(
@@ -163,10 +161,10 @@ def logout_request(
     So commands of the same batch end here: all commands of the session are terminated (11.14.1).
     """
     session: Any = connection.session
-    _credit(session, opcode)
     reason = flags & 0x7F
     if reason > _FOR_RECOVERY:
-        raise Reject(RejectReason.INVALID_PDU_FIELD, f"logout reason {reason}; 0, 1 and 2 are defined")
+        raise Reject(RejectReason.PROTOCOL_ERROR, f"logout reason {reason}; 0, 1 and 2 are defined")
+    _credit(session, opcode)
     if reason == _FOR_RECOVERY:
         response = _LOGOUT_NO_RECOVERY
     elif reason == _CLOSE_CONNECTION and word20 >> 16 != session.cid:
@@ -199,9 +197,6 @@ def refuse(
     data: Sequence[memoryview], length: int,
 ) -> None:
     """Anything this phase has no place for (sections 4.3, 11.17.1)."""
-    session: Any = connection.session
-    if opcode & OPCODE_MASK not in UNNUMBERED:
-        _credit(session, opcode)
     raise Reject(RejectReason.COMMAND_NOT_SUPPORTED, f"opcode {opcode & OPCODE_MASK:#04x} in this phase")
 
 
@@ -213,20 +208,13 @@ def login_again(
     raise FormatError("a Login Request in the full feature phase")
 
 
-def refuse_unfit(connection: Connection, reason: RejectReason, opcode: int, tag: int, cmd_sn: int) -> None:
+def refuse_unfit(connection: Connection, reason: RejectReason, opcode: int, tag: int) -> None:
     """Reject a request that cannot be taken as it came, and end the task its data belonged to.
 
-    One whose data digest does not fit is forgotten: its CmdSN is not used up (section 7.8). One with additional
-    headers other than an extended CDB is understood and refused (section 11.2.2).
+    Its CmdSN is not used up (section 7.3).
     """
-    session: Any = connection.session
-    kind = opcode & OPCODE_MASK
-    numbered = not opcode & IMMEDIATE and kind not in UNNUMBERED
-    if reason != RejectReason.DATA_DIGEST_ERROR and numbered and cmd_sn == session.exp_cmd_sn:
-        session.exp_cmd_sn = (cmd_sn + 1) & MASK
-        _credit(session, opcode)
     connection.reject(reason, connection.framer.header())
-    if kind == Opcode.DATA_OUT:
+    if opcode & OPCODE_MASK == Opcode.DATA_OUT:
         data_out.lost(connection, tag)
 
 

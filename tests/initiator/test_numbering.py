@@ -102,6 +102,40 @@ def test_command_window_opens_and_closes_over_the_wrap(one_pdu: One) -> None:
     assert not numbering.window_open
 
 
+def rejecting(opcode_byte: int, number: int, **fields: Any) -> bytes:
+    header = bytes((opcode_byte,)) + bytes(23) + number.to_bytes(4, "big") + bytes(20)
+    return build_pdu(Opcode.REJECT, header, **{"initiator_task_tag": NO_TAG, **fields})
+
+
+@pytest.mark.parametrize(
+    ("opcode_byte", "number", "taken"),
+    [
+        pytest.param(Opcode.TEXT_REQUEST, 11, [11, 12], id="numbered"),
+        pytest.param(Opcode.TEXT_REQUEST, 9, [12], id="received nevertheless"),
+        pytest.param(Opcode.TEXT_REQUEST | 0x40, 11, [12], id="immediate"),
+        pytest.param(Opcode.DATA_OUT, 11, [12], id="without a number"),
+    ],
+)
+def test_the_number_of_a_rejected_request_is_taken_again(
+    one_pdu: One, opcode_byte: int, number: int, taken: list[int]
+) -> None:
+    numbering = Numbering(10)
+    assert [numbering.take_cmd_sn(False) for _ in range(2)] == [10, 11]
+    for _ in range(2):
+        numbering.follow(one_pdu(rejecting(opcode_byte, number, exp_cmd_sn=11, max_cmd_sn=11)))
+    assert numbering.window_open is (len(taken) > 1)
+    assert numbering.take_cmd_sn(True) == 12
+    assert [numbering.take_cmd_sn(False) for _ in taken] == taken
+
+
+def test_a_gap_that_somebody_filled_is_none(one_pdu: One) -> None:
+    numbering = Numbering(10)
+    numbering.take_cmd_sn(False)
+    numbering.follow(one_pdu(rejecting(Opcode.TEXT_REQUEST, 10, exp_cmd_sn=10, max_cmd_sn=10)))
+    numbering.follow(one_pdu(build_pdu(Opcode.NOP_IN, exp_cmd_sn=11, max_cmd_sn=11)))
+    assert numbering.take_cmd_sn(False) == 11
+
+
 def test_tags_are_never_the_reserved_one() -> None:
     numbering = Numbering()
     numbering._tag = NO_TAG - 2

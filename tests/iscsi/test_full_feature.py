@@ -75,7 +75,7 @@ def test_logout_ends_the_commands_before_it(nexus: Any, store: Any) -> None:
 @pytest.mark.parametrize(
     ("opcode", "fields", "reason"),
     [
-        pytest.param(Opcode.LOGOUT_REQUEST, {"flags": 0x83}, 0x09, id="undefined logout reason"),
+        pytest.param(Opcode.LOGOUT_REQUEST, {"flags": 0x83}, 0x04, id="undefined logout reason"),
         pytest.param(Opcode.SNACK_REQUEST, {}, 0x03, id="SNACK at ErrorRecoveryLevel 0"),
         pytest.param(Opcode.NOP_IN, {"immediate": True}, 0x05, id="an opcode of targets"),
     ],
@@ -85,7 +85,62 @@ def test_rejected(nexus: Any, opcode: Opcode, fields: dict[str, Any], reason: in
     (answer,) = nexus.ask(request)
     assert (answer.opcode, answer.reason, answer.data) == (REJECT, reason, request[:48])
     assert answer.initiator_task_tag == NO_TAG
+    nexus.cmd_sn = answer.exp_cmd_sn
     assert nexus.ask(nexus.command("00"))[0].stat_sn == answer.stat_sn + 1
+
+
+NUMBERED = [
+    pytest.param(Opcode.LOGOUT_REQUEST, {"flags": 0x83}, id="undefined logout reason"),
+    pytest.param(Opcode.TEXT_REQUEST, {"target_transfer_tag": 4711}, id="a text answer never begun"),
+    pytest.param(0x1C, {}, id="vendor specific"),
+    pytest.param(Opcode.SCSI_RESPONSE, {}, id="an opcode of targets"),
+    pytest.param(Opcode.SCSI_COMMAND, {"flags": 0xC0, "initiator_task_tag": 4711}, id="a tag in use"),
+    pytest.param(Opcode.SCSI_COMMAND, {"lengths": 1 << 24}, id="an unknown additional header"),
+]
+
+
+@pytest.fixture
+def writing(nexus: Any) -> Any:
+    """A session with a write under way whose tag is 4711."""
+    nexus.feed(nexus.write(0, 2, initiator_task_tag=4711))
+    nexus.answers()
+    return nexus
+
+
+def rejectable(nexus: Any, opcode: int, fields: dict[str, Any]) -> bytes:
+    segments = bytes(4) if "lengths" in fields else b""
+    known = Opcode(opcode) if opcode < 0x10 else Opcode.NOP_OUT
+    request = bytearray(nexus.request(known, **{**fields, "lengths": 0}) + segments)
+    request[0], request[4] = opcode, len(segments) // 4
+    return bytes(request)
+
+
+@pytest.mark.rfc7143("7.3", "11.17", "11.17.3", "11.17.4")
+@pytest.mark.parametrize(("opcode", "fields"), NUMBERED)
+def test_a_rejected_request_was_not_received(writing: Any, opcode: int, fields: dict[str, Any]) -> None:
+    """Its CmdSN is a gap, which whatever comes with that number fills; what came behind it waits."""
+    request = rejectable(writing, opcode, fields)
+    number, window = writing.session.exp_cmd_sn, writing.session.max_cmd_sn
+    (answer,) = writing.ask(request + writing.command("00"))
+    assert (answer.opcode, answer.data) == (REJECT, request[:48])
+    assert (answer.exp_cmd_sn, answer.max_cmd_sn) == (number, window)
+    first, second = writing.ask(writing.command("00", cmd_sn=number))
+    assert (first.status, second.status) == (0, 0)
+    assert second.exp_cmd_sn == number + 2
+    assert second.stat_sn == answer.stat_sn + 2
+
+
+@pytest.mark.rfc7143("7.3")
+@pytest.mark.parametrize(("opcode", "fields"), NUMBERED)
+def test_so_was_one_that_came_early(writing: Any, opcode: int, fields: dict[str, Any]) -> None:
+    first = writing.command("00")
+    number = writing.cmd_sn
+    request = rejectable(writing, opcode, fields)
+    answers = writing.ask(request) + writing.ask(first)
+    assert sorted(answer.opcode for answer in answers) == [Opcode.SCSI_RESPONSE, REJECT]
+    assert writing.session.exp_cmd_sn == number
+    (last,) = writing.ask(writing.command("00", cmd_sn=number))
+    assert (last.status, last.exp_cmd_sn, last.max_cmd_sn) == (0, number + 1, number + 7)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +178,7 @@ def test_additional_headers_are_refused(nexus: Any, store: Any, immediate: bool)
     assert (answer.opcode, answer.reason) == (REJECT, 0x09)
     assert not any(store.data)
     assert nexus.session.max_cmd_sn == nexus.session.exp_cmd_sn + 7
-    (answer,) = nexus.ask(nexus.command("00"))
+    (answer,) = nexus.ask(nexus.command("00", cmd_sn=nexus.session.exp_cmd_sn))
     assert answer.status == 0
 
 
@@ -313,7 +368,8 @@ def test_a_text_request_rejected(nexus: Any, data: bytes, fields: dict[str, Any]
     window = nexus.session.max_cmd_sn
     answer = text(nexus, data, **fields)
     assert (answer.opcode, answer.reason) == (REJECT, 4)
-    assert nexus.session.max_cmd_sn == window + 1
+    assert nexus.session.max_cmd_sn == window
+    nexus.cmd_sn = answer.exp_cmd_sn
     assert text(nexus).opcode == Opcode.TEXT_RESPONSE
 
 
