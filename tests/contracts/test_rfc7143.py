@@ -1,0 +1,43 @@
+"""docs/rfc7143.md is complete: every requirement has a test or a reason, and every mark is one of its rows."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture
+def rfc7143(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(DOCS))
+    return importlib.import_module("rfc7143")
+
+
+def order(number: str) -> tuple[int, ...]:
+    """A row's place: of RFC 7144 last."""
+    rfc, _, rest = number.rpartition(":")
+    section, _, row = rest.partition("-")
+    return (int(rfc or 0), *map(int, section.split(".")), -1, int(row))
+
+
+def test_rows_are_in_the_order_of_the_rfc_and_told_apart(rfc7143: ModuleType) -> None:
+    numbers = [order(row.id) for row in rfc7143.REQUIREMENTS]
+    assert numbers == sorted(set(numbers))
+
+
+def test_levels_are_those_of_rfc_2119(rfc7143: ModuleType) -> None:
+    assert {row.level for row in rfc7143.REQUIREMENTS} == {"MUST", "MUST NOT", "SHOULD", "SHOULD NOT"}
+
+
+def test_every_mark_names_a_row(rfc7143: ModuleType) -> None:
+    unknown = rfc7143.marks().keys() - {row.id for row in rfc7143.REQUIREMENTS}
+    assert [mark for mark in unknown if not rfc7143.pending(mark)] == []
+
+
+def test_what_a_test_holds_needs_no_reason(rfc7143: ModuleType) -> None:
+    marks = rfc7143.marks()
+    assert [row.id for row in rfc7143.REQUIREMENTS if row.why and row.id in marks] == []
