@@ -75,6 +75,11 @@ class ChapTarget:
         #: The user that proved who it is, else empty.
         self.user = ""
 
+    @property
+    def challenged(self) -> bool:
+        """Whether our challenge is still to be answered."""
+        return self._challenge in self._open
+
     def step(self, keys: Mapping[str, str]) -> Pairs:
         """Answer the initiator's CHAP keys of one round. Raises LoginFailure; never says which part was wrong."""
         if "CHAP_A" in keys:

@@ -161,7 +161,11 @@ class Connection:
         while not (login.done or login.failed):
             start, unread = window.start, window.end - window.start
             if unread and window.chunk.buffer[start] & OPCODE_MASK != Opcode.LOGIN_REQUEST:
-                raise FormatError("a PDU other than a Login Request before login")
+                answer = login.interrupted()
+                if answer is None:
+                    raise FormatError("a PDU other than a Login Request before login")
+                self.append(answer)
+                break
             if unread < BHS_SIZE:
                 window.need = BHS_SIZE
                 return

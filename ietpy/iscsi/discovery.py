@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from ietpy.errors import Reject
@@ -35,7 +36,11 @@ class TextExchange:
         self._tag = NO_TAG
         self._task = (NO_TAG, 0)
         configured = {} if self._target is None else self._target.key_values
-        self._negotiation = Negotiation(configured, self._parameters, discovery=self._target is None)
+        #: What the negotiation comes to; it holds when that has ended, and not at all if it fails (section 7.12).
+        self._agreed = replace(self._parameters)
+        self._negotiation = Negotiation(
+            configured, self._agreed, discovery=self._target is None, uses=FULL_FEATURE_USES
+        )
 
     def receive(self, flags: int, tag: int, transfer_tag: int, lun: int, data: bytes) -> tuple[int, int, bytes]:
         """Take a Text Request: flags, Target Transfer Tag and data of the response. Raises Reject."""
@@ -68,6 +73,7 @@ class TextExchange:
             return self._open(piece, CONTINUE)
         if not final:
             return self._open(piece, 0)
+        self._parameters.take(self._agreed)
         self._begin()
         return FINAL, NO_TAG, piece
 
@@ -85,7 +91,7 @@ class TextExchange:
                 answers += self._send_targets(value)
             else:
                 rest.append((name, value))
-        return answers + self._negotiation.answer(rest, FULL_FEATURE_USES)
+        return answers + self._negotiation.answer(rest)
 
     def _send_targets(self, value: str) -> Pairs:
         """TargetName and TargetAddress of what the asker may use (Appendix C; iet-compat 8.4)."""

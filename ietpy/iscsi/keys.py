@@ -8,7 +8,7 @@ or offers when its configuration is silent (docs/decisions: larger than IET's wh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any, Final
 
@@ -156,3 +156,8 @@ class Parameters:
     data_sequence_in_order: bool = True
     error_recovery_level: int = 0
     protocol_level: int = 1
+
+    def take(self, other: Parameters) -> None:
+        """Take all values of ``other``."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(other, each.name))

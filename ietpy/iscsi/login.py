@@ -12,13 +12,13 @@ from enum import IntEnum
 from typing import Any, Final
 
 from ietpy.errors import FormatError, LoginFailure
-from ietpy.iscsi.chap import ChapTarget
 from ietpy.iscsi.errors import LoginStatus
 from ietpy.iscsi.keys import KEY_BY_NAME, KEYS, Parameters, Use
-from ietpy.iscsi.negotiation import Negotiation
+from ietpy.iscsi.negotiation import CONNECTION_USES, LOGIN_USES, Negotiation
 from ietpy.iscsi.pdu import CONTINUE, LOGIN_REQUEST, LOGIN_RESPONSE, TRANSIT, Opcode
-from ietpy.iscsi.target import PORTAL_GROUP_TAG, Accounts, Asker, IscsiNode, TargetNode, command_window
-from ietpy.iscsi.text import NOT_UNDERSTOOD, REFUSALS, Pairs, TextAssembler, encode, split
+from ietpy.iscsi.security import CHAP_KEYS, Security
+from ietpy.iscsi.target import PORTAL_GROUP_TAG, Asker, IscsiNode, TargetNode, command_window
+from ietpy.iscsi.text import Pairs, TextAssembler, encode, split
 from ietpy.wire.serial import advance
 
 #: Requests one login may take; a CHAP login with long texts takes six.
@@ -38,8 +38,6 @@ class Stage(IntEnum):
 _FIRST_KEYS: Final = frozenset(row.name for row in KEYS if row.use is Use.FIRST)
 _ALIAS: Final = KEY_BY_NAME["InitiatorAlias"]
 ALIAS_LIMIT: Final = 255  #: section 13.7
-_TARGET_KEYS: Final = frozenset(row.name for row in KEYS if row.use is Use.TARGET)
-_CHAP_KEYS: Final = frozenset(("CHAP_A", "CHAP_N", "CHAP_R", "CHAP_I", "CHAP_C"))
 
 #: The host in ``host:port``, ``[host]:port`` or a bare host.
 _HOST: Final = re.compile(r"\[(.*)\].*|([^:]*):\d+(?:,\d+)?")
@@ -98,20 +96,18 @@ class Login:
         self._entropy = entropy
         self._establish = establish
         self._first: Mapping[str, Any] | None = None
+        self._latest: Mapping[str, Any]
         self._stage = Stage.SECURITY
         self._rounds = 0
         self._stat_sn = 0
         self._text = TextAssembler()
         self._unsent: list[bytes] = []
         self._alias = ""
-        self._method = ""
         self._offers: Pairs = []
         self._keys: dict[str, str] = {}
         self._target: TargetNode | None = None
         self._revision = 0
-        self._accounts = Accounts()
-        self._chap: ChapTarget | None = None
-        self._authenticated = False
+        self._security: Security | None = None
         self._parameters = Parameters()
         self._negotiation: Negotiation
 
@@ -125,32 +121,47 @@ class Login:
             raise FormatError("a Login Request with an additional header segment")
         if self._first is None:
             self._stat_sn = fields["exp_stat_sn"]
+        self._latest = fields
         try:
             flags, tsih, text = self._step(fields, data)
         except LoginFailure as failure:
-            self.failed = True
-            self.problem = str(failure)
-            text = encode([("TargetAddress", failure.address)]) if failure.address else b""
-            response = self._response(fields, fields["flags"] & 0x0C, 0, text, failure.status)
-        else:
-            response = self._response(fields, flags, tsih, text, LoginStatus.SUCCESS)
-        if self._chap is not None and (self.failed or self.done or self._authenticated):
-            self._chap.close()
-        self._stat_sn = advance(self._stat_sn)
-        return response
+            return self._refuse(failure)
+        security = self._security
+        if security is not None and (self.done or security.user):
+            security.close()
+        return self._response(flags, tsih, text, LoginStatus.SUCCESS)
+
+    def interrupted(self) -> bytes | None:
+        """Another PDU came than a Login Request: the Login Response that ends the login (section 6.3).
+
+        None if the login has not begun, when there is no answer.
+        """
+        if self._first is None:
+            return None
+        problem = "a PDU other than a Login Request during the login"
+        return self._refuse(LoginFailure(LoginStatus.INVALID_DURING_LOGIN, problem))
+
+    def _refuse(self, failure: LoginFailure) -> bytes:
+        self.failed = True
+        self.problem = str(failure)
+        self.abandoned()
+        text = encode([("TargetAddress", failure.address)]) if failure.address else b""
+        return self._response(self._latest["flags"] & 0x0C, 0, text, failure.status)
 
     def abandoned(self) -> None:
         """The connection is gone before the login was over."""
-        if self._chap is not None:
-            self._chap.close()
+        if self._security is not None:
+            self._security.close()
 
-    def _response(self, fields: Mapping[str, Any], flags: int, tsih: int, text: bytes, status: int) -> bytes:
+    def _response(self, flags: int, tsih: int, text: bytes, status: int) -> bytes:
+        fields = self._latest
         window = command_window(self._target) if self.done else 1
         header = LOGIN_RESPONSE.pack(
             opcode=Opcode.LOGIN_RESPONSE, flags=flags, lengths=len(text), isid=fields["isid"],
             tsih=tsih or fields["tsih"], initiator_task_tag=fields["initiator_task_tag"], stat_sn=self._stat_sn,
             exp_cmd_sn=fields["cmd_sn"], max_cmd_sn=advance(fields["cmd_sn"], window - 1), status=status,
         )
+        self._stat_sn = advance(self._stat_sn)
         return header + text + bytes(-len(text) & 3)
 
     # One request ----------------------------------------------------------------------------------------------------
@@ -254,11 +265,14 @@ class Login:
             self._revision = self._node.revision
         else:
             self._target = self._find(fields, initiator, keys.get("TargetName"))
-        self._accounts = self._node.discovery if self._target is None else self._target.accounts
-        if self._accounts.closed:
-            raise LoginFailure(LoginStatus.AUTHENTICATION_FAILURE, self._accounts.closed)
+        accounts = self._node.discovery if self._target is None else self._target.accounts
+        if accounts.closed:
+            raise LoginFailure(LoginStatus.AUTHENTICATION_FAILURE, accounts.closed)
+        self._security = Security(accounts, self._entropy, self._node.open_challenges)
         configured = {} if self._target is None else self._target.key_values
-        self._negotiation = Negotiation(configured, self._parameters, discovery=discovery)
+        self._negotiation = Negotiation(
+            configured, self._parameters, discovery=discovery, uses=CONNECTION_USES if fields["tsih"] else LOGIN_USES
+        )
         return True
 
     def _find(self, fields: Mapping[str, Any], initiator: str, name: str | None) -> TargetNode:
@@ -284,45 +298,14 @@ class Login:
 
     # Stages ---------------------------------------------------------------------------------------------------------
 
-    def _security(self, pairs: Pairs, leaving: bool) -> Pairs:
-        answers: Pairs = []
-        chap: dict[str, str] = {}
-        for name, value in pairs:
-            if name == "AuthMethod":
-                answers.append((name, self._choose_method(value)))
-            elif name in _CHAP_KEYS:
-                chap[name] = value
-            elif name in _TARGET_KEYS:
-                raise ValueError(f"{name} is for targets to send")
-            elif value not in REFUSALS:
-                answers.append((name, NOT_UNDERSTOOD))  # operational keys have their own stage (iet-compat 8.1)
-        if self._accounts.required and not self._method:
-            raise LoginFailure(LoginStatus.AUTHENTICATION_FAILURE, "AuthMethod is missing; CHAP is needed")
-        if chap:
-            if self._chap is None:
-                raise ValueError("CHAP keys without AuthMethod=CHAP")
-            answers += self._chap.step(chap)
-            self._authenticated = bool(self._chap.user)
-        return answers
-
-    def _choose_method(self, offered: str) -> str:
-        """AuthMethod's answer: CHAP where accounts ask for it, else None (section 12.1)."""
-        wanted = "CHAP" if self._accounts.required else "None"
-        if self._method:
-            raise ValueError("AuthMethod is negotiated a second time")
-        self._method = wanted
-        if wanted not in offered.split(","):
-            raise LoginFailure(
-                LoginStatus.AUTHENTICATION_FAILURE, f"AuthMethod={offered[:40]!a} is offered, {wanted} is needed"
-            )
-        if wanted == "CHAP":
-            self._chap = ChapTarget(self._accounts, self._entropy, self._node.open_challenges)
-        return wanted
+    def _secure(self, pairs: Pairs, leaving: bool) -> Pairs:
+        assert self._security is not None
+        return self._security.answer(pairs)
 
     def _operational(self, pairs: Pairs, leaving: bool) -> Pairs:
-        if self._accounts.required and not self._authenticated:
-            raise LoginFailure(LoginStatus.AUTHENTICATION_FAILURE, "the security stage was skipped; CHAP is needed")
-        if any(name in _CHAP_KEYS for name, _ in pairs):
+        assert self._security is not None
+        self._security.require()
+        if any(name in CHAP_KEYS for name, _ in pairs):
             raise ValueError("CHAP keys outside the security stage")
         negotiation = self._negotiation
         answers = negotiation.answer(pairs)
@@ -336,7 +319,8 @@ class Login:
         One that would skip the operational stage is sent there when the configuration has something to say in it,
         as IET did (iet-compat 8.1).
         """
-        if self._accounts.required and not self._authenticated:
+        assert self._security is not None
+        if not self._security.passed:
             return current
         return Stage.OPERATIONAL if self._negotiation.wishes() else wanted
 
@@ -347,10 +331,11 @@ class Login:
 
     def _succeed(self, fields: Mapping[str, Any]) -> int:
         self._negotiation.finish()
+        assert self._security is not None
         result = LoginResult(
             target=self._target, initiator_name=self._keys["InitiatorName"], isid=fields["isid"],
             tsih_requested=fields["tsih"], cid=fields["cid"], parameters=self._parameters, cmd_sn=fields["cmd_sn"],
-            stat_sn=advance(self._stat_sn), revision=self._revision, user="" if self._chap is None else self._chap.user,
+            stat_sn=advance(self._stat_sn), revision=self._revision, user=self._security.user,
             initiator_alias=self._alias,
         )
         tsih = self._establish(result)
@@ -360,7 +345,7 @@ class Login:
 
 
 _STAGES: Final[Mapping[Stage, Callable[[Login, Pairs, bool], Pairs]]] = {
-    Stage.SECURITY: Login._security,
+    Stage.SECURITY: Login._secure,
     Stage.OPERATIONAL: Login._operational,
 }
 

@@ -23,21 +23,27 @@ _COMBINE: Final[Mapping[Result, Callable[[Any, Any], Any]]] = {
 #: Results that need no look at the value (section 13.25).
 _FIXED: Final[Mapping[Result, str]] = {Result.OBSOLETE_NO: "No", Result.OBSOLETE_REJECT: REJECT}
 
-#: Keys of the operational stage, and of the full feature phase.
+#: Keys of the operational stage of a session's leading connection and of its later ones, and of the full feature phase.
 LOGIN_USES: Final = frozenset((Use.LOGIN, Use.CONNECTION, Use.ALL))
+CONNECTION_USES: Final = frozenset((Use.CONNECTION, Use.ALL))
 FULL_FEATURE_USES: Final = frozenset((Use.ALL, Use.FULL_FEATURE))
 
 
 class Negotiation:
     """One login's (or one Text negotiation's) settling of keys into ``parameters``.
 
-    ``configured`` has the values ietd.conf names, by key; all others are offered as their row says.
+    ``configured`` has the values ietd.conf names, by key; all others are offered as their row says. Keys of other
+    ``uses`` are rejected and never offered.
     """
 
-    def __init__(self, configured: Mapping[str, Any], parameters: Parameters, *, discovery: bool) -> None:
+    def __init__(
+        self, configured: Mapping[str, Any], parameters: Parameters, *, discovery: bool,
+        uses: frozenset[Use] = LOGIN_USES,
+    ) -> None:
         self._configured = configured
         self._parameters = parameters
         self._discovery = discovery
+        self._uses = uses
         #: Keys the initiator named.
         self._seen: set[str] = set()
         #: Keys we offered, and of these the ones whose answer is still to come.
@@ -54,7 +60,7 @@ class Negotiation:
         """Whether every offer of ours that needs an answer has one."""
         return not self._open
 
-    def answer(self, pairs: Pairs, uses: frozenset[Use] = LOGIN_USES) -> Pairs:
+    def answer(self, pairs: Pairs) -> Pairs:
         """Answers to what the initiator sent. Raises ValueError for what breaks the rules of negotiation."""
         answers = []
         for name, value in sorted(pairs, key=_is_bound):  # a bound is settled before what it bounds
@@ -67,16 +73,16 @@ class Negotiation:
                 if value not in REFUSALS:
                     answers.append((name, NOT_UNDERSTOOD))
                 continue
-            said = self._answer_one(row, value, uses)
+            said = self._answer_one(row, value)
             if said is not None:
                 answers.append((name, said))
         return answers
 
-    def _answer_one(self, row: Key, value: str, uses: frozenset[Use]) -> str | None:
+    def _answer_one(self, row: Key, value: str) -> str | None:
         """What to say to one offer, declaration or answer; None for nothing."""
         if row.use is Use.TARGET:
             raise ValueError(f"{row.name} is for targets to send")
-        if row.use not in uses:
+        if row.use not in self._uses:
             return REJECT
         if row.result in _FIXED:
             return _FIXED[row.result]
@@ -148,7 +154,7 @@ class Negotiation:
             for row in KEYS
             if (row.name in self._configured or row.bound in self._configured)
             and row.name not in self._seen | self._offered
-            and row.result in _COMBINE and not (self._discovery and row.normal_only)
+            and row.use in self._uses and row.result in _COMBINE and not (self._discovery and row.normal_only)
             and self._combine(row, row.default) != row.default
         ]
 

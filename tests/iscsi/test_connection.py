@@ -89,12 +89,24 @@ def test_any_other_pdu_first_drops_the_connection(line: Line, opcode: int) -> No
     assert line.out() == b""
 
 
-@pytest.mark.parametrize("opcode", [opcode for opcode in Opcode if opcode is not Opcode.LOGIN_REQUEST])
-def test_any_other_pdu_in_the_middle_drops_it_too(line: Line, talk: Any, opcode: Opcode) -> None:
+@pytest.mark.rfc7143("6.3", "11.13.5")
+@pytest.mark.parametrize("opcode", [opcode for opcode in range(64) if opcode != Opcode.LOGIN_REQUEST])
+def test_any_other_pdu_in_the_middle_is_answered_by_the_end_of_the_login(line: Line, talk: Any, opcode: int) -> None:
+    """Its first byte is enough; what follows it is not looked at."""
     line.feed(talk.request(OPERATIONAL, talk.names))
     assert statuses(line.out()) == [(0x23, 0)]
-    with pytest.raises(FormatError, match="before login"):
-        line.feed(bytes((opcode,)) + bytes(47))
+    line.feed(bytes((opcode,)))
+    answer = LAYOUTS[Opcode.LOGIN_RESPONSE].unpack(line.out())
+    assert (answer["status"], answer["flags"], answer["lengths"]) == (0x20B, OPERATIONAL << 2, 0)
+    assert (answer["initiator_task_tag"], answer["stat_sn"]) == (talk.fields["initiator_task_tag"], 501)
+    assert line.connection.closing
+    assert "other than a Login Request" in line.connection.problem
+
+
+@pytest.mark.rfc7143("6.3")
+def test_a_pdu_behind_a_login_request_that_is_not_the_last(line: Line, talk: Any) -> None:
+    line.feed(talk.request(OPERATIONAL, talk.names) + command(talk))
+    assert statuses(line.out()) == [(0x23, 0), (0x23, 0x20B)]
 
 
 @pytest.mark.parametrize(("lengths", "drops"), [

@@ -203,3 +203,40 @@ def test_limits_count_over_an_exchange(node: IscsiNode) -> None:
     _, tag, _ = exchange.receive(0, 1, NO_TAG, 0, encode((f"K{at}", "") for at in range(100)))
     with pytest.raises(Reject):
         exchange.receive(FINAL, 1, tag, 0, encode((f"L{at}", "") for at in range(29)))
+
+
+@pytest.mark.rfc7143("7.12")
+@pytest.mark.parametrize("rest", [
+    pytest.param(b"TargetAddress=1\0", id="a key of targets"), pytest.param(b"junk\0", id="no pair"),
+    pytest.param(b"MaxRecvDataSegmentLength=4096\0", id="a key negotiated before"),
+])
+@pytest.mark.parametrize("together", [True, False])
+def test_a_negotiation_that_fails_changes_nothing(node: IscsiNode, rest: bytes, together: bool) -> None:
+    """Partial results take no effect; what was agreed earlier holds."""
+    asking = Asking(node, node.targets["iqn.first"])
+    exchange, first, tag = asking.exchange, b"MaxRecvDataSegmentLength=65536\0", NO_TAG
+    if not together:
+        _, tag, _ = exchange.receive(0, 1, NO_TAG, 0, first)
+        first = b""
+    with pytest.raises(Reject):
+        exchange.receive(FINAL, 1, tag, 0, first + rest)
+    assert asking.parameters.max_xmit_data_segment_length == 8192
+    assert asking.ask(("X-a", "1")) == [("X-a", "NotUnderstood")]
+    assert asking.parameters.max_xmit_data_segment_length == 8192
+
+
+@pytest.mark.rfc7143("7.12", "11.10.4")
+def test_a_negotiation_given_up_for_a_new_one_changes_nothing(node: IscsiNode) -> None:
+    asking = Asking(node, node.targets["iqn.first"])
+    asking.exchange.receive(0, 1, NO_TAG, 0, b"MaxRecvDataSegmentLength=65536\0")
+    asking.ask(("X-a", "1"))
+    assert asking.parameters.max_xmit_data_segment_length == 8192
+
+
+@pytest.mark.rfc7143("11.10.1")
+def test_a_value_holds_when_its_negotiation_has_ended(node: IscsiNode) -> None:
+    asking = Asking(node, node.targets["iqn.first"])
+    _, tag, _ = asking.exchange.receive(0, 1, NO_TAG, 0, b"MaxRecvDataSegmentLength=65536\0")
+    assert asking.parameters.max_xmit_data_segment_length == 8192
+    asking.exchange.receive(FINAL, 1, tag, 0, b"")
+    assert asking.parameters.max_xmit_data_segment_length == 65536

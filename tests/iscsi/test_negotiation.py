@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ietpy.iscsi import negotiation as module
 from ietpy.iscsi.keys import KEY_BY_NAME, KEYS, Parameters, Result, Use
-from ietpy.iscsi.negotiation import FULL_FEATURE_USES, Negotiation
+from ietpy.iscsi.negotiation import CONNECTION_USES, FULL_FEATURE_USES, Negotiation
 from ietpy.iscsi.text import KEYS_LIMIT
 
 Pairs = list[tuple[str, str]]
@@ -237,14 +237,37 @@ def test_an_offer_that_settles_itself_needs_no_reply() -> None:
 
 def test_full_feature_phase_takes_declarations_only() -> None:
     parameters = Parameters()
-    negotiation = Negotiation({"MaxXmitDataSegmentLength": 16384}, parameters, discovery=False)
+    negotiation = Negotiation(
+        {"MaxXmitDataSegmentLength": 16384}, parameters, discovery=False, uses=FULL_FEATURE_USES
+    )
     assert negotiation.answer([
         ("MaxRecvDataSegmentLength", "65536"), ("MaxBurstLength", "4096"), ("HeaderDigest", "CRC32C"),
         ("TargetName", "iqn.x"), ("X-a", "1"),
-    ], FULL_FEATURE_USES) == [
+    ]) == [
         ("MaxBurstLength", "Reject"), ("HeaderDigest", "Reject"), ("TargetName", "Reject"), ("X-a", "NotUnderstood"),
     ]
     assert asdict(parameters) == asdict(Parameters(max_xmit_data_segment_length=16384))
+
+
+@pytest.mark.rfc7143("13")
+@pytest.mark.parametrize("key", [key for key in KEYS if key.use is Use.LOGIN], ids=lambda key: key.name)
+def test_keys_of_the_leading_connection_are_rejected_on_later_ones(key: Any) -> None:
+    parameters = Parameters()
+    negotiation = Negotiation({}, parameters, discovery=False, uses=CONNECTION_USES)
+    assert negotiation.answer([(key.name, key.value.render(key.default))]) == [(key.name, "Reject")]
+    assert parameters == Parameters()
+
+
+@pytest.mark.rfc7143("13")
+def test_later_connections_settle_their_own_keys_and_are_offered_no_others() -> None:
+    parameters = Parameters()
+    configured = {"MaxBurstLength": 4096, "DefaultTime2Wait": 9, "HeaderDigest": ("CRC32C",)}
+    negotiation = Negotiation(configured, parameters, discovery=False, uses=CONNECTION_USES)
+    assert negotiation.answer([("DataDigest", "CRC32C"), ("MaxRecvDataSegmentLength", "65536")]) == [
+        ("DataDigest", "CRC32C"),
+    ]
+    assert negotiation.offers() == [("HeaderDigest", "CRC32C")]
+    assert (parameters.data_digest, parameters.max_xmit_data_segment_length) == (True, 65536)
 
 
 # Properties over all rows ----------------------------------------------------------------------------------------
