@@ -69,7 +69,7 @@ def take_attention(
     """As ``attention.take``; who is told that the LUNs changed need not be told so by others of them."""
     condition = attention.take(nexus, resets_only, keep)
     if condition is attention.LUNS_CHANGED and not keep:
-        lu.device.inventory_reported(nexus.initiator)
+        lu.device.inventory_reported(nexus.it_nexus)
     return condition
 
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from ietpy.scsi.attention import LUNS_CHANGED, establish, withdraw
 from ietpy.scsi.device_server import AbsentLogicalUnit
+from ietpy.scsi.nexus import FIRST_PORT
 from ietpy.scsi.port_groups import ONE_GROUP, PortGroup
 
 if TYPE_CHECKING:
     from ietpy.scsi.logical_unit import LogicalUnit
-    from ietpy.scsi.nexus import Nexus
+    from ietpy.scsi.nexus import ItNexus, Nexus
     from ietpy.scsi.task import Task
 
 
@@ -118,19 +119,19 @@ class ScsiDevice:
             for nexus in lu.nexuses:
                 establish(nexus, LUNS_CHANGED)
 
-    def inventory_reported(self, initiator: str) -> None:
-        """``initiator`` has seen the LUNs, or knows that they changed, and need not be told by any of them.
+    def inventory_reported(self, it_nexus: ItNexus) -> None:
+        """``it_nexus`` has seen the LUNs, or knows that they changed, and need not be told by any of them.
 
         But for those with interlocked unit attentions, which only REQUEST SENSE clears (SAM-5 section 5.14).
         """
         with self.lock:
             for lu in self.logical_units.values():
                 for nexus in lu.nexuses:
-                    if nexus.initiator == initiator and not lu.unit_attention_interlock:
+                    if nexus.it_nexus == it_nexus and not lu.unit_attention_interlock:
                         withdraw(nexus, LUNS_CHANGED)
 
-    def nexus(self, number: int | None, initiator: str) -> Nexus:
-        """A nexus of ``initiator`` with LUN ``number``, or with the absent unit where there is none."""
+    def nexus(self, number: int | None, initiator: str, target_port: int = FIRST_PORT) -> Nexus:
+        """A nexus of these ports with LUN ``number``, or with the absent unit where there is none."""
         with self.lock:
             lu = self.logical_units.get(number) if number is not None else None
-            return self.absent.attach(initiator) if lu is None else lu.attach(initiator)
+            return (self.absent if lu is None else lu).attach(initiator, target_port)

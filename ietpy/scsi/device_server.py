@@ -21,7 +21,7 @@ from ietpy.scsi.command import (
     reserved_bit,
 )
 from ietpy.scsi.identity import Identity
-from ietpy.scsi.nexus import Nexus
+from ietpy.scsi.nexus import FIRST_PORT, ItNexus, Nexus
 from ietpy.scsi.sense import CheckCondition, store_failure
 from ietpy.scsi.spc import SPC
 from ietpy.scsi.status import SenseKey, Status, TaskAttribute
@@ -56,9 +56,9 @@ class DeviceServer:
         self.rows = tuple(row for row in rows if row.available is None or row.available(self))
         self._dispatch = dispatch_table(self.rows, unknown)
 
-    def attach(self, initiator: str) -> Nexus:
-        """A new nexus of the initiator port ``initiator``."""
-        return Nexus(self, self.device, initiator)
+    def attach(self, initiator: str, target_port: int = FIRST_PORT) -> Nexus:
+        """A new nexus of the initiator port ``initiator`` by the target port of this relative identifier."""
+        return Nexus(self, self.device, ItNexus(initiator, target_port))
 
     def detach(self, nexus: Nexus) -> None:
         """The nexus is lost."""

@@ -16,7 +16,7 @@ from ietpy.scsi.direct_access import DIRECT_ACCESS
 from ietpy.scsi.exclusion import Exclusion
 from ietpy.scsi.identity import Identity
 from ietpy.scsi.limits import EXTENT_MINIMUM, MAXIMUM_TRANSFER
-from ietpy.scsi.nexus import OBSTRUCTED, REMOVED, Nexus
+from ietpy.scsi.nexus import FIRST_PORT, OBSTRUCTED, REMOVED, ItNexus, Nexus
 from ietpy.scsi.readiness import Readiness
 from ietpy.scsi.sense import CheckCondition
 from ietpy.scsi.statistics import Counters
@@ -144,9 +144,9 @@ class LogicalUnit(DeviceServer):
 
     # Nexuses and events
 
-    def attach(self, initiator: str) -> Nexus:
+    def attach(self, initiator: str, target_port: int = FIRST_PORT) -> Nexus:
         """A new nexus, with POWER ON, RESET, OR BUS DEVICE RESET OCCURRED pending."""
-        nexus = Nexus(self, self.device, initiator)
+        nexus = Nexus(self, self.device, ItNexus(initiator, target_port))
         self.adopt(nexus)
         return nexus
 

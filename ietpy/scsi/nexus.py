@@ -1,8 +1,9 @@
-"""The I_T_L nexus: one initiator port's view of one logical unit (SAM-5 section 4.8)."""
+"""I_T and I_T_L nexuses: which two ports talk, and one initiator port's view of a logical unit by one target port
+(SAM-5 sections 4.7 and 4.8)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ietpy.scsi.statistics import Counters
 
@@ -20,12 +21,27 @@ OBSTRUCTED: Final = 8  #: the unit is not ready for all commands
 ORDERING: Final = 16  #: tasks wait for their turn
 
 
+#: Relative target port identifier of the only target port, where there is one only.
+FIRST_PORT: Final = 1
+
+
+class ItNexus(NamedTuple):
+    """The two ends of an I_T nexus.
+
+    ``initiator``    the initiator port's name, e.g. ``iqn.x,i,0x...``
+    ``target_port``  the relative target port identifier, 1 to 65535
+    """
+
+    initiator: str
+    target_port: int = FIRST_PORT
+
+
 class Nexus:
     """Made by ``attach``, ended by ``detach``.
 
     ``lu``          the logical unit
     ``device``      the target device it belongs to
-    ``initiator``   the initiator port's name, e.g. ``iqn.x,i,0x...``
+    ``it_nexus``    which ports it is between; ``initiator`` and ``target_port`` are these
     ``barrier``     0, or why the next command needs a closer look; written under ``device.lock``
     ``attentions``  pending unit attention conditions, oldest first
     ``copies``      results of third-party copies, by list identifier
@@ -34,12 +50,16 @@ class Nexus:
     ``queries``     whether its transport has I_T NEXUS RESET, QUERY TASK and the like for it (RFC 7144)
     """
 
-    __slots__ = ("attentions", "barrier", "copies", "counters", "device", "echo", "initiator", "lu", "queries")
+    __slots__ = (
+        "attentions", "barrier", "copies", "counters", "device", "echo", "initiator", "it_nexus", "lu", "queries",
+        "target_port",
+    )
 
-    def __init__(self, lu: DeviceServer, device: ScsiDevice, initiator: str) -> None:
+    def __init__(self, lu: DeviceServer, device: ScsiDevice, it_nexus: ItNexus) -> None:
         self.lu = lu
         self.device = device
-        self.initiator = initiator
+        self.it_nexus = it_nexus
+        self.initiator, self.target_port = it_nexus
         self.barrier: int = 0
         self.attentions: list[UnitAttention] = []
         self.copies: dict[int, CopyResult] = {}

@@ -21,7 +21,7 @@ from ietpy.scsi.persistent import (
     Reservations,
     ReservationType,
 )
-from ietpy.scsi.port_groups import RELATIVE_PORT
+from ietpy.scsi.port_groups import target_ports
 from ietpy.scsi.sense import CheckCondition, list_length_error
 from ietpy.scsi.status import SenseKey, Status
 from ietpy.wire.layout import Layout
@@ -133,12 +133,12 @@ def read_full_status(lu: LogicalUnit, task: Task) -> Result:
 
 def _full_status(now: Reservations) -> bytes:
     descriptors = []
-    for port, key in now.registrations.items():
-        holds = now.type is not None and now.holds(port)
-        identifier = transport_id.encode(port)
+    for nexus, key in now.registrations.items():
+        holds = now.type is not None and now.holds(nexus)
+        identifier = transport_id.encode(nexus.initiator)
         descriptors.append(FULL_STATUS.pack(
             key=key, flags=_R_HOLDER if holds else 0, scope_type=now.type if holds else 0,
-            relative_target_port=RELATIVE_PORT, additional_length=len(identifier),
+            relative_target_port=nexus.target_port, additional_length=len(identifier),
         ) + identifier)
     return b"".join(descriptors)
 
@@ -159,7 +159,7 @@ def _refuse(lu: LogicalUnit, cdb: bytes) -> None:
 
 
 def _declare(action: int, name: str, rule: Rule, aborts: bool = False) -> None:
-    """SPC-4 section 6.16; which port may do what under which reservation is in the rule (table 66)."""
+    """SPC-4 section 6.16; who may do what under which reservation is in the rule (table 66)."""
 
     @PERSISTENT.command(
         0x5F, f"PERSISTENT RESERVE OUT {name}", service_action=action, access=Access.STATE, usage=_OUT.format(action),
@@ -179,7 +179,7 @@ def _declare(action: int, name: str, rule: Rule, aborts: bool = False) -> None:
 def _abort(lu: LogicalUnit, task: Task, change: Change) -> None:
     """What PREEMPT AND ABORT does besides (section 5.13.11.2.6); ACA conditions and background copies do not exist."""
     with lu.device.lock:
-        preempted = [nexus for nexus in lu.nexuses if nexus.initiator in change.preempted]
+        preempted = [nexus for nexus in lu.nexuses if nexus.it_nexus in change.preempted]
         lu.readiness.preventing.difference_update(preempted)
     lu.device.abort_tasks(lu, preempted, task)
 
@@ -188,7 +188,9 @@ def _change(lu: LogicalUnit, task: Task, rule: Rule) -> Change | Blocks | None:
     """Decide, keep if needed, and let it take effect; None: the task has its status. BLOCKS before anything is kept."""
     length = _list_length(lu, task.cdb)
     data = task.parameter_list(length)
-    asked = Request(task.nexus.initiator, task.cdb[2], data, lu.state is not None)
+    asked = Request(
+        task.nexus.it_nexus, task.cdb[2], data, lu.state is not None, target_ports(lu.device.port_groups)
+    )
     persisting = lu.persistent
     with lu.device.lock:
         if persisting.coming is not None and not task.may_block:
@@ -232,7 +234,7 @@ def _take_effect(lu: LogicalUnit, change: Change) -> None:
         lu.persistent.generation = (lu.persistent.generation + 1) % _GENERATIONS
     reservation.refresh(lu)
     for nexus in lu.nexuses:
-        condition = change.told.get(nexus.initiator)
+        condition = change.told.get(nexus.it_nexus)
         if condition is not None:
             attention.establish(nexus, condition)
 

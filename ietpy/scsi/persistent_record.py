@@ -8,6 +8,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from ietpy.scsi.nexus import FIRST_PORT, ItNexus
 from ietpy.scsi.persistent import (
     ALL_REGISTRANTS,
     MOST_REGISTRATIONS,
@@ -47,10 +48,23 @@ def _record(reservations: Reservations) -> Any:
     if not reservations.aptpl:
         return None
     return {
-        "registrations": [[port, f"{key:016x}"] for port, key in reservations.registrations.items()],
+        "registrations": [
+            [nexus.initiator, f"{key:016x}", *_beside_first(nexus)]
+            for nexus, key in reservations.registrations.items()
+        ],
         "type": None if reservations.type is None else int(reservations.type),
-        "holder": reservations.holder,
+        "holder": _holder(reservations.holder),
     }
+
+
+def _holder(holder: ItNexus | None) -> Any:
+    beside = () if holder is None else _beside_first(holder)
+    return [holder.initiator, *beside] if holder is not None and beside else holder and holder.initiator
+
+
+def _beside_first(nexus: ItNexus) -> tuple[int, ...]:
+    """The target port, unless it is the only one there was at first: what was kept then is as it would be now."""
+    return () if nexus.target_port == FIRST_PORT else (nexus.target_port,)
 
 
 class _Odd(Exception):
@@ -74,22 +88,35 @@ def _understood(kept: Any) -> Reservations:
         if holder is not None or (kind is not None and not registrations):
             raise _Odd(f"type {kind} has holder {_shown(holder)} of {len(registrations)} registered; null is accepted,"
                        " and for all registrants one registration at least")
-    elif not isinstance(holder, str) or holder not in registrations:
+    elif _holding(holder) not in registrations:
         raise _Odd(f"holder is {_shown(holder)}; a registered port is accepted")
     return Reservations(
-        MappingProxyType(registrations), None if kind is None else ReservationType(kind), holder, aptpl=True
+        MappingProxyType(registrations), None if kind is None else ReservationType(kind), _holding(holder), aptpl=True
     )
 
 
-def _registration(pair: Any) -> tuple[str, int]:
-    if isinstance(pair, list) and len(pair) == 2:
-        port, key = pair
-        if isinstance(port, str) and _is_port(port) and isinstance(key, str) and _is_key(key):
-            return port, int(key, 16)
+def _registration(row: Any) -> tuple[ItNexus, int]:
+    if isinstance(row, list) and len(row) in (2, 3):
+        initiator, key, *beside = row
+        nexus = _nexus(initiator, *beside)
+        if nexus is not None and isinstance(key, str) and _is_key(key):
+            return nexus, int(key, 16)
     raise _Odd(
-        f"{_shown(pair)} is registered; the name of an initiator port and a key of 16 hexadecimal digits, not all 0,"
-        " are accepted"
+        f"{_shown(row)} is registered; the name of an initiator port, a key of 16 hexadecimal digits, not all 0, and a"
+        f" relative target port identifier if that is not {FIRST_PORT} are accepted"
     )
+
+
+def _holding(kept: Any) -> ItNexus | None:
+    """The holder, which is kept as it is registered, without its key."""
+    return _nexus(*kept) if isinstance(kept, list) and len(kept) == 2 else _nexus(kept)
+
+
+def _nexus(initiator: Any, target_port: Any = FIRST_PORT) -> ItNexus | None:
+    """None for what is no nexus."""
+    if type(target_port) is not int or not 0 < target_port <= 0xFFFF:
+        return None
+    return ItNexus(initiator, target_port) if isinstance(initiator, str) and _is_port(initiator) else None
 
 
 def _is_port(text: str) -> bool:

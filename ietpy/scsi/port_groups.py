@@ -1,7 +1,7 @@
 """Target port groups and their asymmetric access states (ALUA: SPC-4 sections 5.16, 6.37 and 6.45).
 
-A target device has one port, in one group, whose state holds for all its logical units. Where several gateways serve
-the same disks, each has its own group: a row of ``ScsiDevice.port_groups``, the same rows on all of them.
+The ports of a target device are in one group, whose state holds for all its logical units. Where several gateways
+serve the same disks, each has its own group: a row of ``ScsiDevice.port_groups``, the same rows on all of them.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ from typing import TYPE_CHECKING, Final
 from ietpy.scsi import attention
 from ietpy.scsi.cdb import field
 from ietpy.scsi.command import Access, CommandSet, Result
+from ietpy.scsi.nexus import FIRST_PORT
 from ietpy.scsi.sense import invalid_field, invalid_parameter
 from ietpy.wire.layout import Layout
 
 if TYPE_CHECKING:
     from ietpy.scsi.device import ScsiDevice
     from ietpy.scsi.logical_unit import LogicalUnit
+    from ietpy.scsi.nexus import ItNexus
     from ietpy.scsi.task import Task
 
 PORT_GROUPS: Final = CommandSet("SPC-4 target port groups")
-
-#: Relative target port identifier of the only target port.
-RELATIVE_PORT: Final = 1
 
 
 class AccessState(IntEnum):
@@ -54,16 +53,29 @@ class PortGroup:
     preferred: bool = False
 
 
-ONE_GROUP: Final[tuple[PortGroup, ...]] = (PortGroup(1, (RELATIVE_PORT,)),)
+ONE_GROUP: Final[tuple[PortGroup, ...]] = (PortGroup(1, (FIRST_PORT,)),)
 
 
 def group_of(groups: Iterable[PortGroup], port: int) -> PortGroup:
-    """The group ``port`` is a member of; every port is a member of one."""
-    return next(group for group in groups if port in group.ports)
+    """The group ``port`` is a member of; of a port that is no more, but has a session still, the first."""
+    first, *others = groups
+    return next((group for group in others if port in group.ports), first)
 
 
-def alter(device: ScsiDevice, states: Mapping[int, AccessState], cause: Cause, author: str | None = None) -> None:
-    """Put groups, by tag, into ``states`` and tell all nexuses but those of the initiator port ``author``.
+def target_ports(groups: Iterable[PortGroup]) -> tuple[int, ...]:
+    """Relative identifiers of all ports of these groups."""
+    return tuple(port for group in groups for port in group.ports)
+
+
+def set_ports(device: ScsiDevice, ports: tuple[int, ...]) -> None:
+    """Have the first group consist of these ports, by relative identifier; the other groups stay."""
+    with device.lock:
+        first, *others = device.port_groups
+        device.port_groups = (replace(first, ports=ports), *others)
+
+
+def alter(device: ScsiDevice, states: Mapping[int, AccessState], cause: Cause, author: ItNexus | None = None) -> None:
+    """Put groups, by tag, into ``states`` and tell all nexuses but those of ``author``.
 
     Groups that are in the state already stay as they are; where all are, nobody is told.
     """
@@ -74,7 +86,7 @@ def alter(device: ScsiDevice, states: Mapping[int, AccessState], cause: Cause, a
         device.port_groups = groups
         for lu in device.logical_units.values():
             for nexus in lu.nexuses:
-                if nexus.initiator != author:
+                if nexus.it_nexus != author:
                     attention.establish(nexus, attention.ACCESS_STATE_CHANGED)
 
 
@@ -158,5 +170,5 @@ def set_target_port_groups(lu: LogicalUnit, task: Task) -> Result:
         if wanted["group"] not in tags:
             raise invalid_parameter(place + 2)
         states[wanted["group"]] = AccessState(state)
-    alter(lu.device, states, Cause.EXPLICIT, task.nexus.initiator)
+    alter(lu.device, states, Cause.EXPLICIT, task.nexus.it_nexus)
     return None

@@ -40,7 +40,7 @@ def refresh(lu: LogicalUnit) -> None:
     """Have those take the closer look whose commands may conflict. The caller holds the device's lock."""
     admits = lu.persistent.now.admits
     for nexus in lu.nexuses:
-        if (lu.holder is None or nexus is lu.holder) and admits(nexus.initiator):
+        if (lu.holder is None or nexus is lu.holder) and admits(nexus.it_nexus):
             nexus.barrier &= ~RESERVED
         else:
             nexus.barrier |= RESERVED
@@ -54,7 +54,7 @@ def _decided_by_registrations(lu: LogicalUnit, task: Task) -> bool:
     now = lu.persistent.now
     if not now.registrations and lu.persistent.coming is None:
         return False
-    if now.type is None or not now.admits(task.nexus.initiator):
+    if now.type is None or not now.admits(task.nexus.it_nexus):
         lu.turn_away(task, Status.RESERVATION_CONFLICT)
     return True
 

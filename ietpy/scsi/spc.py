@@ -65,7 +65,7 @@ def inquiry(lu: DeviceServer, task: Task) -> bytes:
     """SPC-4 section 6.6. CMDDT is refused as a reserved bit."""
     page_code = task.cdb[2]
     if task.cdb[1] & 1:
-        return vital_product_data(lu, page_code)
+        return vital_product_data(lu, page_code, task.nexus.target_port)
     if page_code:
         raise invalid_field(2)
     identity = lu.identity
@@ -102,7 +102,7 @@ def report_luns(lu: DeviceServer, task: Task) -> bytes:
     numbers = () if task.cdb[2] == _WELL_KNOWN else tuple(lu.device.logical_units)
     if task.cdb[2] == _ALL:
         numbers = numbers or (0,)
-    lu.device.inventory_reported(task.nexus.initiator)
+    lu.device.inventory_reported(task.nexus.it_nexus)
     fields = b"".join(lun.encode(number).to_bytes(8, "big") for number in numbers)
     return len(fields).to_bytes(4, "big") + bytes(4) + fields
 

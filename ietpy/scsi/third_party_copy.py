@@ -202,8 +202,8 @@ def _check(end: _End, nexus: Nexus, row: Command) -> None:
     """Raise COPY ABORTED if ``row``'s work would be refused to this initiator on that unit."""
     unit = end.unit
     with unit.device.lock:
-        own = next((each for each in unit.nexuses if each.initiator == nexus.initiator), None)
-        asks = own or unit.attach(nexus.initiator)
+        own = next((each for each in unit.nexuses if each.it_nexus == nexus.it_nexus), None)
+        asks = own or unit.attach(*nexus.it_nexus)
         refused = reservation.conflicts(unit, asks, row, bytes(16)) or unit.obstacle(row)
         if own is None:
             unit.detach(asks)

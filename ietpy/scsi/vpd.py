@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ietpy.scsi.copy_descriptors import third_party_copy_page
 from ietpy.scsi.identity import IET_VENDOR
@@ -17,7 +17,8 @@ from ietpy.scsi.limits import (
     MAXIMUM_WRITE_SAME,
     OPTIMAL_TRANSFER,
 )
-from ietpy.scsi.port_groups import RELATIVE_PORT, group_of
+from ietpy.scsi.nexus import FIRST_PORT
+from ietpy.scsi.port_groups import group_of, target_ports
 from ietpy.scsi.provisioning import unmaps_by_write_same_10
 from ietpy.scsi.sense import invalid_field
 from ietpy.wire.layout import Layout
@@ -26,18 +27,20 @@ if TYPE_CHECKING:
     from ietpy.scsi.device_server import DeviceServer
     from ietpy.scsi.logical_unit import LogicalUnit
 
-#: What follows the four-byte header; called with the DeviceServer.
-Content = Callable[[Any], bytes]
+#: What follows the four-byte header; called with the DeviceServer, and where ``by_port`` says so with the relative
+#: identifier of the target port by which it is asked.
+Content = Callable[..., bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class VpdPage:
-    """``without_unit``: also where there is no logical unit."""
+    """``without_unit``: also where there is no logical unit. ``by_port``: another one by each target port."""
 
     code: int
     name: str
     content: Content
     without_unit: bool = False
+    by_port: bool = False
 
 
 def _supported_pages(lu: DeviceServer) -> bytes:
@@ -69,7 +72,7 @@ _RELATIVE_TARGET_PORT: Final = 0x4
 _TARGET_PORT_GROUP: Final = 0x5
 _SCSI_NAME_STRING: Final = 0x8
 
-#: The only target port, by the portal group tag (RFC 7143 section 4.2.7.1), which is its relative identifier, too.
+#: A target port, by the portal group tag (RFC 7143 section 4.4.1), which is its relative identifier, too.
 _PORT_NAME: Final = "{},t,0x{:04x}"
 _LONGEST_DESIGNATOR: Final = 255
 
@@ -84,9 +87,9 @@ def _name_string(text: str) -> bytes:
     return name + bytes(-len(name) % 4)
 
 
-def _port_designator(lu: LogicalUnit) -> bytes:
-    """The name of the target port. One longer than iSCSI allows has no place in a designator, so it is left out."""
-    name = _name_string(_PORT_NAME.format(lu.device.name, RELATIVE_PORT))
+def _port_designator(lu: LogicalUnit, port: int) -> bytes:
+    """The name of a target port. One longer than iSCSI allows has no place in a designator, so it is left out."""
+    name = _name_string(_PORT_NAME.format(lu.device.name, port))
     if len(name) > _LONGEST_DESIGNATOR:
         return b""
     return _designator(_ISCSI | _UTF_8, _PIV | _TARGET_PORT | _SCSI_NAME_STRING, name)
@@ -97,24 +100,24 @@ def _vendor_field(vendor: str) -> bytes:
     return vendor.encode("ascii", "replace")[:8].ljust(8, b"\0" if vendor == IET_VENDOR else b" ")
 
 
-def _device_identification(lu: LogicalUnit) -> bytes:
+def _device_identification(lu: LogicalUnit, target_port: int) -> bytes:
     """The first designator is IET's and, unless ``LunOption`` asks for more, the only one of the logical unit; others
-    name its port and its device.
+    name its device and the port by which it was asked.
 
     Who has an NAA or EUI-64 designator is named by it: udev's scsi_id, multipath and Linux's wwid choose by type (NAA,
     EUI-64, T10 vendor ID), not by place.
     """
     identity = lu.identity
-    group = group_of(lu.device.port_groups, RELATIVE_PORT)
+    group = group_of(lu.device.port_groups, target_port)
     designators = [_designator(_BINARY, _T10_VENDOR_ID, _vendor_field(identity.vendor) + identity.device_id)]
     designators += [
         _designator(_BINARY, kind, value) for kind, value in ((_NAA, identity.naa), (_EUI_64, identity.eui)) if value
     ]
     designators += [
         _designator(_ISCSI | _BINARY, _PIV | _TARGET_PORT | kind, number.to_bytes(4, "big"))
-        for kind, number in ((_RELATIVE_TARGET_PORT, RELATIVE_PORT), (_TARGET_PORT_GROUP, group.tag))
+        for kind, number in ((_RELATIVE_TARGET_PORT, target_port), (_TARGET_PORT_GROUP, group.tag))
     ]
-    port = _port_designator(lu)
+    port = _port_designator(lu, target_port)
     if port:
         device = _name_string(lu.device.name)
         designators += [port, _designator(_ISCSI | _UTF_8, _PIV | _TARGET_DEVICE | _SCSI_NAME_STRING, device)]
@@ -152,9 +155,13 @@ def _mode_page_policy(lu: LogicalUnit) -> bytes:
 
 
 def _scsi_ports(lu: LogicalUnit) -> bytes:
-    """SPC-4 section 7.8.14: one port, which is no initiator port."""
-    descriptors = _port_designator(lu)
-    return RELATIVE_PORT.to_bytes(4, "big") + bytes(6) + len(descriptors).to_bytes(2, "big") + descriptors
+    """SPC-4 section 7.8.14: none of them is an initiator port."""
+    return b"".join(_scsi_port(lu, port) for port in target_ports(lu.device.port_groups))
+
+
+def _scsi_port(lu: LogicalUnit, port: int) -> bytes:
+    descriptors = _port_designator(lu, port)
+    return port.to_bytes(4, "big") + bytes(6) + len(descriptors).to_bytes(2, "big") + descriptors
 
 
 # Block device pages
@@ -238,7 +245,7 @@ def _logical_block_provisioning(lu: LogicalUnit) -> bytes:
 VPD_PAGES: Final[Mapping[int, VpdPage]] = MappingProxyType({page.code: page for page in (
     VpdPage(0x00, "Supported VPD Pages", _supported_pages, without_unit=True),
     VpdPage(0x80, "Unit Serial Number", _unit_serial_number),
-    VpdPage(0x83, "Device Identification", _device_identification),
+    VpdPage(0x83, "Device Identification", _device_identification, by_port=True),
     VpdPage(0x85, "Management Network Addresses", _management_network_addresses),
     VpdPage(0x86, "Extended INQUIRY Data", _extended_inquiry_data),
     VpdPage(0x87, "Mode Page Policy", _mode_page_policy),
@@ -250,10 +257,10 @@ VPD_PAGES: Final[Mapping[int, VpdPage]] = MappingProxyType({page.code: page for 
 )})
 
 
-def vital_product_data(lu: DeviceServer, code: int) -> bytes:
-    """The page with its header. Raises INVALID FIELD IN CDB for a page ``lu`` does not have."""
+def vital_product_data(lu: DeviceServer, code: int, target_port: int = FIRST_PORT) -> bytes:
+    """The page with its header, told by ``target_port``. Raises INVALID FIELD IN CDB for one ``lu`` does not have."""
     page = VPD_PAGES.get(code)
     if page is None or (lu.peripheral and not page.without_unit):
         raise invalid_field(2)
-    content = page.content(lu)
+    content = page.content(lu, target_port) if page.by_port else page.content(lu)
     return bytes((lu.peripheral, code)) + len(content).to_bytes(2, "big") + content

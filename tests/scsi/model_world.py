@@ -343,8 +343,10 @@ class World:
         assert (lu.holder and lu.holder.initiator) == holder, "who did RESERVE"
         assert {nexus.initiator for nexus in lu.readiness.preventing} == {nexus.port for nexus in unit.preventing}
         kept, now = unit.persistent, lu.persistent.now
-        assert list(now.registrations.items()) == list(kept.keys.items()), "registrations"
-        assert (now.type or 0, now.holder, now.aptpl) == (kept.kind, kept.holder, kept.aptpl), "reservation"
+        keys = [(each.initiator, key) for each, key in now.registrations.items()]
+        assert keys == [*kept.keys.items()], "registrations"
+        holding = now.holder and now.holder.initiator
+        assert (now.type or 0, holding, now.aptpl) == (kept.kind, kept.holder, kept.aptpl), "reservation"
         assert lu.persistent.generation == kept.generation, "PRGENERATION"
         mode = unit.mode
         ready = lu.readiness

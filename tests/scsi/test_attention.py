@@ -15,7 +15,7 @@ from ietpy.scsi.attention import (
     take,
     withdraw,
 )
-from ietpy.scsi.nexus import ATTENTION_PENDING, Nexus
+from ietpy.scsi.nexus import ATTENTION_PENDING, ItNexus, Nexus
 from ietpy.scsi.status import SenseKey
 
 RESET = (SenseKey.UNIT_ATTENTION, Asc.POWER_ON_RESET_OR_BUS_DEVICE_RESET_OCCURRED)
@@ -25,7 +25,7 @@ REPORT_LUNS = "A0 00 00 000000 00000100"
 
 
 def test_the_oldest_is_taken_first_and_each_waits_once(disk: Any) -> None:
-    nexus = Nexus(disk.lu, disk.device, "x")
+    nexus = Nexus(disk.lu, disk.device, ItNexus("x"))
     for attention in (CAPACITY_CHANGED, LUNS_CHANGED, CAPACITY_CHANGED):
         establish(nexus, attention)
     assert nexus.barrier == ATTENTION_PENDING
@@ -34,7 +34,7 @@ def test_the_oldest_is_taken_first_and_each_waits_once(disk: Any) -> None:
 
 
 def test_resets_may_be_taken_first(disk: Any) -> None:
-    nexus = Nexus(disk.lu, disk.device, "x")
+    nexus = Nexus(disk.lu, disk.device, ItNexus("x"))
     establish(nexus, CAPACITY_CHANGED)
     assert take(nexus, resets_only=True) is None
     establish(nexus, POWER_ON)
@@ -43,7 +43,7 @@ def test_resets_may_be_taken_first(disk: Any) -> None:
 
 
 def test_withdrawing_what_does_not_wait_is_harmless(disk: Any) -> None:
-    nexus = Nexus(disk.lu, disk.device, "x")
+    nexus = Nexus(disk.lu, disk.device, ItNexus("x"))
     establish(nexus, CAPACITY_CHANGED)
     withdraw(nexus, LUNS_CHANGED)
     assert (nexus.attentions, nexus.barrier) == ([CAPACITY_CHANGED], ATTENTION_PENDING)

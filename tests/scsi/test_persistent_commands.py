@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from ietpy.scsi import transport_id
 from ietpy.scsi.asc import Asc
+from ietpy.scsi.nexus import ItNexus
 from ietpy.scsi.persistent import LONGEST_LIST, MOST_REGISTRATIONS
+from ietpy.scsi.port_groups import set_ports
 from ietpy.scsi.status import SenseKey, Status
 from tests.scsi.conftest import Kept
 from tests.scsi.persistent_requests import (
@@ -21,6 +24,7 @@ from tests.scsi.persistent_requests import (
     UNREG,
     Cluster,
     move,
+    name_of,
     naming,
     out,
     port,
@@ -354,6 +358,98 @@ def test_what_does_not_move(three: Cluster, before: str, who: str, asked: Any, s
     assert (three.state(), three.generation) == (state, generation)
 
 
+# Several target ports: who registers is a nexus, an initiator port by a target port
+
+
+@pytest.fixture
+def ports(make_disk: Callable[..., Any]) -> Cluster:
+    """A and B by port 1, and the same initiator ports by port 2: a and b."""
+    cluster = Cluster(make_disk, "AB", state=Kept())
+    set_ports(cluster.disk.device, (1, 2))
+    for name in "ab":
+        cluster.nexuses[name] = cluster.disk.device.nexus(0, port(name.upper()), 2)
+    cluster.quiet()
+    return cluster
+
+
+def registered(cluster: Cluster) -> dict[str, int]:
+    """Keys by who has them; small letters are by port 2."""
+    return {
+        name_of(nexus.initiator).upper() if nexus.target_port == 1 else name_of(nexus.initiator).lower(): key
+        for nexus, key in cluster.disk.lu.persistent.now.registrations.items()
+    }
+
+
+def test_an_initiator_port_registers_by_each_target_port(ports: Cluster) -> None:
+    ports.prepare("A register 0 1")
+    assert ports.run("a", *out("reserve", 1, 0, TYPES["EA"])).sense == CONFLICT, "it is not registered"
+    ports.prepare("A reserve 1 0 EA")
+    assert ports.run("A", READ).sense == 0
+    for who in "aBb":
+        assert ports.run(who, READ).sense == CONFLICT, who
+    ports.prepare("a register 0 2; A preempt 1 2 EA")
+    assert registered(ports) == {"A": 1}
+    ports.prepare("a register 0 2; a preempt 2 1 EA")
+    assert ports.run("A", READ).sense == CONFLICT
+    assert ports.run("a", READ).sense == 0
+
+
+def test_unit_attentions_of_reservations_go_to_the_nexus_concerned(ports: Cluster) -> None:
+    ports.prepare("A register 0 1; a register 0 2; B register 0 3")
+    ports.run("B", *out("preempt", 3, 2))
+    assert ports.pending() == {"a": ["REGISTRATIONS_PREEMPTED"]}
+
+
+def test_full_status_names_the_target_port(ports: Cluster) -> None:
+    ports.prepare("A register 0 1; a register 0 1; a reserve 1 0 WE")
+    data, size = ports.read(3)[8:], 24 + len(transport_id.encode(port("A")))
+    assert len(data) == 2 * size
+    assert [int.from_bytes(data[at + 18:at + 20], "big") for at in (0, size)] == [1, 2]
+    assert [data[at + 12] for at in (0, size)] == [0, 1], "R_HOLDER, and not ALL_TG_PT"
+
+
+@pytest.mark.parametrize(("before", "who", "asked", "sense", "after"), [
+    pytest.param("", "A", out("register", 0, 1, flags=ALL_TG_PT), 0, {"A": 1, "a": 1}, id="by all ports"),
+    pytest.param("", "a", out("register", 0, 1, flags=ALL_TG_PT), 0, {"A": 1, "a": 1}, id="asked by another"),
+    pytest.param("", "a", out("register", 0, 1), 0, {"a": 1}, id="by one"),
+    pytest.param("A register 0 1; a register 0 1", "A", out("register", 1, 2, flags=ALL_TG_PT), 0, {"A": 2, "a": 2},
+                 id="another key"),
+    pytest.param("A register 0 1", "A", out("register", 1, 2, flags=ALL_TG_PT), 0, {"A": 2, "a": 2}, id="more ports"),
+    pytest.param("a register 0 1", "A", out("register", 0, 2, flags=ALL_TG_PT), CONFLICT, {"a": 1}, id="key elsewhere"),
+    pytest.param("a register 0 1", "A", out("ignore", 0, 2, flags=ALL_TG_PT), 0, {"A": 2, "a": 2}, id="whatever key"),
+    pytest.param("A register 0 1; a register 0 1", "A", out("register", 1, 0, flags=ALL_TG_PT), 0, {}, id="by none"),
+    pytest.param("A register 0 1; a register 0 1", "A", out("register", 1, 0), 0, {"a": 1}, id="by one less"),
+    pytest.param("a register 0 1", "A", out("ignore", 0, 0, flags=ALL_TG_PT), 0, {}, id="only by the other"),
+    pytest.param("", "a", out("register", 0, 1, flags=SPEC_I_PT, extra=naming(port("B"))), 0, {"a": 1, "b": 1},
+                 id="another initiator port by the same"),
+    pytest.param("", "A", out("register", 0, 1, flags=SPEC_I_PT | ALL_TG_PT, extra=naming(port("B"))), 0,
+                 {"A": 1, "a": 1, "B": 1, "b": 1}, id="another initiator port by all"),
+    pytest.param("b register 0 1", "A", out("register", 0, 1, flags=SPEC_I_PT, extra=naming(port("B"))), 0,
+                 {"A": 1, "B": 1, "b": 1}, id="registered by another port"),
+    pytest.param("b register 0 1", "A", out("register", 0, 1, flags=SPEC_I_PT | ALL_TG_PT, extra=naming(port("B"))),
+                 IN_LIST, {"b": 1}, id="registered by one of all"),
+    pytest.param("A register 0 1; A reserve 1 0 WE", "A", move(1, 5, port("A"), relative_port=2), 0, {"A": 1, "a": 5},
+                 id="moved to the other port"),
+    pytest.param("A register 0 1; A reserve 1 0 WE", "A", move(1, 5, port("B"), relative_port=3), IN_LIST, {"A": 1},
+                 id="moved to no port"),
+    pytest.param("A register 0 1; A reserve 1 0 WE", "A", move(1, 5, port("A")), IN_LIST, {"A": 1}, id="to itself"),
+])
+def test_registering_by_several_target_ports(
+    ports: Cluster, before: str, who: str, asked: tuple[str, bytes], sense: Any, after: dict[str, int]
+) -> None:
+    ports.prepare(before)
+    assert ports.run(who, *asked).sense == sense
+    assert registered(ports) == after
+
+
+def test_registrations_by_other_ports_are_kept(ports: Cluster) -> None:
+    ports.run("a", *out("register", 0, 1, flags=APTPL))
+    ports.prepare("a reserve 1 0 WE")
+    assert kept_of(ports) == {
+        "registrations": [[port("A"), f"{1:016x}", 2]], "type": TYPES["WE"], "holder": [port("A"), 2],
+    }
+
+
 # PERSISTENT RESERVE IN
 
 
@@ -502,7 +598,7 @@ def test_what_is_kept_is_kept_before_it_is_in_effect(kept: Cluster) -> None:
     kept.run("A", *out("register", 0, 1))
     assert seen == [], "nothing has to be kept yet"
     kept.run("B", *out("register", 0, 2, flags=APTPL))
-    assert seen == [("reservations", True, {port("A"): 1})]
+    assert seen == [("reservations", True, {ItNexus(port("A")): 1})]
     assert kept_of(kept) == {
         "registrations": [[port("A"), f"{1:016x}"], [port("B"), f"{2:016x}"]], "type": None, "holder": None,
     }

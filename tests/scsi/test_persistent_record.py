@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import booleans, dictionaries, integers, none, sampled_from, text
 
+from ietpy.scsi.nexus import ItNexus
 from ietpy.scsi.persistent import MOST_REGISTRATIONS, Persistent, Reservations, ReservationType
 from ietpy.scsi.persistent_record import keep, restore
 from tests.scsi.conftest import Kept
@@ -27,11 +28,23 @@ def test_nothing_is_kept_to_begin_with() -> None:
 def test_restored() -> None:
     now = restore(Kept(reservations=GOOD), 0).now
     assert now == Reservations(
-        {A: 0xFF, B: 0xFFFF_FFFF_FFFF_FFFF}, ReservationType.WRITE_EXCLUSIVE_REGISTRANTS_ONLY, A, aptpl=True
+        {ItNexus(A): 0xFF, ItNexus(B): 0xFFFF_FFFF_FFFF_FFFF},
+        ReservationType.WRITE_EXCLUSIVE_REGISTRANTS_ONLY, ItNexus(A), aptpl=True,
     )
     state = Kept()
     keep(state, now)
     assert state.get("reservations") == GOOD
+
+
+def test_other_target_ports_than_the_first_are_named() -> None:
+    """So what was kept while there was one target port means the same, and is kept in the same words."""
+    two = {"registrations": [[A, "0" * 15 + "1"], [A, "0" * 15 + "2", 2]], "type": 1, "holder": [A, 2]}
+    now = restore(Kept(reservations=two), 0).now
+    assert now.registrations == {ItNexus(A, 1): 1, ItNexus(A, 2): 2}
+    assert now.holder == ItNexus(A, 2)
+    state = Kept()
+    keep(state, now)
+    assert state.get("reservations") == two
 
 
 @pytest.mark.parametrize(("kept", "words"), [
@@ -49,9 +62,10 @@ def test_restored() -> None:
     *(
         pytest.param({**GOOD, "registrations": [pair]}, "is registered; the name of an initiator port", id=str(pair))
         for pair in (
-            None, A, [A], [A, "1" * 16, ""], [1, "1" * 16], ["", "1" * 16], ["a\0", "1" * 16], ["a" * 513, "1" * 16],
+            None, A, [A], [1, "1" * 16], ["", "1" * 16], ["a\0", "1" * 16], ["a" * 513, "1" * 16],
             ["\ud800", "1" * 16], [A, 1], [A, ""], [A, "1" * 15], [A, "1" * 17], [A, "0" * 16], [A, "F" * 16],
-            [A, "0x" + "1" * 14], [A, "1" * 15 + "\n"],
+            [A, "0x" + "1" * 14], [A, "1" * 15 + "\n"], [A, "1" * 16, 0], [A, "1" * 16, 65536], [A, "1" * 16, True],
+            [A, "1" * 16, "2"], [A, "1" * 16, 2, 2],
         )
     ),
     *(
@@ -61,6 +75,10 @@ def test_restored() -> None:
     pytest.param({**GOOD, "holder": None}, "holder is None; a registered port", id="nobody holds it"),
     pytest.param({**GOOD, "holder": "c"}, "holder is 'c'; a registered port", id="a stranger holds it"),
     pytest.param({**GOOD, "holder": [A]}, "holder is [", id="a list holds it"),
+    *(
+        pytest.param({**GOOD, "holder": holder}, "a registered port is accepted", id=f"{holder}")
+        for holder in ([A, 2], [A, "1"], [A, 1, 1], [], 5)
+    ),
     pytest.param({**GOOD, "type": None}, "type None has holder", id="holder of nothing"),
     pytest.param({**GOOD, "type": 7}, "type 7 has holder", id="one holds what all hold"),
     pytest.param({"registrations": [], "type": 8, "holder": None}, "one registration at least", id="none of all"),
@@ -87,14 +105,15 @@ def test_a_logical_unit_with_such_a_state_is_not_made(make_disk: Any) -> None:
 def test_what_is_kept_is_restored(
     registrations: dict[str, int], kind: ReservationType | None, aptpl: bool, data: int
 ) -> None:
-    before = Reservations(MappingProxyType(registrations), aptpl=aptpl)
-    if registrations and kind is not None:
-        before = before.reserved(kind, list(registrations)[data % len(registrations)])
+    nexuses = {ItNexus(port, data % 3 + 1): key for port, key in registrations.items()}
+    before = Reservations(MappingProxyType(nexuses), aptpl=aptpl)
+    if nexuses and kind is not None:
+        before = before.reserved(kind, list(nexuses)[data % len(nexuses)])
     state = Kept(reservations=GOOD)
     keep(state, before)
     after = restore(state, 0).now
     assert after == (before if aptpl else Reservations())
-    assert list(after.registrations) == (list(registrations) if aptpl else [])
+    assert list(after.registrations) == (list(nexuses) if aptpl else [])
 
 
 def _encodes(port: str) -> bool:

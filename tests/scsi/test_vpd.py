@@ -9,7 +9,7 @@ import pytest
 
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.identity import Identity, IdentityOptions, iet_identity
-from ietpy.scsi.port_groups import PortGroup
+from ietpy.scsi.port_groups import PortGroup, set_ports
 from ietpy.scsi.status import SenseKey
 from ietpy.scsi.store import Capabilities
 from ietpy.scsi.vpd import VPD_PAGES, vital_product_data
@@ -127,6 +127,30 @@ def test_a_name_too_long_for_a_designator_is_left_out(disk: Any) -> None:
     disk.device.name = "iqn." + "x" * 250
     assert len(vital_product_data(disk.lu, 0x83)) == 4 + 28 + 8 + 8
     assert vital_product_data(disk.lu, 0x88) == bytes.fromhex("00 88 000C 0000 0001 0000 0000 0000 0000")
+
+
+def test_a_disk_names_the_port_it_is_asked_by(disk: Any) -> None:
+    """And its logical unit the same by each: with one port nothing changes (decisions 5)."""
+    set_ports(disk.device, (1, 0x102))
+    second = disk.device.nexus(0, disk.ann.initiator, 0x102)
+    disk.run("00", nexus=second)
+    pages = [designators(disk.run("12 01 83 01 FF 00", nexus=nexus).data) for nexus in (disk.ann, second)]
+    name = disk.device.name.encode()
+    assert pages[0] == [
+        pages[1][0], (1, 4, 1, bytes((0, 0, 0, 1))), (1, 5, 1, bytes((0, 0, 0, 1))), pages[0][3], pages[1][4],
+    ]
+    assert pages[1][1] == (1, 4, 1, bytes((0, 0, 1, 2)))
+    assert pages[1][3][3].rstrip(b"\0") == name + b",t,0x0102"
+    ports = disk.run("12 01 88 01 FF 00", nexus=second).data
+    assert [name + b",t,0x%04x" % port in ports for port in (1, 2, 0x102)] == [True, False, True]
+    assert disk.run("A3 0A 00000000 000000FF 00 00").data[4:] == bytes.fromhex(
+        "00 03 0001 00 00 00 02 0000 0001 0000 0102"
+    )
+
+
+def test_a_port_that_is_no_more_but_has_a_session_is_in_the_first_group(disk: Any) -> None:
+    set_ports(disk.device, (2,))
+    assert (1, 5, 1, bytes.fromhex("00000001")) in designators(disk.run("12 01 83 00 FF 00").data)
 
 
 def test_the_port_is_a_member_of_its_group(disk: Any) -> None:
