@@ -26,6 +26,7 @@ from ietpy.iscsi.pdu import BHS_SIZE, FINAL, IMMEDIATE, NO_TAG, OPCODE_MASK, REJ
 from ietpy.iscsi.session import Session, establish
 from ietpy.iscsi.target import Asker, IscsiNode
 from ietpy.iscsi.task_management import Function
+from ietpy.iscsi.transfer import r2t_limit
 from ietpy.scsi.nexus import Nexus
 from ietpy.scsi.store import Extent
 from ietpy.scsi.task import Task
@@ -81,6 +82,7 @@ class Connection:
         self.data_digest = False
         self.transmit_limit = LOGIN_DATA_LIMIT
         self.inline_limit = 0
+        self.r2t_limit = 1
         self.next_tag = 0
         self.slab = bytearray(SLAB_SIZE)
         self.slab_view = memoryview(self.slab)
@@ -136,7 +138,7 @@ class Connection:
         for opcode, flags, lun, tag, word20, cmd_sn, tail, data, length in self.framer.requests():
             try:
                 if data is None:
-                    full_feature.refuse_unfit(self, self.framer.fault, opcode, tag)
+                    full_feature.refuse_unfit(self, opcode, flags, tag, word20, tail, length)
                     continue
                 if opcode & IMMEDIATE or opcode & OPCODE_MASK in UNNUMBERED:
                     pass
@@ -207,6 +209,7 @@ class Connection:
             self.window, self.header_digest, self.data_digest, parameters.max_recv_data_segment_length
         )
         self.stat_sn = result.stat_sn
+        self.r2t_limit = r2t_limit(parameters)
         self.handlers = full_feature.NORMAL if result.target is not None else full_feature.DISCOVERY
         self.text = full_feature.text_exchange(self, result)
         self.follow_parameters()

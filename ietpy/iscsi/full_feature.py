@@ -208,14 +208,16 @@ def login_again(
     raise FormatError("a Login Request in the full feature phase")
 
 
-def refuse_unfit(connection: Connection, reason: RejectReason, opcode: int, tag: int) -> None:
-    """Reject a request that cannot be taken as it came, and end the task its data belonged to.
+def refuse_unfit(
+    connection: Connection, opcode: int, flags: int, tag: int, word20: int, tail: bytes, length: int
+) -> None:
+    """Reject a request that cannot be taken as it came, and see to the task its data belonged to.
 
     Its CmdSN is not used up (section 7.3).
     """
-    connection.reject(reason, connection.framer.header())
+    connection.reject(connection.framer.fault, connection.framer.header())
     if opcode & OPCODE_MASK == Opcode.DATA_OUT:
-        data_out.lost(connection, tag)
+        data_out.lost(connection, flags, tag, word20, tail, length)
 
 
 def _table(rows: dict[Opcode, Handler]) -> tuple[Handler, ...]:

@@ -385,6 +385,6 @@ def _tell(connection: Connection, task: Task) -> None:
         take_back(connection, task)
         tell_aborted(connection, task)
         return
-    task.transfer.aborted = True
+    task.transfer.instead = tell_aborted
     if task.place is not None:
         leave(connection, task.place)

@@ -1,0 +1,172 @@
+"""How the data of a write is asked for: R2Ts, what is outstanding, and how it ends (RFC 7143 sections 11.8, 13.17-19).
+
+A task's data is a list of views into receive chunks; nothing is gathered. What comes in order is ``data_out``'s
+business, everything else is ``scattered``'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from ietpy.iscsi.data_in import complete, fail
+from ietpy.iscsi.errors import ServiceFailure
+from ietpy.iscsi.pdu import BHS_SIZE, FINAL, NO_TAG, READY_TO_TRANSFER, Opcode
+from ietpy.scsi.task import Task
+
+if TYPE_CHECKING:
+    from ietpy.iscsi.connection import Connection
+    from ietpy.iscsi.keys import Parameters
+    from ietpy.iscsi.scattered import Scattered
+
+_pack_r2t: Final = READY_TO_TRANSFER.codec.pack_into
+_R2T: Final = int(Opcode.READY_TO_TRANSFER)
+#: A DataSN no PDU has: what comes next takes the way of what is out of order.
+NEVER: Final = -1
+_UNSOLICITED: Final = -1  #: in place of an R2TSN
+
+#: (Target Transfer Tag, first offset, offset behind the last, R2TSN) of a sequence that has not ended.
+Outstanding = tuple[int, int, int, int]
+
+
+class Transfer:
+    """How far the data of a write has come.
+
+    ``needed`` bytes are what the CDB asks for and the initiator has; ``sequences`` are outstanding, oldest first. The
+    one now expected has transfer tag ``tag`` (NO_TAG: unsolicited), its next PDU has ``data_sn`` and brings offset
+    ``received``, and it ends at offset ``end``. R2Ts have asked for all before ``asked``. ``instead``: what to do when
+    all sequences have ended, in place of executing the task (sections 7.8, 11.4.2 and 11.5.1). ``scattered`` keeps
+    data that did not come in order; then ``received`` counts it.
+    """
+
+    __slots__ = (
+        "asked", "data_sn", "end", "instead", "needed", "pieces", "r2t_sn", "received", "scattered", "sequences", "tag",
+    )
+
+    def __init__(self, needed: int) -> None:
+        self.needed = needed
+        self.received = 0
+        self.asked = 0
+        self.tag = NO_TAG
+        self.data_sn = 0
+        self.end = 0
+        self.r2t_sn = 0
+        self.pieces: list[memoryview] = []
+        self.sequences: list[Outstanding] = []
+        self.instead: Callable[[Connection, Task], None] | None = None
+        self.scattered: Scattered | None = None
+
+    def expect_unsolicited(self, start: int, end: int) -> None:
+        """Data from ``start`` follows that nobody asked for, up to ``end`` at most."""
+        self.end = end
+        self.sequences.append((NO_TAG, start, end, _UNSOLICITED))
+
+    def give_up(self, connection: Connection, task: Task, failure: ServiceFailure) -> None:
+        """End ``task`` with ``failure`` when all that was asked for has come (section 7.8), unless others ended it."""
+        self.data_sn = NEVER
+        if self.instead is None:
+            self.instead = partial(fail, failure=failure)
+        self.pieces.clear()
+        self.scattered = None
+        for chunk in task.chunks:
+            connection.window.unpin(chunk)
+        task.chunks = []
+
+
+def r2t_limit(parameters: Parameters) -> int:
+    """R2Ts that may be outstanding for one task: one, where lost data can be asked for again in order only (13.19)."""
+    recovers_in_order = parameters.error_recovery_level and parameters.data_sequence_in_order
+    return 1 if recovers_in_order else parameters.max_outstanding_r2t
+
+
+def take(connection: Connection, task: Task, transfer: Transfer, data: Sequence[memoryview], length: int) -> None:
+    """Add data that came in order; what exceeds the need of the CDB is dropped."""
+    received = transfer.received
+    transfer.received = received + length
+    useful = transfer.needed - received
+    if useful > 0:
+        task.chunks.extend(connection.framer.retain())
+        transfer.pieces.extend(data if length <= useful else cut(data, 0, useful))
+
+
+def cut(data: Sequence[memoryview], start: int, end: int) -> list[memoryview]:
+    """The bytes ``start`` to ``end`` of ``data``."""
+    kept = []
+    for view in data:
+        if start < len(view) and end > 0:
+            kept.append(view[max(start, 0) : end])
+        start -= len(view)
+        end -= len(view)
+    return kept
+
+
+def over(connection: Connection, task: Task, transfer: Transfer, index: int = 0) -> None:
+    """The sequence at ``index`` has ended: the task is ready, or more is asked for."""
+    session: Any = connection.session
+    sequences = transfer.sequences
+    if sequences.pop(index)[0] == NO_TAG:
+        transfer.asked = max(transfer.asked, transfer.received)
+    if transfer.instead is not None:
+        if not sequences:
+            del session.tasks[task.tag]
+            transfer.instead(connection, task)
+            return
+    elif transfer.received >= transfer.needed and not sequences:
+        del session.tasks[task.tag]
+        task.data = transfer.pieces
+        task.data_length = transfer.needed
+        connection.ready.append(task)
+        return
+    else:
+        solicit(connection, task, transfer)
+        if not sequences:
+            return
+    transfer.tag, _, transfer.end, _ = sequences[0]
+    transfer.data_sn = 0 if transfer.scattered is None and transfer.instead is None else NEVER
+
+
+def solicit(connection: Connection, task: Task, transfer: Transfer) -> None:
+    """Ask for as much as may be outstanding, or end the task at once if it would be refused anyway."""
+    session: Any = connection.session
+    if transfer.r2t_sn == 0 and task.nexus.lu.refuse_early(task):
+        del session.tasks[task.tag]
+        complete(connection, task)
+        return
+    burst = session.parameters.max_burst_length
+    while transfer.asked < transfer.needed and len(transfer.sequences) < connection.r2t_limit:
+        start = transfer.asked
+        transfer.asked = end = min(start + burst, transfer.needed)
+        ask(connection, task, transfer, start, end)
+
+
+def ask(connection: Connection, task: Task, transfer: Transfer, start: int, end: int) -> int:
+    """Ask for the bytes ``start`` to ``end`` with the next R2T, to be answered behind those outstanding; its tag."""
+    asked = connection.new_tag(), start, end, transfer.r2t_sn
+    transfer.r2t_sn += 1
+    transfer.sequences.append(asked)
+    send_r2t(connection, task, asked)
+    return asked[0]
+
+
+def send_r2t(connection: Connection, task: Task, asked: Outstanding) -> None:
+    """Send the R2T of an outstanding sequence, for the first time or again (section 11.16)."""
+    session: Any = connection.session
+    tag, start, end, r2t_sn = asked
+    values = (
+        _R2T, FINAL, 0, task.lun_field, task.tag, tag, connection.stat_sn, session.exp_cmd_sn, session.max_cmd_sn,
+        r2t_sn, start, end - start,
+    )
+    used = connection.used
+    if connection.header_size == BHS_SIZE and used + BHS_SIZE <= len(connection.slab):
+        _pack_r2t(connection.slab, used, *values)
+        connection.used = used + BHS_SIZE
+    else:
+        connection.send(READY_TO_TRANSFER.codec.pack(*values))
+
+
+def end(connection: Connection, task: Task, failure: ServiceFailure) -> None:
+    """End the task at once; data that still comes for it is dropped."""
+    session: Any = connection.session
+    del session.tasks[task.tag]
+    fail(connection, task, failure)
