@@ -89,7 +89,7 @@ REFUSALS: dict[str, tuple[dict[str, str] | bytes, int]] = {
     "an InitiatorName with a bell": (names(PLAIN, "iqn.2026-01.test:\x07"), REFUSED),
     "an InitiatorName with a line feed": (names(PLAIN, "iqn.2026-01.test:a\nb"), REFUSED),
     "InitiatorName twice": (encode(names(PLAIN)) + b"InitiatorName=iqn.2026-01.test:other\0", REFUSED),
-    "MaxBurstLength twice": (encode(names(PLAIN)) + b"MaxBurstLength=512\0MaxBurstLength=512\0", REFUSED),
+    "MaxBurstLength twice in one text": (encode(names(PLAIN)) + b"MaxBurstLength=512\0MaxBurstLength=512\0", REFUSED),
     "an unknown key twice": (encode(names(PLAIN)) + b"X-a=1\0X-a=1\0", REFUSED),
     "a word without =": (encode(names(PLAIN)) + b"Nonsense\0", REFUSED),
     "a value without a key": (encode(names(PLAIN)) + b"=1\0", REFUSED),

@@ -149,7 +149,6 @@ def login_again(attacker: Attacker, target: str, flags: int, fields: dict[str, i
     attacker.dropped()
 
 
-WITHIN = "an answer to what is no Login Request within a login"
 IN_DISCOVERY = "NOP-Out has no place in a discovery session"
 STAGES = {
     "security": (SECURITY << 2,),
@@ -163,7 +162,7 @@ CASES = [
         for immediate in (False, True)
         for when, attack, waits in (
             ("before login", before_login, ""),
-            *((f"in {stage}", partial(within_login, stages=stages), WITHIN) for stage, stages in STAGES.items()),
+            *((f"in {stage}", partial(within_login, stages=stages), "") for stage, stages in STAGES.items()),
             ("in a normal session", normal, ""),
             ("in a discovery session", discovery, IN_DISCOVERY if opcode == Opcode.NOP_OUT else ""),
         )
@@ -172,7 +171,7 @@ CASES = [
         Case(f"{name(opcode)}: {when}", partial(attack, opcode=opcode), waits)
         for opcode in OPCODES
         for when, attack, waits in (
-            ("between two pieces of a key", between_pieces, WITHIN),
+            ("between two pieces of a key", between_pieces, ""),
             ("after the logout of a normal session", partial(after_logout, target=OPEN), ""),
             ("after the logout of a discovery session", partial(after_logout, target=""), ""),
         )

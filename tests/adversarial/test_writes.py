@@ -27,6 +27,8 @@ from tests.adversarial.world import (
 )
 
 UNEXPECTED, WRONG_AMOUNT, OUT_OF_ORDER = 0x0C0C, 0x0C0D, 0x4B00
+#: Section 7.9: a DataSN that is missing was lost with a digest error.
+LOST = 0x4705
 LBA = 16  #: where the attacks would write
 W, R, BOTH = 0xA0, 0xC0, 0xE0  #: with F
 #: A Data-Out: transfer tag relative to the right one (None: the reserved one), offset, length, DataSN, F.
@@ -221,11 +223,11 @@ SOLICITED: dict[str, tuple[list[Piece], int]] = {
     "an overlap": ([(0, 0, 4096, 0, False), (0, 3584, 4608, 1, True)], OUT_OF_ORDER),
     "the same piece twice": ([(0, 0, 4096, 0, False), (0, 0, 4096, 1, True)], OUT_OF_ORDER),
     "the second piece first": ([(0, 4096, 4096, 0, False), (0, 0, 4096, 1, True)], OUT_OF_ORDER),
-    "DataSN begins with 1": ([(0, 0, 8192, 1, True)], OUT_OF_ORDER),
+    "DataSN begins with 1": ([(0, 0, 8192, 1, True)], LOST),
     "DataSN begins with 2**32 - 1": ([(0, 0, 8192, -1, True)], OUT_OF_ORDER),
     "DataSN repeated": ([(0, 0, 4096, 0, False), (0, 4096, 4096, 0, True)], OUT_OF_ORDER),
-    "DataSN skipped": ([(0, 0, 4096, 0, False), (0, 4096, 4096, 2, True)], OUT_OF_ORDER),
-    "DataSN downwards": ([(0, 0, 4096, 1, False), (0, 4096, 4096, 0, True)], OUT_OF_ORDER),
+    "DataSN skipped": ([(0, 0, 4096, 0, False), (0, 4096, 4096, 2, True)], LOST),
+    "DataSN downwards": ([(0, 0, 4096, 1, False), (0, 4096, 4096, 0, True)], LOST),
     "a byte too much": ([(0, 0, 8193, 0, True)], WRONG_AMOUNT),
     "a block too much": ([(0, 0, 8704, 0, True)], WRONG_AMOUNT),
     "a byte too much in a second piece": ([(0, 0, 4096, 0, False), (0, 4096, 4097, 1, True)], WRONG_AMOUNT),
@@ -246,8 +248,8 @@ UNSOLICITED: dict[str, tuple[int, list[Piece], int]] = {
     "with empty ones": (0, [(None, 0, 0, 0, False), (None, 0, 4096, 1, True)], 0),
     "with a transfer tag": (0, [(5, 0, 4096, 0, True)], OUT_OF_ORDER),
     "with the transfer tag 0": (0, [(0, 0, 4096, 0, True)], OUT_OF_ORDER),
-    "DataSN begins with 1": (0, [(None, 0, 4096, 1, True)], OUT_OF_ORDER),
-    "DataSN counts the command": (2048, [(None, 2048, 2048, 1, True)], OUT_OF_ORDER),
+    "DataSN begins with 1": (0, [(None, 0, 4096, 1, True)], LOST),
+    "DataSN counts the command": (2048, [(None, 2048, 2048, 1, True)], LOST),
     "offset of the immediate data": (2048, [(None, 0, 2048, 0, True)], OUT_OF_ORDER),
     "a gap behind the immediate data": (1024, [(None, 2048, 2048, 0, True)], OUT_OF_ORDER),
     "a byte over FirstBurstLength": (0, [(None, 0, 4097, 0, True)], WRONG_AMOUNT),
@@ -258,7 +260,7 @@ SECOND: dict[str, tuple[list[Piece], int]] = {
     "as it should be": ([(0, MAX_BURST, MAX_BURST, 0, True)], 0),
     "with the first one's tag": ([(-1, MAX_BURST, MAX_BURST, 0, True)], OUT_OF_ORDER),
     "with the first one's bytes": ([(0, 0, MAX_BURST, 0, True)], OUT_OF_ORDER),
-    "DataSN counted on": ([(0, MAX_BURST, MAX_BURST, 1, True)], OUT_OF_ORDER),
+    "DataSN counted on": ([(0, MAX_BURST, MAX_BURST, 1, True)], LOST),
     "both bursts": ([(0, MAX_BURST, 2 * MAX_BURST, 0, True)], WRONG_AMOUNT),
     "cut short": ([(0, MAX_BURST, MAX_BURST - 512, 0, True)], WRONG_AMOUNT),
 }
