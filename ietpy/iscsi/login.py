@@ -17,7 +17,7 @@ from ietpy.iscsi.keys import KEY_BY_NAME, KEYS, Parameters, Use
 from ietpy.iscsi.negotiation import CONNECTION_USES, LOGIN_USES, Negotiation
 from ietpy.iscsi.pdu import CONTINUE, LOGIN_REQUEST, LOGIN_RESPONSE, TRANSIT, Opcode
 from ietpy.iscsi.security import CHAP_KEYS, Security
-from ietpy.iscsi.target import PORTAL_GROUP_TAG, Asker, IscsiNode, TargetNode, command_window
+from ietpy.iscsi.target import PORTAL_GROUP_TAG, UNRESTRICTED, Asker, IscsiNode, TargetNode, Terms, command_window
 from ietpy.iscsi.text import Pairs, TextAssembler, encode, split
 from ietpy.wire.serial import advance
 
@@ -48,7 +48,7 @@ class LoginResult:
     """What a successful login established. ``stat_sn`` is the next to be used, ``cmd_sn`` the next expected.
 
     ``target`` is None for discovery; ``revision`` is that of the rules which let the initiator in (``TargetNode``,
-    for discovery ``IscsiNode``); ``tsih`` is 0 until ``establish`` has given one.
+    for discovery ``IscsiNode``), and ``terms`` what they say of it; ``tsih`` is 0 until ``establish`` has given one.
     """
 
     target: TargetNode | None
@@ -63,6 +63,7 @@ class LoginResult:
     user: str = ""
     initiator_alias: str = ""
     tsih: int = 0
+    terms: Terms = UNRESTRICTED
 
     @property
     def session_type(self) -> str:
@@ -107,6 +108,7 @@ class Login:
         self._keys: dict[str, str] = {}
         self._target: TargetNode | None = None
         self._revision = 0
+        self._terms = UNRESTRICTED
         self._security: Security | None = None
         self._parameters = Parameters()
         self._negotiation: Negotiation
@@ -265,7 +267,7 @@ class Login:
             self._revision = self._node.revision
         else:
             self._target = self._find(fields, initiator, keys.get("TargetName"))
-        accounts = self._node.discovery if self._target is None else self._target.accounts
+        accounts = self._node.discovery if self._target is None else self._target.accounts.of(self._terms.user)
         if accounts.closed:
             raise LoginFailure(LoginStatus.AUTHENTICATION_FAILURE, accounts.closed)
         self._security = Security(accounts, self._entropy, self._node.open_challenges)
@@ -279,10 +281,12 @@ class Login:
         """The target, in IET's order of checks: access, redirection, MaxSessions (iet-compat 3.4), all before CHAP."""
         if name is None:
             raise LoginFailure(LoginStatus.MISSING_PARAMETER, "TargetName is missing")
-        found = self._node.find(name, Asker(initiator, self._peer, self._local))
+        asker = Asker(initiator, self._peer, self._local)
+        found = self._node.find(name, asker)
         if found is None:
             raise LoginFailure(LoginStatus.NOT_FOUND, f"{initiator} asks for {name}: no such target for it")
         target, self._revision = found
+        self._terms = target.terms(asker) or UNRESTRICTED
         if target.redirect and _HOST.sub(r"\1\2", target.redirect) != self._local:
             raise LoginFailure(LoginStatus.MOVED_TEMPORARILY, f"redirected to {target.redirect}", target.redirect)
         if not fields["tsih"]:
@@ -336,7 +340,7 @@ class Login:
             target=self._target, initiator_name=self._keys["InitiatorName"], isid=fields["isid"],
             tsih_requested=fields["tsih"], cid=fields["cid"], parameters=self._parameters, cmd_sn=fields["cmd_sn"],
             stat_sn=advance(self._stat_sn), revision=self._revision, user=self._security.user,
-            initiator_alias=self._alias,
+            initiator_alias=self._alias, terms=self._terms,
         )
         tsih = self._establish(result)
         self.result = replace(result, tsih=tsih)

@@ -12,9 +12,12 @@ from ietpy.errors import LoginFailure
 from ietpy.iscsi.errors import LoginStatus
 from ietpy.iscsi.keys import SAM_5_LEVEL
 from ietpy.iscsi.target import Asker, IscsiNode, TargetNode, command_window
+from ietpy.scsi.attention import LUNS_CHANGED
+from ietpy.scsi.attention import establish as establish_attention
 from ietpy.scsi.lun import decode, encode
 from ietpy.scsi.nexus import Nexus
 from ietpy.scsi.task import Task
+from ietpy.scsi.view import View
 from ietpy.wire.serial import MASK
 
 if TYPE_CHECKING:
@@ -32,7 +35,8 @@ class Session:
 
     __slots__ = (
         "asker", "begun", "cid", "connection", "device", "dormant", "exp_cmd_sn", "held", "initiator", "isid",
-        "max_cmd_sn", "nexuses", "node", "parameters", "port", "running", "target", "tasks", "tsih", "user",
+        "max_cmd_sn", "nexuses", "node", "parameters", "port", "revoked", "running", "target", "tasks", "tsih", "user",
+        "view",
     )
 
     def __init__(self, node: IscsiNode, result: LoginResult, connection: Connection, asker: Asker) -> None:
@@ -55,6 +59,9 @@ class Session:
         self.held: dict[int, Any] = {}
         #: Nexuses by the 8-byte LUN field as it stands in requests.
         self.nexuses: dict[int, Nexus] = {}
+        #: What the initiator has of the device, and nexuses with units it has no more, whose last tasks may still run.
+        self.view = result.terms.view
+        self.revoked: list[Nexus] = []
         #: Tasks waiting for data, by Initiator Task Tag, tasks waiting for others, and tasks on workers.
         self.tasks: dict[int, Task] = {}
         self.dormant: set[Task] = set()
@@ -68,15 +75,36 @@ class Session:
         if device is None:
             raise ValueError("a discovery session has no logical units")
         with device.lock:
-            number = decode(lun_field)
-            if number is None or number not in device.logical_units:
-                return device.nexus(None, self.port)
+            lun = decode(lun_field)
+            number = self.view.unit(lun)
+            if lun is None or number not in device.logical_units:
+                return device.nexus(number, self.port, view=self.view)
             # One nexus, whichever way its LUN is written: peripheral or flat addressing.
-            known = self.nexuses.get(encode(number))
-            nexus = device.nexus(number, self.port) if known is None else known
+            known = self.nexuses.get(encode(lun))
+            nexus = device.nexus(number, self.port, view=self.view) if known is None else known
             nexus.queries = self.parameters.protocol_level >= SAM_5_LEVEL
-            self.nexuses[encode(number)] = self.nexuses[lun_field] = nexus
+            self.nexuses[encode(lun)] = self.nexuses[lun_field] = nexus
             return nexus
+
+    def see(self, view: View) -> None:
+        """The initiator has this of the device from now on, and is told so. The caller holds the device's lock."""
+        if view == self.view:
+            return
+        told = view.units != self.view.units
+        self.view = view
+        kept: dict[int, Nexus] = {}
+        for field, nexus in self.nexuses.items():
+            if view.unit(decode(field)) == nexus.number:
+                kept[field] = nexus
+            elif nexus not in self.revoked:
+                self.revoked.append(nexus)
+        self.nexuses = kept
+        for nexus in set(kept.values()):
+            nexus.lu.review(nexus, view)
+            if told:
+                establish_attention(nexus, LUNS_CHANGED)
+        for nexus in self.revoked:
+            nexus.lu.revoke(nexus, view)
 
     def replaced(self) -> list[Session]:
         """The sessions this one reinstates (section 6.3.5) whose tasks have not all ended: not only the last."""
@@ -91,7 +119,7 @@ class Session:
         if self.target is None or self.device is None:
             return
         with self.device.lock:
-            for nexus in {id(nexus): nexus for nexus in self.nexuses.values()}.values():
+            for nexus in {*self.nexuses.values(), *self.revoked}:
                 nexus.lu.detach(nexus)
             self.nexuses.clear()
             self.target.ending.discard(self)

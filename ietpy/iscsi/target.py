@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from ietpy.errors import LoginFailure
 from ietpy.iscsi.errors import LoginStatus
 from ietpy.scsi.device import ScsiDevice
+from ietpy.scsi.view import EVERYTHING, View
 
 if TYPE_CHECKING:
     from ietpy.iscsi.session import Session
@@ -32,6 +33,13 @@ class Accounts:
     def required(self) -> bool:
         return bool(self.incoming) or bool(self.closed)
 
+    def of(self, user: str) -> Accounts:
+        """What is left for an initiator that must be ``user``; empty: anybody. An unknown one is nobody."""
+        if not user:
+            return self
+        known = {name: secret for name, secret in self.incoming.items() if name == user}
+        return replace(self, incoming=known, closed=self.closed or ("" if known else "its account does not exist"))
+
 
 @dataclass(frozen=True, slots=True)
 class Asker:
@@ -40,6 +48,22 @@ class Asker:
     initiator: str
     peer: str
     local: str
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms an initiator that may use a target does so: with which view, and as which user; empty: any."""
+
+    view: View = EVERYTHING
+    user: str = ""
+
+
+UNRESTRICTED: Final = Terms()
+
+
+def unrestricted(asker: Asker) -> Terms:
+    """The terms of a target that has none."""
+    return UNRESTRICTED
 
 
 def everybody(asker: Asker) -> bool:
@@ -57,6 +81,7 @@ class TargetNode:
         *,
         accounts: Accounts | None = None,
         admits: Callable[[Asker], bool] = everybody,
+        terms: Callable[[Asker], Terms | None] = unrestricted,
         key_values: Mapping[str, Any] | None = None,
         max_sessions: int = 0,
         queued_commands: int = QUEUED_COMMANDS,
@@ -68,7 +93,9 @@ class TargetNode:
         self.device = device
         self.accounts = accounts or Accounts()
         self.admits = admits
-        #: How often these two have changed: a login ends under the rules it began with, or not at all.
+        #: Asked of who is admitted; None: nothing is said of him, so what held when he came goes on.
+        self.terms = terms
+        #: How often these have changed: a login ends under the rules it began with, or not at all.
         self.revision = 0
         #: Values the configuration names, by key name, over ``Key.offer`` (plus MaxXmitDataSegmentLength).
         self.key_values: Mapping[str, Any] = key_values or {}
@@ -91,12 +118,23 @@ class TargetNode:
             sessions = list(self.sessions.values())
             return bool(sessions or self.ending) and all(each.connection.closing for each in sessions)
 
-    def let_in(self, accounts: Accounts, admits: Callable[[Asker], bool]) -> None:
-        """Change who may log in, at once and together; logins under way are refused (``session.establish``)."""
+    def let_in(
+        self, accounts: Accounts, admits: Callable[[Asker], bool], terms: Callable[[Asker], Terms | None] | None = None
+    ) -> None:
+        """Change who may log in, at once and together; logins under way are refused (``session.establish``).
+
+        ``terms`` belong to ``admits``. Views change for sessions, too; who may log in, and as whom, for logins alone.
+        """
         with self.device.lock:
-            if (accounts, admits) != (self.accounts, self.admits):
-                self.accounts, self.admits = accounts, admits
-                self.revision += 1
+            if (accounts, admits) == (self.accounts, self.admits):
+                return
+            self.accounts, self.admits = accounts, admits
+            self.terms = terms or self.terms
+            self.revision += 1
+            for session in (*self.sessions.values(), *self.ending):
+                found = self.terms(session.asker)
+                if found is not None:
+                    session.see(found.view)
 
     def check_room(self, initiator: str, isid: bytes) -> None:
         """Raise LoginFailure (0206, as IET: iet-compat 2.2) when MaxSessions admits no session of this initiator port.

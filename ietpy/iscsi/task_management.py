@@ -33,6 +33,7 @@ NO_SUCH_TASK: Final = 1
 NO_SUCH_LUN: Final = 2
 NO_REASSIGNMENT: Final = 4
 NOT_SUPPORTED: Final = 5
+NOT_AUTHORIZED: Final = 6
 SUCCEEDED: Final = 7
 
 _ref_cmd_sn: Final = struct.Struct(">I12x").unpack
@@ -41,7 +42,7 @@ _ref_cmd_sn: Final = struct.Struct(">I12x").unpack
 class Function:
     """A function under way: whom to answer, with what, and what must end first.
 
-    ``numbers`` are the LUNs whose tasks end, also those of a unit that had the number before (None: all LUNs). Of their
+    ``numbers`` are those of the units whose tasks end, also of one that had the number before (None: of all). Of their
     units ``reporting`` report it to other nexuses with TASK ABORTED (TAS of the control mode page, when the function
     began); else, if it ``clears``, those are told by a unit attention. ``nexuses``: only theirs end. ``others`` are
     connections still to be visited by ``abort``; ``tasks`` are aborted tasks that workers still run; ``closing`` are
@@ -77,7 +78,7 @@ class Function:
 
     def concerns(self, task: Task) -> bool:
         """Whether it ends this task, of a connection it asks."""
-        if self.numbers is not None and decode(task.lun_field) not in self.numbers:
+        if self.numbers is not None and task.nexus.number not in self.numbers:
             return False
         return (self.nexuses is None or task.nexus in self.nexuses) and task is not self.author
 
@@ -190,15 +191,21 @@ def logical_unit_reset(connection: Connection, function: Function, asked: Reques
 
 
 def target_warm_reset(connection: Connection, function: Function, asked: Request) -> int:
-    """TARGET WARM RESET: every logical unit of the target."""
+    """TARGET WARM RESET: every logical unit the initiator knows (section 11.5.1)."""
     session: Any = connection.session
-    _reset(function, tuple(session.device.logical_units.values()), everything=True)
+    view, units = session.view, session.device.logical_units
+    _reset(function, [lu for number, lu in units.items() if view.has(number)], everything=view.units is None)
     return COMPLETE
 
 
 def target_cold_reset(connection: Connection, function: Function, asked: Request) -> int:
-    """TARGET COLD RESET: as warm, and every session of the target ends (section 11.5.1)."""
+    """TARGET COLD RESET: as warm, and every session of the target ends (section 11.5.1).
+
+    Not for who has less of the target than these may have.
+    """
     session: Any = connection.session
+    if not session.view.whole:
+        return NOT_AUTHORIZED
     target_warm_reset(connection, function, asked)
     function.closing = [other.connection for other in _sessions(session)]
     return COMPLETE
@@ -228,7 +235,7 @@ def query_task_set(connection: Connection, function: Function, asked: Request) -
     lu = _logical_unit(session, asked.lun)
     if lu is None:
         return NO_SUCH_LUN
-    return SUCCEEDED if any(decode(task.lun_field) == lu.number for task in tasks_of(connection)) else COMPLETE
+    return SUCCEEDED if any(task.nexus.number == lu.number for task in tasks_of(connection)) else COMPLETE
 
 
 def nexus_reset(connection: Connection, function: Function, asked: Request) -> int:
@@ -276,7 +283,7 @@ FUNCTIONS: Final[dict[int, Handler]] = {
 
 
 def _logical_unit(session: Session, lun: int) -> LogicalUnit | None:
-    number = decode(lun)
+    number = session.view.unit(decode(lun))
     return None if number is None or session.device is None else session.device.logical_units.get(number)
 
 

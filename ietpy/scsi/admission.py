@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ietpy.scsi import attention, reservation
 from ietpy.scsi.asc import Asc
-from ietpy.scsi.nexus import REMOVED
+from ietpy.scsi.nexus import PROTECTED, REMOVED, REVOKED
 from ietpy.scsi.sense import CheckCondition
 from ietpy.scsi.status import SenseKey, Status, TaskAttribute
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ietpy.scsi.nexus import Nexus
     from ietpy.scsi.task import Task
 
+_SIMPLE: Final = int(TaskAttribute.SIMPLE)
 _HEAD_OF_QUEUE: Final = int(TaskAttribute.HEAD_OF_QUEUE)
 #: UA_INTLCK_CTRL: conditions stay when reported; and a refused command leaves one (SPC-4 section 7.5.8).
 _INTERLOCKED: Final = 2
@@ -36,6 +37,10 @@ _PREVIOUS: Final[Mapping[Status, UnitAttention]] = MappingProxyType({
 def admit(lu: LogicalUnit, task: Task, command: Command) -> bool | None:
     """True when the task has its answer already, False when it must wait, None to go on. Raises CheckCondition."""
     nexus = task.nexus
+    if nexus.barrier == PROTECTED and not command.writes and nexus.lu is lu and task.attribute <= _SIMPLE:
+        return None
+    if nexus.barrier & REVOKED:
+        return lu.device.absent.execute(task)
     if nexus.barrier & REMOVED or nexus.lu is not lu:
         return _admit_elsewhere(lu, task, command)
     if task.attribute > _HEAD_OF_QUEUE:
@@ -54,6 +59,8 @@ def admit(lu: LogicalUnit, task: Task, command: Command) -> bool | None:
         obstacle = lu.obstacle(command)
         if obstacle is not None:
             raise obstacle
+    if nexus.barrier & PROTECTED and command.writes:
+        raise CheckCondition(SenseKey.DATA_PROTECT, Asc.WRITE_PROTECTED)
     return None
 
 

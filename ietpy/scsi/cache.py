@@ -89,7 +89,8 @@ def _synchronize(lu: LogicalUnit, task: Task, lba: int, blocks: int) -> Blocks |
 
 
 @CACHE.command(
-    0x35, "SYNCHRONIZE CACHE(10)", usage="35 02 FF FF FF FF 1F FF FF 00", access=Access.WRITE, timeout=120
+    0x35, "SYNCHRONIZE CACHE(10)", usage="35 02 FF FF FF FF 1F FF FF 00", access=Access.WRITE, timeout=120,
+    writes=False,
 )
 def synchronize_cache_10(lu: LogicalUnit, task: Task) -> Result:
     """SBC-3 section 5.26."""
@@ -99,7 +100,7 @@ def synchronize_cache_10(lu: LogicalUnit, task: Task) -> Result:
 
 @CACHE.command(
     0x91, "SYNCHRONIZE CACHE(16)", usage="91 02 FF FF FF FF FF FF FF FF FF FF FF FF 1F 00",
-    access=Access.WRITE, timeout=120,
+    access=Access.WRITE, timeout=120, writes=False,
 )
 def synchronize_cache_16(lu: LogicalUnit, task: Task) -> Result:
     """SBC-3 section 5.27."""

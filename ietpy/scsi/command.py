@@ -60,6 +60,7 @@ class Command:
     4.11.2). ``harmless`` tells CDBs that are ``Access.ALWAYS`` whatever ``access`` says.
     ``available``: which logical units have it; its docstring says so in the manual. ``without_unit``: answered where
     there is no logical unit.
+    ``writes``: refused to whom may not write (DATA PROTECT), unless the row says otherwise what ``Access.WRITE`` is.
     ``timeout``: recommended timeout in seconds. ``actions``: of an operation code with service actions.
     """
 
@@ -78,6 +79,7 @@ class Command:
     available: Callable[[Any], bool] | None = None
     without_unit: bool = False
     unready: bool = False
+    writes: bool = False
     timeout: int = 30
     forbidden: int = 0
     actions: Mapping[int, Command] | None = None
@@ -125,8 +127,9 @@ class CommandSet:
             bits = bytes.fromhex(usage)
             if (opcode, service_action) in self._rows or bits[0] != opcode:
                 raise ValueError(f"{self.name}: the row of {name} repeats or contradicts an operation code")
+            writes = row.pop("writes", access is Access.WRITE)
             self._rows[opcode, service_action] = Command(
-                opcode, name, function, bits, access, service_action,
+                opcode, name, function, bits, access, service_action, writes=writes,
                 forbidden=forbidden_bits(bits, service_action), **row,
             )
             return function

@@ -10,6 +10,7 @@ from ietpy.scsi.attention import LUNS_CHANGED, establish, withdraw
 from ietpy.scsi.device_server import AbsentLogicalUnit
 from ietpy.scsi.nexus import FIRST_PORT
 from ietpy.scsi.port_groups import ONE_GROUP, PortGroup
+from ietpy.scsi.view import EVERYTHING, View
 
 if TYPE_CHECKING:
     from ietpy.scsi.logical_unit import LogicalUnit
@@ -97,7 +98,7 @@ class ScsiDevice:
         with self.lock:
             if number in self.logical_units:
                 raise ValueError(f"LUN {number} of {self.name} exists already; remove it first")
-            self._announce()
+            self._announce(number)
             self.logical_units = {**self.logical_units, number: lu}
             if self._served:
                 lu.resume()
@@ -111,13 +112,15 @@ class ScsiDevice:
             lu = self.logical_units[number]
             self.logical_units = {key: other for key, other in self.logical_units.items() if other is not lu}
             lu.withdraw()
-            self._announce()
+            self._announce(number)
             return lu
 
-    def _announce(self) -> None:
+    def _announce(self, number: int) -> None:
+        """The unit of this number comes or goes; who never had it need not know."""
         for lu in self.logical_units.values():
             for nexus in lu.nexuses:
-                establish(nexus, LUNS_CHANGED)
+                if nexus.view.has(number):
+                    establish(nexus, LUNS_CHANGED)
 
     def inventory_reported(self, it_nexus: ItNexus) -> None:
         """``it_nexus`` has seen the LUNs, or knows that they changed, and need not be told by any of them.
@@ -130,8 +133,12 @@ class ScsiDevice:
                     if nexus.it_nexus == it_nexus and not lu.unit_attention_interlock:
                         withdraw(nexus, LUNS_CHANGED)
 
-    def nexus(self, number: int | None, initiator: str, target_port: int = FIRST_PORT) -> Nexus:
-        """A nexus of these ports with LUN ``number``, or with the absent unit where there is none."""
+    def nexus(
+        self, number: int | None, initiator: str, target_port: int = FIRST_PORT, view: View = EVERYTHING
+    ) -> Nexus:
+        """A nexus of these ports with the unit ``number``, or with the absent unit where there is none."""
         with self.lock:
             lu = self.logical_units.get(number) if number is not None else None
-            return (self.absent if lu is None else lu).attach(initiator, target_port)
+            nexus = (self.absent if lu is None else lu).attach(initiator, target_port, view)
+            nexus.number = number
+            return nexus

@@ -25,6 +25,7 @@ from ietpy.scsi.nexus import FIRST_PORT, ItNexus, Nexus
 from ietpy.scsi.sense import CheckCondition, store_failure
 from ietpy.scsi.spc import SPC
 from ietpy.scsi.status import SenseKey, Status, TaskAttribute
+from ietpy.scsi.view import EVERYTHING, View
 
 if TYPE_CHECKING:
     from ietpy.scsi.device import ScsiDevice
@@ -46,6 +47,7 @@ class DeviceServer:
 
     peripheral = 0x00  #: PERIPHERAL QUALIFIER and DEVICE TYPE of the INQUIRY data
     tasks: TaskSet | None = None  #: None: its tasks never wait
+    number: int | None = None  #: by which the device has it; None: it stands for those that are not there
 
     def __init__(
         self, device: ScsiDevice, identity: Identity, rows: Iterable[Command], unknown: Command
@@ -56,9 +58,21 @@ class DeviceServer:
         self.rows = tuple(row for row in rows if row.available is None or row.available(self))
         self._dispatch = dispatch_table(self.rows, unknown)
 
-    def attach(self, initiator: str, target_port: int = FIRST_PORT) -> Nexus:
-        """A new nexus of the initiator port ``initiator`` by the target port of this relative identifier."""
-        return Nexus(self, self.device, ItNexus(initiator, target_port))
+    def attach(self, initiator: str, target_port: int = FIRST_PORT, view: View = EVERYTHING) -> Nexus:
+        """A new nexus of the initiator port ``initiator`` by the target port of this relative identifier.
+
+        The initiator has ``view`` of the device.
+        """
+        return Nexus(self, self.device, ItNexus(initiator, target_port), view)
+
+    def review(self, nexus: Nexus, view: View) -> None:
+        """The initiator still has this, and otherwise ``view`` of the device. The caller holds the device's lock."""
+
+    def revoke(self, nexus: Nexus, view: View) -> None:
+        """The initiator has ``view``, and this no more by the LUN of ``nexus``, whose commands are told so. As above.
+
+        What the nexus held is given up. It stays attached, as commands under way may still use the store.
+        """
 
     def detach(self, nexus: Nexus) -> None:
         """The nexus is lost."""

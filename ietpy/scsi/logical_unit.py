@@ -16,12 +16,13 @@ from ietpy.scsi.direct_access import DIRECT_ACCESS
 from ietpy.scsi.exclusion import Exclusion
 from ietpy.scsi.identity import Identity
 from ietpy.scsi.limits import EXTENT_MINIMUM, MAXIMUM_TRANSFER
-from ietpy.scsi.nexus import FIRST_PORT, OBSTRUCTED, REMOVED, ItNexus, Nexus
+from ietpy.scsi.nexus import FIRST_PORT, OBSTRUCTED, PROTECTED, REMOVED, REVOKED, ItNexus, Nexus
 from ietpy.scsi.readiness import Readiness
 from ietpy.scsi.sense import CheckCondition
 from ietpy.scsi.statistics import Counters
 from ietpy.scsi.status import SenseKey, Status
 from ietpy.scsi.task_set import TaskSet
+from ietpy.scsi.view import EVERYTHING, View
 
 if TYPE_CHECKING:
     from ietpy.scsi.device import ScsiDevice
@@ -75,7 +76,7 @@ class LogicalUnit(DeviceServer):
             )
         self.store = store
         self.capabilities = store.capabilities
-        self.number = number
+        self.number: int = number
         self.block_size = block_size
         self.shift = block_size.bit_length() - 1
         self.blocks = store.size >> self.shift
@@ -144,9 +145,11 @@ class LogicalUnit(DeviceServer):
 
     # Nexuses and events
 
-    def attach(self, initiator: str, target_port: int = FIRST_PORT) -> Nexus:
+    def attach(self, initiator: str, target_port: int = FIRST_PORT, view: View = EVERYTHING) -> Nexus:
         """A new nexus, with POWER ON, RESET, OR BUS DEVICE RESET OCCURRED pending."""
-        nexus = Nexus(self, self.device, ItNexus(initiator, target_port))
+        nexus = Nexus(self, self.device, ItNexus(initiator, target_port), view)
+        if not view.may_write(self.number):
+            nexus.barrier = PROTECTED
         self.adopt(nexus)
         return nexus
 
@@ -155,7 +158,7 @@ class LogicalUnit(DeviceServer):
         with self.device.lock:
             self.detach(nexus)
             nexus.lu = self
-            nexus.barrier = self.gates
+            nexus.barrier = self.gates | nexus.barrier & PROTECTED
             nexus.attentions.clear()
             nexus.echo = None
             nexus.copies.clear()
@@ -170,6 +173,17 @@ class LogicalUnit(DeviceServer):
                 self.nexuses = tuple(other for other in self.nexuses if other is not nexus)
                 self._deferred.add((nexus.counters,))
             self._lose(nexus)
+
+    def review(self, nexus: Nexus, view: View) -> None:
+        nexus.view = view
+        if view.may_write(self.number) == bool(nexus.barrier & PROTECTED):
+            nexus.barrier ^= PROTECTED
+            attention.establish(nexus, attention.MODE_PARAMETERS_CHANGED)
+
+    def revoke(self, nexus: Nexus, view: View) -> None:
+        nexus.view = view
+        nexus.barrier |= REVOKED
+        self._lose(nexus)
 
     def nexus_reset(self, nexus: Nexus) -> None:
         """I_T NEXUS RESET (SAM-5 section 7.6): as if lost, but it goes on; tasks are the transport's business."""

@@ -13,6 +13,7 @@ from ietpy.scsi.cache import write_back
 from ietpy.scsi.cdb import field
 from ietpy.scsi.command import BLOCKS, Access, Blocks, CommandSet, Result
 from ietpy.scsi.mode import CHANGEABLE, CURRENT, MODE_PAGES, PAGE_CODE, SAVED, SPF, Field, ModePage, save
+from ietpy.scsi.nexus import PROTECTED
 from ietpy.scsi.sense import CheckCondition, invalid_field, invalid_parameter, list_length_error
 from ietpy.scsi.status import SenseKey
 from ietpy.wire.layout import Layout
@@ -87,15 +88,17 @@ def _pages(code: int, subpage: int) -> list[ModePage]:
     return pages
 
 
-def _sense(lu: LogicalUnit, header: Header, cdb: bytes) -> bytes:
-    """MODE SENSE parameter data in full."""
+def _sense(lu: LogicalUnit, header: Header, task: Task) -> bytes:
+    """MODE SENSE parameter data in full. WP is also for whom may only read (``Nexus.view``)."""
+    cdb = task.cdb
     page_control = cdb[2] >> 6
     if page_control == SAVED and lu.state is None:
         raise CheckCondition(SenseKey.ILLEGAL_REQUEST, Asc.SAVING_PARAMETERS_NOT_SUPPORTED)
     long = header is _LONG and bool(cdb[1] & _LLBAA)
     pages = b"".join(page.values(lu, page_control) for page in _pages(cdb[2] & PAGE_CODE, cdb[3]))
     descriptor = b"" if cdb[1] & _DBD else _descriptor(lu, long)
-    specific = _DPOFUA | (_WP if lu.write_protected else 0)
+    protected = lu.write_protected or task.nexus.barrier & PROTECTED
+    specific = _DPOFUA | (_WP if protected else 0)
     length = header.size - header.width + len(descriptor) + len(pages)
     middle = bytes((0, specific)) if header is _SHORT else bytes((0, specific, _LONGLBA if long else 0, 0))
     head = length.to_bytes(header.width, "big") + middle + len(descriptor).to_bytes(header.width, "big")
@@ -107,7 +110,7 @@ def _sense(lu: LogicalUnit, header: Header, cdb: bytes) -> bytes:
 )
 def mode_sense_6(lu: LogicalUnit, task: Task) -> bytes:
     """SPC-4 section 6.13."""
-    return _sense(lu, _SHORT, task.cdb)
+    return _sense(lu, _SHORT, task)
 
 
 @MODE.command(
@@ -116,7 +119,7 @@ def mode_sense_6(lu: LogicalUnit, task: Task) -> bytes:
 )
 def mode_sense_10(lu: LogicalUnit, task: Task) -> bytes:
     """SPC-4 section 6.14."""
-    return _sense(lu, _LONG, task.cdb)
+    return _sense(lu, _LONG, task)
 
 
 # MODE SELECT

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ietpy.scsi.statistics import Counters
+from ietpy.scsi.view import EVERYTHING, View
 
 if TYPE_CHECKING:
     from ietpy.scsi.attention import UnitAttention
@@ -19,6 +20,8 @@ RESERVED: Final = 2  #: a reservation may conflict with its commands
 REMOVED: Final = 4
 OBSTRUCTED: Final = 8  #: the unit is not ready for all commands
 ORDERING: Final = 16  #: tasks wait for their turn
+PROTECTED: Final = 32  #: its initiator may not write the unit
+REVOKED: Final = 64  #: the initiator has this unit no more
 
 
 #: Relative target port identifier of the only target port, where there is one only.
@@ -42,6 +45,8 @@ class Nexus:
     ``lu``          the logical unit
     ``device``      the target device it belongs to
     ``it_nexus``    which ports it is between; ``initiator`` and ``target_port`` are these
+    ``view``        what the initiator has of the device; changed under ``device.lock``
+    ``number``      the unit's number at the device, also while there is none of it; None: there can be none
     ``barrier``     0, or why the next command needs a closer look; written under ``device.lock``
     ``attentions``  pending unit attention conditions, oldest first
     ``copies``      results of third-party copies, by list identifier
@@ -51,15 +56,17 @@ class Nexus:
     """
 
     __slots__ = (
-        "attentions", "barrier", "copies", "counters", "device", "echo", "initiator", "it_nexus", "lu", "queries",
-        "target_port",
+        "attentions", "barrier", "copies", "counters", "device", "echo", "initiator", "it_nexus", "lu", "number",
+        "queries", "target_port", "view",
     )
 
-    def __init__(self, lu: DeviceServer, device: ScsiDevice, it_nexus: ItNexus) -> None:
+    def __init__(self, lu: DeviceServer, device: ScsiDevice, it_nexus: ItNexus, view: View = EVERYTHING) -> None:
         self.lu = lu
         self.device = device
         self.it_nexus = it_nexus
         self.initiator, self.target_port = it_nexus
+        self.view = view
+        self.number: int | None = lu.number
         self.barrier: int = 0
         self.attentions: list[UnitAttention] = []
         self.copies: dict[int, CopyResult] = {}

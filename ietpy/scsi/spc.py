@@ -91,7 +91,7 @@ _ALL: Final = 2
     allocation=field(6, 4), without_unit=True, unready=True,
 )
 def report_luns(lu: DeviceServer, task: Task) -> bytes:
-    """SPC-4 section 6.33, in the order of configuration. There are no well known logical units.
+    """SPC-4 section 6.33: what the initiator has, in the order of configuration. None is a well known logical unit.
 
     Who asks for all units of a device without any is told LUN 0, where this can be asked again.
     """
@@ -99,7 +99,7 @@ def report_luns(lu: DeviceServer, task: Task) -> bytes:
         raise invalid_field(6)
     if task.cdb[2] not in (_ALL_BUT_WELL_KNOWN, _WELL_KNOWN, _ALL):
         raise invalid_field(2)
-    numbers = () if task.cdb[2] == _WELL_KNOWN else tuple(lu.device.logical_units)
+    numbers = () if task.cdb[2] == _WELL_KNOWN else task.nexus.view.luns(lu.device.logical_units)
     if task.cdb[2] == _ALL:
         numbers = numbers or (0,)
     lu.device.inventory_reported(task.nexus.it_nexus)

@@ -142,7 +142,7 @@ def extended_copy(lu: LogicalUnit, task: Task) -> Result:
     try:
         for number in range(len(wanted.segments)):
             result.segments += 1
-            _copy(_prepared(lu, task.nexus, wanted, number), result, task)
+            _copy(_prepared(task.nexus, wanted, number), result, task)
     except CheckCondition as condition:
         condition.segment = result.segments - 1
         result.sense, result.state = condition.sense(lu.descriptor_sense), _FAILED
@@ -177,8 +177,8 @@ def _designators(lu: LogicalUnit) -> Iterator[tuple[int, int, bytes]]:
         place += fields["length"]
 
 
-def _find(lu: LogicalUnit, wanted: CopyList, index: int, asked: int) -> _End:
-    """The logical unit behind a CSCD of the list: one of this device, so that nobody reaches what he may not.
+def _find(nexus: Nexus, wanted: CopyList, index: int, asked: int) -> _End:
+    """The logical unit behind a CSCD of the list: one the initiator has itself, so that nobody reaches what he may not.
 
     ``asked``: where the list has ``index``.
     """
@@ -186,8 +186,8 @@ def _find(lu: LogicalUnit, wanted: CopyList, index: int, asked: int) -> _End:
         raise aborted(Asc.COPY_TARGET_DEVICE_NOT_REACHABLE, asked)
     cscd, place = wanted.cscds[index], wanted.cscd_place(index)
     found = [] if cscd.null else [
-        unit for unit in lu.device.logical_units.values()
-        if any(cscd.names(*designator) for designator in _designators(unit))
+        unit for number, unit in nexus.device.logical_units.items()
+        if nexus.view.has(number) and any(cscd.names(*designator) for designator in _designators(unit))
     ]
     if len(found) != 1:  # nobody, or who cannot be told apart
         raise aborted(Asc.COPY_TARGET_DEVICE_NOT_REACHABLE, place)
@@ -203,18 +203,19 @@ def _check(end: _End, nexus: Nexus, row: Command) -> None:
     unit = end.unit
     with unit.device.lock:
         own = next((each for each in unit.nexuses if each.it_nexus == nexus.it_nexus), None)
-        asks = own or unit.attach(*nexus.it_nexus)
+        asks = own or unit.attach(*nexus.it_nexus, nexus.view)
         refused = reservation.conflicts(unit, asks, row, bytes(16)) or unit.obstacle(row)
         if own is None:
             unit.detach(asks)
-    if refused or (row is _WRITES and unit.write_protected):
+    protected = unit.write_protected or not nexus.view.may_write(unit.number)
+    if refused or (row is _WRITES and protected):
         raise aborted(Asc.THIRD_PARTY_DEVICE_FAILURE, end.place)
 
 
-def _prepared(lu: LogicalUnit, nexus: Nexus, wanted: CopyList, number: int) -> _Piece:
+def _prepared(nexus: Nexus, wanted: CopyList, number: int) -> _Piece:
     segment, place = wanted.segments[number], wanted.segment_place(number)
-    reads = _find(lu, wanted, segment.source, place + _SOURCE_AT)
-    writes = _find(lu, wanted, segment.destination, place + _DESTINATION_AT)
+    reads = _find(nexus, wanted, segment.source, place + _SOURCE_AT)
+    writes = _find(nexus, wanted, segment.destination, place + _DESTINATION_AT)
     _check(reads, nexus, _READS)
     _check(writes, nexus, _WRITES)
     source, destination = reads.unit, writes.unit

@@ -28,9 +28,9 @@ def still_busy(pumps: Iterable[Pump], unit: LogicalUnit) -> Callable[[], bool]:
 
 
 def _nexuses(pump: Pump) -> tuple[Nexus, ...]:
-    """Of this connection; copying a dictionary's values is one step, so no lock is needed."""
+    """Of this connection. Copying either is one step, and what leaves the one is in the other before, so no lock."""
     session = pump.connection.session
-    return () if session is None else tuple(session.nexuses.values())
+    return () if session is None else (*session.nexuses.values(), *session.revoked)
 
 
 def _leaving(pump: Pump, nexuses: frozenset[Nexus]) -> Iterator[None]:

@@ -17,7 +17,7 @@ from ietpy.iscsi.keys import Parameters
 from ietpy.iscsi.login import Login, LoginResult
 from ietpy.iscsi.pdu import CONTINUE, LAYOUTS, TRANSIT, Opcode
 from ietpy.iscsi.pings import hold_back
-from ietpy.iscsi.target import Asker, IscsiNode, TargetNode
+from ietpy.iscsi.target import UNRESTRICTED, Asker, IscsiNode, TargetNode
 from ietpy.iscsi.text import Pairs, decode, encode
 from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.identity import iet_identity
@@ -115,7 +115,7 @@ class Nexus:
         result = SimpleNamespace(
             session_type="Normal" if target else "Discovery", target=target, initiator_name="iqn.2026-11.test:i",
             isid=isid, tsih_requested=0, tsih=0, cid=0, parameters=self.parameters, cmd_sn=100, stat_sn=500,
-            revision=0, user="",
+            revision=0, user="", terms=target.terms(self.connection.asker) if target else UNRESTRICTED,
         )
         self.connection._establish(result)  # type: ignore[arg-type]
         self.connection._enter_full_feature(result)  # type: ignore[arg-type]

@@ -14,8 +14,9 @@ from ietpy.errors import FormatError
 from ietpy.iscsi import chap
 from ietpy.iscsi.keys import KEYS, Result, Use
 from ietpy.iscsi.login import ALIAS_LIMIT, RESPONSE_LIMIT, ROUNDS_LIMIT
-from ietpy.iscsi.target import Accounts
+from ietpy.iscsi.target import UNRESTRICTED, Accounts, Terms
 from ietpy.iscsi.text import KEYS_LIMIT, TEXT_LIMIT, encode
+from ietpy.scsi.view import View
 
 SECURITY, OPERATIONAL, RESERVED, FULL = 0, 1, 2, 3
 SUCCESS, INITIATOR_ERROR, AUTHENTICATION, NOT_FOUND = 0, 0x200, 0x201, 0x203
@@ -459,6 +460,38 @@ def test_wrong_users_and_wrong_secrets_answer_alike(dialogue: Any, chap_target: 
     assert [answer.status for answer in answers] == [AUTHENTICATION] * 4
     assert len({(answer.data, str(answer.fields)) for answer in answers}) == 1
     assert len(set(problems)) == 1
+
+
+@pytest.mark.rfc7143("9.2.1", "12.1.3")
+def test_an_initiator_that_must_be_one_user(dialogue: Any, chap_target: Any) -> None:
+    """Another's name and secret are as wrong as any."""
+    chap_target.accounts = Accounts({"joe": SECRET, "ann": SECRET})
+    chap_target.terms = lambda asker: Terms(user="ann" if asker.peer == "10.0.0.2" else "")
+    answers = []
+    for user, secret in (("joe", SECRET), ("ann", "wrong"), ("jim", SECRET), ("ann", SECRET)):
+        login = dialogue()
+        login.say(SECURITY, {**login.names, "AuthMethod": "CHAP"})
+        challenge = login.say(SECURITY, {"CHAP_A": "5"}).keys
+        answers.append(login.say(SECURITY, chap_reply(challenge, user, secret), OPERATIONAL))
+    assert [answer.status for answer in answers] == [AUTHENTICATION] * 3 + [SUCCESS]
+    assert len({(answer.data, str(answer.fields)) for answer in answers[:3]}) == 1
+
+
+def test_a_user_without_an_account_is_nobody(dialogue: Any, target: Any) -> None:
+    """Also where there are no accounts at all, and so nobody else is asked for one."""
+    target.terms = lambda asker: Terms(user="ann")
+    login = dialogue()
+    assert login.say(OPERATIONAL, login.names, FULL).status == AUTHENTICATION
+
+
+@pytest.mark.parametrize("terms", [Terms(View({0: 1}), "joe"), None])
+def test_a_login_notes_the_terms_it_was_admitted_on(dialogue: Any, chap_target: Any, terms: Any) -> None:
+    chap_target.terms = lambda asker: terms
+    login = dialogue()
+    login.say(SECURITY, {**login.names, "AuthMethod": "CHAP"})
+    challenge = login.say(SECURITY, {"CHAP_A": "5"}).keys
+    login.say(SECURITY, chap_reply(challenge), FULL)
+    assert login.results[0].terms == (terms or UNRESTRICTED)
 
 
 def test_a_normal_session_never_takes_a_discovery_user(dialogue: Any, node: Any, chap_target: Any) -> None:

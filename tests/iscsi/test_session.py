@@ -9,7 +9,8 @@ import pytest
 
 from ietpy.errors import LoginFailure
 from ietpy.iscsi.session import establish
-from ietpy.iscsi.target import Accounts, everybody
+from ietpy.iscsi.target import UNRESTRICTED, Accounts, Terms, everybody
+from ietpy.scsi.view import EVERYTHING, View
 from ietpy.wire.serial import MASK
 
 
@@ -73,6 +74,7 @@ def test_a_tsih_is_free_when_its_session_has_ended(connect: Any, node: Any) -> N
 def test_a_tsih_in_the_login(nexus: Any, node: Any, target: Any, live: bool, status: int) -> None:
     result = SimpleNamespace(
         target=target, initiator_name="iqn.i", isid=b"ISID09", cid=1, parameters=None, cmd_sn=1, user="",
+        terms=UNRESTRICTED,
         tsih_requested=nexus.session.tsih if live else 999,
     )
     with pytest.raises(LoginFailure) as caught:
@@ -83,6 +85,7 @@ def test_a_tsih_in_the_login(nexus: Any, node: Any, target: Any, live: bool, sta
 def test_a_tsih_in_a_discovery_login(nexus: Any, node: Any) -> None:
     result = SimpleNamespace(
         target=None, initiator_name="iqn.i", isid=b"ISID09", cid=1, parameters=None, cmd_sn=1, user="",
+        terms=UNRESTRICTED,
         tsih_requested=nexus.session.tsih,
     )
     with pytest.raises(LoginFailure) as caught:
@@ -177,3 +180,98 @@ def test_who_is_replaced_until_he_has_ended(connect: Any) -> None:
     first.session.end()
     assert third.session.replaced() == [second.session]
     assert other.session.replaced() == connect(discovery=True).session.replaced() == []
+
+
+# What an initiator has of a target (``scsi.view``)
+
+NEW_LUNS, NO_UNIT = 0x3F0E, 0x2500
+
+
+def asc(answers: list[Any]) -> int:
+    """The additional sense code of a SCSI Response; 0 for GOOD."""
+    (answer,) = answers
+    return int.from_bytes(answer.data[14:16], "big") if answer.status else 0
+
+
+def ready(nexus: Any, lun: int = 0) -> int:
+    return asc(nexus.ask(nexus.command("00", lun=lun << 48)))
+
+
+def report_luns(nexus: Any) -> list[int]:
+    answers = nexus.ask(nexus.command("A0 00 00 000000 00000100 00 00", flags=0xC0, expected=256))
+    return [answers[0].data[place + 1] for place in range(8, len(answers[0].data), 8)]
+
+
+def follow(target: Any, view: View | None) -> None:
+    target.let_in(target.accounts, lambda _: True, lambda _: None if view is None else Terms(view))
+
+
+def test_a_session_has_the_view_it_was_given(target: Any, connect: Any) -> None:
+    target.terms = lambda asker: Terms(View({4: 1}))
+    nexus = connect(attention=True)
+    assert report_luns(nexus) == [4]
+    assert [ready(nexus, lun) for lun in (0, 1, 4, 7)] == [NO_UNIT, NO_UNIT, 0x2900, NO_UNIT]
+    flat = 0x4004 << 48
+    assert nexus.session.nexus(flat) is nexus.session.nexus(4 << 48)
+    assert nexus.session.nexus(4 << 48).number == 1
+
+
+def test_a_view_that_changes(target: Any, connect: Any) -> None:
+    nexus = connect()
+    assert (ready(nexus), ready(nexus, 1), report_luns(nexus)) == (0, 0, [0, 1])
+    kept, lost = nexus.session.nexus(0), nexus.session.nexus(1 << 48)
+    follow(target, View({0: 0, 3: 1}))
+    assert nexus.session.revoked == [lost]
+    assert [ready(nexus, lun) for lun in (0, 0, 1, 3)] == [NEW_LUNS, 0, NO_UNIT, 0x2900]
+    assert nexus.session.nexus(0) is kept
+    assert report_luns(nexus) == [0, 3]
+    nexus.session.end()
+    assert not target.device.logical_units[1].nexuses
+
+
+def test_a_number_that_leads_elsewhere_is_another_nexus(target: Any, connect: Any) -> None:
+    """Both ways its LUN can be written lead there."""
+    nexus = connect()
+    old = nexus.session.nexus(0)
+    nexus.session.nexus(0x4000 << 48)
+    follow(target, View({0: 1}))
+    assert old in nexus.session.revoked
+    assert ready(nexus) == 0x2900
+    assert nexus.session.nexus(0x4000 << 48).lu is target.device.logical_units[1]
+
+
+def test_a_write_on_its_way_to_a_unit_it_has_no_more(target: Any, connect: Any, store: Any) -> None:
+    nexus = connect()
+    tag = nexus.tag
+    (r2t,) = nexus.ask(nexus.write(0, 1, flags=0xA0))
+    follow(target, View({0: 1}))
+    assert asc(nexus.ask(nexus.data_out(tag, r2t.target_transfer_tag, b"x" * 512, 0))) == NO_UNIT
+    assert not any(store.data)
+
+
+def test_what_may_be_written_changes_without_a_new_nexus(target: Any, connect: Any, store: Any) -> None:
+    nexus = connect()
+    known = nexus.session.nexus(0)
+    for _ in range(2):
+        follow(target, View(writable=frozenset({1})))
+    assert ready(nexus) == 0x2A01
+    assert asc(nexus.ask(nexus.write(0, 1, b"x" * 512))) == 0x2700
+    assert nexus.session.nexus(0) is known
+    assert not any(store.data)
+
+
+@pytest.mark.parametrize("view", [None, EVERYTHING])
+def test_nothing_changes_for_who_keeps_his_terms(target: Any, connect: Any, view: View | None) -> None:
+    """As for one that no rule is about any more: who may log in matters at a login."""
+    nexus = connect()
+    known = nexus.session.nexus(0)
+    follow(target, view)
+    assert target.revision == 1
+    assert (ready(nexus), nexus.session.nexus(0), nexus.session.revoked) == (0, known, [])
+
+
+def test_sessions_that_are_being_replaced_follow_too(target: Any, connect: Any) -> None:
+    first = connect()
+    connect(attention=True)
+    follow(target, View({}))
+    assert first.session.view == View({})

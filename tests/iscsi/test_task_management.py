@@ -9,6 +9,7 @@ import pytest
 from ietpy.iscsi import deferred, task_management
 from ietpy.iscsi.pdu import Opcode
 from ietpy.scsi.logical_unit import LogicalUnit
+from ietpy.scsi.view import View
 
 ABORT_TASK, ABORT_TASK_SET, CLEAR_ACA, CLEAR_TASK_SET, LU_RESET, WARM_RESET, COLD_RESET, REASSIGN = range(1, 9)
 QUERY_TASK, QUERY_TASK_SET, NEXUS_RESET, QUERY_EVENT = range(9, 13)
@@ -577,3 +578,58 @@ class TestPreemption:
         assert not task_management.abort(function, mine.connection)
         assert first.aborted_by == [function]
         assert author.aborted_by is None
+
+
+# An initiator with LUNs of its own (``scsi.view``)
+
+NOT_AUTHORIZED = 6
+
+
+def see(nexus: Any, view: View) -> None:
+    with nexus.session.device.lock:
+        nexus.session.see(view)
+
+
+@pytest.mark.parametrize("function", [ABORT_TASK_SET, CLEAR_TASK_SET, LU_RESET, QUERY_TASK_SET])
+@pytest.mark.rfc7143("11.5.1", "11.5.3")
+def test_functions_name_units_by_the_initiators_luns(connect: Any, function: int) -> None:
+    """LUN 0 is the unit 1 for one of two initiators: who ends the tasks of LUN 0 does not end the other's on unit 0."""
+    mapped, plain = connect(protocol_level=2), connect(isid=b"ISID02")
+    see(mapped, View({0: 1}))
+    mapped.ask(mapped.command("00"))
+    mapped.ask(mapped.write(0, 2))
+    plain.ask(plain.write(0, 2) + plain.write(0, 2, lun=LUN_1))
+    assert response(mapped.ask(manage(mapped, function, lun=LUN_1))) == NO_LUN
+    if function == QUERY_TASK_SET:
+        assert response(mapped.ask(manage(mapped, function))) == SUCCEEDED
+        return
+    answers = mapped.ask(manage(mapped, function))
+    finish_functions(mapped)
+    assert response(answers or mapped.answers()) == COMPLETE
+    assert not mapped.session.tasks
+    left = [task.lun_field for task in plain.session.tasks.values()]
+    assert left == ([0, LUN_1] if function == ABORT_TASK_SET else [0])
+
+
+@pytest.mark.rfc7143("11.5.1")
+def test_a_warm_reset_is_of_the_units_the_initiator_knows(connect: Any, target: Any) -> None:
+    mapped, plain = connect(), connect(isid=b"ISID02")
+    see(mapped, View({0: 1}))
+    plain.ask(plain.write(0, 2) + plain.write(0, 2, lun=LUN_1))
+    mapped.ask(manage(mapped, WARM_RESET))
+    finish_functions(mapped)
+    assert response(mapped.answers()) == COMPLETE
+    assert [task.lun_field for task in plain.session.tasks.values()] == [0]
+    assert [plain.ask(plain.command("00", lun=lun))[0].status for lun in (0, LUN_1)] == [0, 2]
+
+
+@pytest.mark.rfc7143("11.5.1", "11.6.1")
+@pytest.mark.parametrize("view", [View({0: 0, 1: 1}), View(writable=frozenset({0}))], ids=["map", "may not write"])
+def test_a_cold_reset_ends_no_sessions_of_others_for_one_with_less_than_they(connect: Any, view: View) -> None:
+    nexus, other = connect(), connect(isid=b"ISID02")
+    see(nexus, view)
+    other.ask(other.write(0, 2))
+    assert response(nexus.ask(manage(nexus, COLD_RESET))) == NOT_AUTHORIZED
+    assert other.session.tasks
+    assert not nexus.connection.closing
+    assert not other.connection.closing

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from ietpy.scsi.nexus import ATTENTION_PENDING, REMOVED, RESERVED, ItNexus, Nexus
+from ietpy.scsi.nexus import (
+    ATTENTION_PENDING,
+    OBSTRUCTED,
+    ORDERING,
+    PROTECTED,
+    REMOVED,
+    RESERVED,
+    REVOKED,
+    ItNexus,
+    Nexus,
+)
 
 
 def test_a_nexus_knows_where_it_leads_and_has_nothing_in_the_way(disk) -> None:  # type: ignore[no-untyped-def]
@@ -13,4 +23,5 @@ def test_a_nexus_knows_where_it_leads_and_has_nothing_in_the_way(disk) -> None: 
 
 
 def test_reasons_in_the_way_are_different_bits() -> None:
-    assert ATTENTION_PENDING | RESERVED | REMOVED == ATTENTION_PENDING + RESERVED + REMOVED
+    bits = (ATTENTION_PENDING, RESERVED, REMOVED, OBSTRUCTED, ORDERING, PROTECTED, REVOKED)
+    assert sum(bits) == 2 ** len(bits) - 1

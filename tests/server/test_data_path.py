@@ -16,7 +16,7 @@ from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.data_in import complete
 from ietpy.iscsi.keys import Parameters
 from ietpy.iscsi.pdu import SCSI_COMMAND
-from ietpy.iscsi.target import Asker
+from ietpy.iscsi.target import UNRESTRICTED, Asker
 from ietpy.server.egress import Egress
 
 #: Python and C calls for one command from received bytes to the outbox, store and system calls included
@@ -56,7 +56,7 @@ class DataPath:
                                  "initial_r2t": False} | parameters))
         result: Any = SimpleNamespace(
             target=served.target, initiator_name="iqn.i", isid=b"ISID01", tsih_requested=0, cid=0,
-            parameters=settled, cmd_sn=1, stat_sn=1, revision=0, user="",
+            parameters=settled, cmd_sn=1, stat_sn=1, revision=0, user="", terms=UNRESTRICTED,
         )
         connection._establish(result)
         connection._enter_full_feature(result)
