@@ -1,0 +1,27 @@
+"""Readers of what strangers write, for a short while; tests/long/fuzz does so for long."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.parsers import PARSERS
+
+CORPUS = [
+    (name, path) for name in PARSERS for path in sorted((Path(__file__).parent / "corpus").glob(f"{name}-*"))
+]
+
+
+@pytest.mark.parametrize("name", PARSERS)
+@settings(max_examples=100)
+@given(data=st.binary(max_size=300))
+def test_any_bytes_are_read_or_refused(name: str, data: bytes) -> None:
+    PARSERS[name](data)
+
+
+@pytest.mark.parametrize(("name", "path"), CORPUS, ids=[path.name for _, path in CORPUS])
+def test_and_what_was_found_before(name: str, path: Path) -> None:
+    PARSERS[name](path.read_bytes())
