@@ -127,6 +127,14 @@ def test_libiscsi(guarded: Any, run: Callable[..., Any], row: Row) -> None:
     assert libiscsi_gets_in(guarded, run, row) is row.admitted
 
 
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.target and not row.proof[0]])
+def test_qemu(guarded: Any, run: Callable[..., Any], name: str) -> None:
+    row = ROWS[name]
+    account = f"{row.user}%{row.secret}" if row.user else ""
+    answer = run("qemu-img", "info", "-f", "raw", guarded.url(NAME + row.target, account=account), status=None)
+    assert ("virtual size" in answer.stdout) is (answer.returncode == 0) is row.admitted, answer
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("row", [*ROWS.values(), *OURS_ALONE.values()], ids=[*ROWS, *OURS_ALONE])
 def test_our_initiator(guarded: Any, row: Row, algorithm: int) -> None:
