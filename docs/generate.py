@@ -235,7 +235,7 @@ def _configured(key: Key) -> str:
         return ""
     obsolete = key.result in (Result.OBSOLETE_NO, Result.OBSOLETE_REJECT)
     forced = next(option.forced for option in OPTIONS if option.name == key.name)
-    return "no effect" if obsolete or key.fixed is not None or forced is not None else "yes"
+    return "no effect" if obsolete or key.most == key.default or forced is not None else "yes"
 
 
 _MESSAGES: Final = """\

@@ -14,6 +14,7 @@ from typing import Final
 from ietpy.initiator.errors import TargetFault
 from ietpy.initiator.framing import Pdu, layout_of
 from ietpy.iscsi.pdu import (
+    ACKNOWLEDGE,
     BHS_SIZE,
     CONTINUE,
     FINAL,
@@ -29,7 +30,6 @@ from ietpy.iscsi.pdu import (
 )
 from ietpy.wire.serial import advance, before
 
-_ACKNOWLEDGE: Final = 0x40  #: the A bit of Data-In (11.7.2)
 _STAGES: Final = 0x0F  #: CSG and NSG (11.12.3)
 
 
@@ -60,7 +60,7 @@ RULES: Final[Mapping[int, Rule]] = {
     Opcode.LOGIN_RESPONSE: Rule("11.13", 0, TRANSIT | CONTINUE | _STAGES, StatSn.ADVANCES, data=True),
     Opcode.TEXT_RESPONSE: Rule("11.11", 0, FINAL | CONTINUE, StatSn.ADVANCES, data=True),
     Opcode.DATA_IN: Rule(
-        "11.7", 0, FINAL | _ACKNOWLEDGE | OVERFLOW | UNDERFLOW | HAS_STATUS, StatSn.IF_STATUS, data=True
+        "11.7", 0, FINAL | ACKNOWLEDGE | OVERFLOW | UNDERFLOW | HAS_STATUS, StatSn.IF_STATUS, data=True
     ),
     Opcode.LOGOUT_RESPONSE: Rule("11.15", FINAL, FINAL, StatSn.ADVANCES),
     Opcode.READY_TO_TRANSFER: Rule("11.8", FINAL, FINAL, StatSn.NEXT),

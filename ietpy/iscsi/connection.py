@@ -13,16 +13,18 @@ called by anybody. Buffers are lent, never copied; see ``wire.buffers``.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 from ietpy.errors import FormatError, Reject
 from ietpy.iscsi import full_feature, pings
 from ietpy.iscsi.data_in import SLAB_SIZE, StreamedStatus
 from ietpy.iscsi.discovery import TextExchange
-from ietpy.iscsi.framing import Framer
+from ietpy.iscsi.framing import Framer, Request
 from ietpy.iscsi.login import Login, LoginResult
 from ietpy.iscsi.pdu import BHS_SIZE, FINAL, IMMEDIATE, NO_TAG, OPCODE_MASK, REJECT, UNNUMBERED, Opcode
+from ietpy.iscsi.retention import Retention
 from ietpy.iscsi.session import Session, establish
 from ietpy.iscsi.target import Asker, IscsiNode
 from ietpy.iscsi.task_management import Function
@@ -66,6 +68,7 @@ class Connection:
         self.stage = self.pool.take
         self.login: Login | None = Login(node, asker.peer, asker.local, local_port, entropy, self._establish)
         self.framer: Framer
+        self.requests: Callable[[], Iterator[Request]]
         self.session: Session | None = None
         self.text: TextExchange
         self.handlers: Sequence[full_feature.Handler] = ()
@@ -90,6 +93,12 @@ class Connection:
         self.used = 0
         self.mark = 0
         self.header_size = BHS_SIZE
+        #: Headers may be packed into the slab as they are: no digest is to be added, and no copy to be kept.
+        self.plain = True
+        #: Data may be promised by a file: it needs no digest, and will not have to be sent again.
+        self.extents = True
+        #: What may have to be sent again; None at ErrorRecoveryLevel 0.
+        self.retention: Retention | None = None
         #: The part of the slab lent by ``sink``, behind room for a header.
         self.reserved: memoryview | None = None
         self.take = self.sink  # bound once; every task carries it
@@ -135,7 +144,7 @@ class Connection:
             return ready  # what follows a login comes after its last answer: the next call takes it
         session, handlers = self.session, self.handlers
         assert session is not None
-        for opcode, flags, lun, tag, word20, cmd_sn, tail, data, length in self.framer.requests():
+        for opcode, flags, lun, tag, word20, cmd_sn, tail, data, length in self.requests():
             try:
                 if data is None:
                     full_feature.refuse_unfit(self, opcode, flags, tag, word20, tail, length)
@@ -208,7 +217,13 @@ class Connection:
         self.framer = Framer(
             self.window, self.header_digest, self.data_digest, parameters.max_recv_data_segment_length
         )
+        self.requests = self.framer.requests
         self.stat_sn = result.stat_sn
+        if parameters.error_recovery_level and result.target is not None:
+            self.retention = Retention(self)
+            self.requests = partial(self.retention.requests, self.framer)
+        self.plain = not self.header_digest and self.retention is None
+        self.extents = not self.data_digest and self.retention is None
         self.r2t_limit = r2t_limit(parameters)
         self.handlers = full_feature.NORMAL if result.target is not None else full_feature.DISCOVERY
         self.text = full_feature.text_exchange(self, result)
@@ -219,7 +234,8 @@ class Connection:
         assert self.session is not None
         parameters = self.session.parameters
         self.transmit_limit = parameters.max_xmit_data_segment_length
-        self.inline_limit = min(self.transmit_limit, parameters.max_burst_length, INLINE_LIMIT)
+        inline_limit = INLINE_LIMIT if self.retention is None else 0  # the slab's bytes are not there for long
+        self.inline_limit = min(self.transmit_limit, parameters.max_burst_length, inline_limit)
 
     # Command numbering (section 4.2.2.1) --------------------------------------------------------------------------
 
@@ -283,6 +299,8 @@ class Connection:
     def send(self, header: bytes, data: bytes | memoryview = b"") -> None:
         """Queue a PDU: its header with DataSegmentLength filled in here, digests and padding as negotiated."""
         size = len(data)
+        if self.retention is not None:
+            self.retention.note(header, data)
         if size:
             header = header[:5] + size.to_bytes(3, "big") + header[8:]
         self.append(header + crc32c(header).to_bytes(4, "little") if self.header_digest else header)

@@ -55,7 +55,7 @@ def complete(connection: Connection, task: Task) -> None:
     if data is None:
         wanted = task.wanted if task.flags & COMMAND_WRITE else 0
         used = connection.used
-        plain = connection.header_size == BHS_SIZE and used + BHS_SIZE <= SLAB_SIZE
+        plain = connection.plain and used + BHS_SIZE <= SLAB_SIZE
         if wanted != task.expected or task.sense or task.transfer is not None or not plain:
             _respond(connection, task, wanted)
         else:
@@ -67,7 +67,7 @@ def complete(connection: Connection, task: Task) -> None:
                 session.max_cmd_sn, 0, 0, 0,
             )
             connection.used = used + BHS_SIZE
-    elif data is connection.reserved and connection.header_size == BHS_SIZE and not connection.data_digest:
+    elif data is connection.reserved and connection.plain and not connection.data_digest:
         # The good path: one Data-In with status, lying in the slab as a whole.
         length = len(data)
         short = task.expected - length
@@ -192,11 +192,14 @@ def _send_data(connection: Connection, task: Task, data: bytes | memoryview | Ex
     if data is connection.reserved:
         # Its header's place lies before it, but this answer needs more than that: set this part of the slab aside.
         connection.skip_reserved()
-    elif isinstance(data, memoryview):
+    elif isinstance(data, memoryview) and connection.retention is None:
         connection.staged.append(data)
         connection.staged_size += len(data)
     if not length:
         _send_response(connection, task, FINAL | flag, count)
+        return
+    if connection.retention is not None:
+        connection.retention.answer(task, data, length, (flag, count))
         return
     burst = session.parameters.max_burst_length
     data_sn = offset = 0

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ietpy.errors import FormatError, Reject
-from ietpy.iscsi import data_out, pings, task_management
+from ietpy.iscsi import data_out, pings, snack, task_management
 from ietpy.iscsi.data_in import fail
 from ietpy.iscsi.deferred import discard, tasks_of
 from ietpy.iscsi.discovery import TextExchange
@@ -69,7 +69,7 @@ def scsi_command(
     task.credit = 0 if opcode & IMMEDIATE else 1
     task.may_block = False
     # What is promised is read late: not if others wait for the end of this task.
-    task.extents = attribute <= _SIMPLE and not connection.data_digest
+    task.extents = attribute <= _SIMPLE and connection.extents
     task.sink = connection.take
     task.data_length = 0
     if not flags & COMMAND_WRITE:
@@ -184,14 +184,6 @@ def logout_request(
     )
 
 
-def snack_request(
-    connection: Connection, opcode: int, flags: int, lun: int, tag: int, word20: int, cmd_sn: int, tail: bytes,
-    data: Sequence[memoryview], length: int,
-) -> None:
-    """SNACK Request (section 11.16): recovery within a connection needs ErrorRecoveryLevel 1."""
-    raise Reject(RejectReason.SNACK_REJECT, "a SNACK Request at ErrorRecoveryLevel 0")
-
-
 def refuse(
     connection: Connection, opcode: int, flags: int, lun: int, tag: int, word20: int, cmd_sn: int, tail: bytes,
     data: Sequence[memoryview], length: int,
@@ -232,7 +224,7 @@ NORMAL: Final = _table({
     Opcode.TEXT_REQUEST: text_request,
     Opcode.DATA_OUT: data_out.data_out,
     Opcode.LOGOUT_REQUEST: logout_request,
-    Opcode.SNACK_REQUEST: snack_request,
+    Opcode.SNACK_REQUEST: snack.request,
 })
 
 #: A discovery session takes SendTargets and Logout (section 4.3); NOP-Out keeps its connection alive.

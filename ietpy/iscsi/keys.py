@@ -67,8 +67,8 @@ class Key:
     option: bool = True
     #: Of lengths: the key whose value this one's may not exceed.
     bound: str = ""
-    #: The only value this target can serve, whatever ietd.conf says; None: all of ``value``.
-    fixed: Any = None
+    #: The most this target can serve, whatever ietd.conf says; None: all of ``value``.
+    most: Any = None
 
     @property
     def offer(self) -> Any:
@@ -76,7 +76,8 @@ class Key:
 
     def wish(self, configured: Mapping[str, Any]) -> Any:
         """What this target says, given the values its configuration names."""
-        return configured.get(self.name, self.offer) if self.fixed is None else self.fixed
+        wish = configured.get(self.name, self.offer)
+        return wish if self.most is None else min(wish, self.most)
 
 
 _LENGTH = Number(512, LENGTH_LIMIT)
@@ -89,7 +90,7 @@ KEYS: Final = (
     Key("DataDigest", _DIGEST, ("None",), Result.LIST, Use.CONNECTION, "13.1", "data_digest",
         ours=("None", "CRC32C")),
     Key("MaxConnections", Number(1, 65535), 1, Result.MIN, Use.LOGIN, "13.2", "max_connections",
-        normal_only=True, fixed=1),
+        normal_only=True, most=1),
     Key("SendTargets", Text(), None, Result.DECLARE, Use.FULL_FEATURE, "13.3", option=False),
     Key("TargetName", _NAME, None, Result.DECLARE, Use.FIRST, "13.4", option=False),
     Key("InitiatorName", _NAME, None, Result.DECLARE, Use.FIRST, "13.5", option=False),
@@ -115,7 +116,7 @@ KEYS: Final = (
     Key("DataSequenceInOrder", YesNo(), True, Result.OR, Use.LOGIN, "13.19", "data_sequence_in_order",
         normal_only=True),
     Key("ErrorRecoveryLevel", Number(0, 2), 0, Result.MIN, Use.LOGIN, "13.20", "error_recovery_level",
-        fixed=0),
+        most=1),
     Key("SessionType", Text(), "Normal", Result.DECLARE, Use.FIRST, "13.21", option=False),
     Key("TaskReporting", WordList(("RFC3720", "ResponseFence", "FastAbort")), ("RFC3720",), Result.LIST,
         Use.LOGIN, "13.23", normal_only=True, option=False),

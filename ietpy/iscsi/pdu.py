@@ -100,6 +100,7 @@ DATA_IN = Layout("SCSI Data-In", 48, (
     ("target_transfer_tag", "I"), *_COUNTERS, ("data_sn", "I"), ("buffer_offset", "I"), ("residual_count", "I"),
 ))
 HAS_STATUS: Final = 0x01  #: the S bit of Data-In (11.7.3)
+ACKNOWLEDGE: Final = 0x40  #: the A bit of Data-In (11.7.2)
 
 #: Section 11.8
 READY_TO_TRANSFER = Layout("Ready To Transfer", 48, (

@@ -158,7 +158,7 @@ def send_r2t(connection: Connection, task: Task, asked: Outstanding) -> None:
         r2t_sn, start, end - start,
     )
     used = connection.used
-    if connection.header_size == BHS_SIZE and used + BHS_SIZE <= len(connection.slab):
+    if connection.plain and used + BHS_SIZE <= len(connection.slab):
         _pack_r2t(connection.slab, used, *values)
         connection.used = used + BHS_SIZE
     else:

@@ -50,7 +50,8 @@ def test_no_key_is_known_by_name() -> None:
     pytest.param("DefaultTime2Wait", "0", None, "2", id="MAX: ours"),
     pytest.param("DefaultTime2Wait", "3600", None, "3600", id="MAX: theirs"),
     pytest.param("DefaultTime2Retain", "20", None, "0", id="MIN: nothing is retained"),
-    pytest.param("ErrorRecoveryLevel", "2", 2, "0", id="MIN: only level 0 is served, whatever is configured"),
+    pytest.param("ErrorRecoveryLevel", "2", 2, "1", id="MIN: level 1 is the most that is served"),
+    pytest.param("ErrorRecoveryLevel", "2", None, "0", id="MIN: level 0 unless configured"),
     pytest.param("MaxConnections", "8", 4, "1", id="MIN: one connection"),
     pytest.param("DataPDUInOrder", "No", False, "No", id="OR: both No"),
     pytest.param("DataSequenceInOrder", "No", None, "Yes", id="OR: ours Yes wins"),
@@ -306,7 +307,7 @@ def test_both_directions_agree(key: Any, data: st.DataObject) -> None:
         assert said == (common[0] if common else "Reject")
         return
     assert said == key.value.render(MODEL[key.result](ours, theirs))
-    assert said == answer(key.name, key.value.render(ours), {key.name: theirs}) or key.fixed is not None
+    assert said == answer(key.name, key.value.render(ours), {key.name: theirs}) or key.most is not None
 
 
 @given(ours=words(KEY_BY_NAME["MaxBurstLength"]), burst=words(KEY_BY_NAME["MaxBurstLength"]),
