@@ -126,6 +126,7 @@ def test_what_is_written_is_read_back(connect: Connect, keys: dict[str, str | No
     client.logout()
 
 
+@pytest.mark.rfc7143("9.1-1", "12.1-1", "9.2.1-1")
 @pytest.mark.parametrize("algorithm", [5, 6, 7, 8])
 @pytest.mark.parametrize("target", [LOCKED, BOTH_WAYS])
 def test_chap(connect: Connect, algorithm: int, target: str) -> None:
@@ -174,6 +175,7 @@ def test_many_commands_outstanding(client: Client) -> None:
     assert all(client.wait(tag).data == bytes(range(256)) * 2 for tag in reversed(tags))
 
 
+@pytest.mark.rfc7143("4.2.5.2-3")
 def test_commands_of_both_directions_outstanding(client: Client) -> None:
     client.test_unit_ready(0)
     samples = {lba: secrets.token_bytes(128 * 512) for lba in range(0, 2048, 128)}
@@ -184,6 +186,7 @@ def test_commands_of_both_directions_outstanding(client: Client) -> None:
     assert {lba: client.wait(tag).data for lba, tag in reads.items()} == samples
 
 
+@pytest.mark.rfc7143("11.4.5.2-1", "11.4.5.2-2")
 @pytest.mark.parametrize(
     ("cdb", "read", "status", "moved", "residual"),
     [
@@ -208,6 +211,7 @@ def test_residuals_of_reads(
     assert bool(response.sense) == (status == Status.CHECK_CONDITION)
 
 
+@pytest.mark.rfc7143("11.4.5.2-1", "11.4.5.2-2")
 @pytest.mark.parametrize(
     ("blocks", "sent", "status", "residual"),
     [
@@ -257,6 +261,7 @@ def test_abort_of_a_command_waiting_for_data(client: Client) -> None:
     assert client.ping(b"alive") == b"alive"
 
 
+@pytest.mark.rfc7143("7.11-1")
 def test_abort_of_a_command_that_is_not_there(client: Client) -> None:
     assert client.manage(1, 0, 0x1234, client.session.numbering.cmd_sn - 1) in (0, 1)
 
@@ -277,6 +282,7 @@ def test_rejected(client: Client, opcode: int, fields: dict[str, int], reason: i
     assert client.ping(b"alive") == b"alive"
 
 
+@pytest.mark.rfc7143("7.8-2")
 def test_data_digest_error_is_rejected_and_the_connection_lives(connect: Connect) -> None:
     client = connect()
     client.login(LoginPlan(target=OPEN, keys={"HeaderDigest": "CRC32C", "DataDigest": "CRC32C"}))
@@ -286,6 +292,7 @@ def test_data_digest_error_is_rejected_and_the_connection_lives(connect: Connect
     assert client.ping(b"alive") == b"alive"
 
 
+@pytest.mark.rfc7143("7.8-1")
 def test_header_digest_error_ends_the_connection(connect: Connect) -> None:
     client = connect()
     client.login(LoginPlan(target=OPEN, keys={"HeaderDigest": "CRC32C"}))
@@ -293,12 +300,14 @@ def test_header_digest_error_ends_the_connection(connect: Connect) -> None:
     assert client.closed_by_target()
 
 
+@pytest.mark.rfc7143("4.2.4-3", "11.12-1")
 def test_login_begins_with_a_login_request(connect: Connect) -> None:
     client = connect()
     client.send_pdu(build_pdu(Opcode.NOP_OUT, flags=0x80))
     assert client.closed_by_target()
 
 
+@pytest.mark.rfc7143("6.3.5-1", "7.15-1", "6.3.1-3")
 def test_session_reinstatement_ends_the_old_session(connect: Connect) -> None:
     old, new = connect(), connect()
     old.login(LoginPlan(target=OPEN))

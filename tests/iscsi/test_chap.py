@@ -68,6 +68,7 @@ def refused(exchange: Exchange, keys: dict[str, str]) -> LoginFailure:
     return caught.value
 
 
+@pytest.mark.rfc7143("12.1.3-5")
 def test_a_known_answer() -> None:
     """MD5 over 01, "secret", 0011...: computed apart."""
     assert response(5, 1, "secret", bytes.fromhex("00112233")).hex() == hashlib.md5(
@@ -75,6 +76,7 @@ def test_a_known_answer() -> None:
     ).hexdigest()
 
 
+@pytest.mark.rfc7143("12.1.3-5")
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_algorithms_have_iana_s_meaning(algorithm: int) -> None:
     assert set(ALGORITHMS) == set(IANA)
@@ -84,6 +86,7 @@ def test_algorithms_have_iana_s_meaning(algorithm: int) -> None:
     assert exchange.target.user == USER
 
 
+@pytest.mark.rfc7143("12.1.3-1", "6.2.1-1")
 @pytest.mark.parametrize(("offered", "chosen"), [
     pytest.param("5", "5", id="MD5 alone"),
     pytest.param("7,5", "7", id="the initiator's order"),
@@ -97,6 +100,7 @@ def test_the_first_algorithm_we_have(offered: str, chosen: str) -> None:
     assert dict(answer)["CHAP_A"] == chosen
 
 
+@pytest.mark.rfc7143("12.1.3-1")
 @pytest.mark.parametrize("offered", ["", "4", "0", "05x", "CRC32C", "1,2,3", "256", ","])
 def test_no_algorithm_in_common(offered: str) -> None:
     target = ChapTarget(ACCOUNTS, Source(), set())
@@ -141,6 +145,7 @@ WRONG: list[Any] = [
 ]
 
 
+@pytest.mark.rfc7143("9.2-3", "12.1.3-2")
 @pytest.mark.parametrize("change", WRONG)
 def test_wrong_answers_all_look_alike(change: Callable[[Exchange], dict[str, str]], monkeypatch: Any) -> None:
     exchange = Exchange()
@@ -153,6 +158,7 @@ def test_wrong_answers_all_look_alike(change: Callable[[Exchange], dict[str, str
     assert work == [1]
 
 
+@pytest.mark.rfc7143("9.2-4")
 @pytest.mark.parametrize(("name", "accepted"), [
     pytest.param("", False, id="empty, though an account has it"), pytest.param("j" * 255, True, id="the longest"),
     pytest.param("j" * 256, False, id="one too long, though an account has it"),
@@ -171,6 +177,7 @@ def test_an_empty_user_is_nobody_even_if_an_account_says_so() -> None:
     assert refused(exchange, exchange.keys(CHAP_N="")).status == LoginStatus.AUTHENTICATION_FAILURE
 
 
+@pytest.mark.rfc7143("6.1-3", "12.1.3-4")
 @pytest.mark.parametrize("word", [
     "", "0x", "0b", "1234", "0x123", "0x12 34", "0xgg", "0x\u0661\u0661", "0b@@@", "0b\u00e9", "0bAAA",
     "0x" + "00" * (BINARY_LIMIT + 1),
@@ -187,6 +194,7 @@ def test_binary_round_trip(raw: bytes) -> None:
     assert decode_binary("0x" + raw.hex()) == decode_binary("0b" + base64.b64encode(raw).decode()) == raw
 
 
+@pytest.mark.rfc7143("9.2-2")
 @pytest.mark.parametrize(("keys", "status"), [
     pytest.param({"CHAP_N": USER, "CHAP_R": "0x00"}, LoginStatus.INITIATOR_ERROR, id="an answer before the challenge"),
     pytest.param({"CHAP_I": "1", "CHAP_C": "0x00"}, LoginStatus.INITIATOR_ERROR, id="a challenge before ours"),
@@ -198,6 +206,7 @@ def test_out_of_order_at_first(keys: dict[str, str], status: LoginStatus) -> Non
     assert caught.value.status == status
 
 
+@pytest.mark.rfc7143("9.2-2")
 @pytest.mark.parametrize(("keys", "status"), [
     pytest.param({"CHAP_A": "5"}, LoginStatus.INITIATOR_ERROR, id="the algorithm a second time"),
     pytest.param({"CHAP_N": USER}, LoginStatus.MISSING_PARAMETER, id="no CHAP_R"),
@@ -223,6 +232,7 @@ def test_nothing_more_after_success() -> None:
 THEIRS = bytes(range(100, 116))
 
 
+@pytest.mark.rfc7143("12.1.3-3", "9.2.1-1")
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("identifier", ["0", "255", "0x1f"])
 def test_mutual(algorithm: int, identifier: str) -> None:
@@ -233,6 +243,7 @@ def test_mutual(algorithm: int, identifier: str) -> None:
     assert exchange.target.user == USER
 
 
+@pytest.mark.rfc7143("12.1.3-3", "9.2.1-7")
 @pytest.mark.parametrize(("accounts", "more"), [
     pytest.param(ACCOUNTS, {"CHAP_R": "0x" + "00" * 16}, id="its own answer was wrong"),
     pytest.param(Accounts(incoming={USER: SECRET}), {}, id="no outgoing account"),
@@ -249,6 +260,7 @@ def test_mutual_refused(accounts: Accounts, more: dict[str, str]) -> None:
     assert failure.status == LoginStatus.AUTHENTICATION_FAILURE
 
 
+@pytest.mark.rfc7143("9.2.1-9")
 def test_our_challenge_is_not_answered_when_it_comes_back() -> None:
     exchange = Exchange()
     failure = refused(exchange, exchange.keys(CHAP_I="1", CHAP_C=exchange.word))
@@ -256,6 +268,7 @@ def test_our_challenge_is_not_answered_when_it_comes_back() -> None:
     assert "reflects" in str(failure)
 
 
+@pytest.mark.rfc7143("9.2.1-9")
 def test_nor_on_another_connection() -> None:
     open_challenges: set[bytes] = set()
     first = Exchange(open_challenges=open_challenges)

@@ -81,6 +81,7 @@ def command(talk: Any, opcode: Opcode = Opcode.SCSI_COMMAND, cmd_sn: int = 100, 
 # Before the login is over -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.rfc7143("4.2.4-3", "4.2.4-2", "11.12-1")
 @pytest.mark.parametrize("opcode", [opcode for opcode in range(64) if opcode != Opcode.LOGIN_REQUEST])
 def test_any_other_pdu_first_drops_the_connection(line: Line, opcode: int) -> None:
     """Its first byte is enough; nothing is answered."""
@@ -89,7 +90,7 @@ def test_any_other_pdu_first_drops_the_connection(line: Line, opcode: int) -> No
     assert line.out() == b""
 
 
-@pytest.mark.rfc7143("6.3", "11.13.5")
+@pytest.mark.rfc7143("6.3", "11.13.5", "4.2.4-4", "4.2.4-2", "11.13.5-2")
 @pytest.mark.parametrize("opcode", [opcode for opcode in range(64) if opcode != Opcode.LOGIN_REQUEST])
 def test_any_other_pdu_in_the_middle_is_answered_by_the_end_of_the_login(line: Line, talk: Any, opcode: int) -> None:
     """Its first byte is enough; what follows it is not looked at."""
@@ -103,12 +104,13 @@ def test_any_other_pdu_in_the_middle_is_answered_by_the_end_of_the_login(line: L
     assert "other than a Login Request" in line.connection.problem
 
 
-@pytest.mark.rfc7143("6.3")
+@pytest.mark.rfc7143("6.3", "4.2.4-4")
 def test_a_pdu_behind_a_login_request_that_is_not_the_last(line: Line, talk: Any) -> None:
     line.feed(talk.request(OPERATIONAL, talk.names) + command(talk))
     assert statuses(line.out()) == [(0x23, 0), (0x23, 0x20B)]
 
 
+@pytest.mark.rfc7143("11.10.5-1", "11.2.1.5-1")
 @pytest.mark.parametrize(("lengths", "drops"), [
     pytest.param(LOGIN_DATA_LIMIT + 1, True, id="data over 8192 bytes"),
     pytest.param(0xFFFFFF, True, id="the longest data segment"),
@@ -129,6 +131,7 @@ def test_lengths_of_a_login_request(line: Line, talk: Any, lengths: int, drops: 
     assert line.out() == b""
 
 
+@pytest.mark.rfc7143("6.1-4")
 def test_a_login_request_of_8192_bytes(line: Line, talk: Any) -> None:
     keys = {**talk.names, "X-fill": ""}
     keys["X-fill"] = "x" * (8192 - sum(len(name) + len(value) + 2 for name, value in keys.items()))
@@ -168,6 +171,7 @@ def test_login_bytes_one_by_one(line: Line, talk: Any) -> None:
     assert statuses(line.out()) == [(0x23, 0)]
 
 
+@pytest.mark.rfc7143("7.7-1")
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(min_size=46, max_size=46), st.binary(max_size=64), st.integers(0, 3), st.booleans())
 def test_any_bytes_are_answered_or_dropped(
@@ -185,6 +189,7 @@ def test_any_bytes_are_answered_or_dropped(
     assert line.connection.session is None
 
 
+@pytest.mark.rfc7143("7.12-1", "11.13.5-2", "11.12-1")
 def test_a_refused_login_is_answered_and_closes(line: Line, talk: Any) -> None:
     stream = talk.request(OPERATIONAL, {"InitiatorName": "i", "TargetName": "iqn.nobody"}, FULL)
     line.feed(stream + command(talk))
@@ -205,6 +210,7 @@ def test_max_sessions_is_answered(node: Any, target: Any, dialogue: Any) -> None
     assert len(target.sessions) == 1
 
 
+@pytest.mark.rfc7143("6.3.2-4", "11.12-1")
 def test_authentication_skipped_over_a_connection(line: Line, talk: Any, target: Any) -> None:
     target.accounts = Accounts({"joe": "a secret of joe"})
     line.feed(talk.request(OPERATIONAL, talk.names, FULL))
@@ -214,6 +220,7 @@ def test_authentication_skipped_over_a_connection(line: Line, talk: Any, target:
 # From the login to the full feature phase ---------------------------------------------------------------------------
 
 
+@pytest.mark.rfc7143("4.2.2.1-2", "4.2.2.2-1")
 def test_a_login_and_the_first_command_in_one_receive_call(line: Line, talk: Any) -> None:
     """What follows a login is taken by the next call, so that its last answer leaves first."""
     line.feed(talk.request(OPERATIONAL, talk.names, FULL) + command(talk) + command(talk, cmd_sn=101))
@@ -235,6 +242,7 @@ def test_a_command_cut_off_by_the_login_s_receive_call(node: Any, dialogue: Any)
         assert statuses(line.out()) == [(0x23, 0), (0x21, 2)]
 
 
+@pytest.mark.rfc7143("4.4.3-1", "11.12.8-1", "4.2.1-1", "11.12.7-1")
 def test_the_session_hears_what_the_login_settled(line: Line, talk: Any, target: Any) -> None:
     keys = {**talk.names, "MaxRecvDataSegmentLength": "4096", "MaxBurstLength": "2048", "FirstBurstLength": "1024"}
     line.feed(talk.request(OPERATIONAL, keys, FULL, cid=9))
@@ -251,6 +259,7 @@ def test_the_session_hears_what_the_login_settled(line: Line, talk: Any, target:
     assert line.connection.framer.limit == KEY_BY_NAME["MaxRecvDataSegmentLength"].ours
 
 
+@pytest.mark.rfc7143("6.3.1-3", "4.4.3-2", "7.15-1")
 def test_the_same_port_again_replaces_its_session(node: Any, target: Any, dialogue: Any) -> None:
     first, second = Line(node, dialogue()), Line(node, dialogue())
     for line in (first, second):
@@ -259,6 +268,7 @@ def test_the_same_port_again_replaces_its_session(node: Any, target: Any, dialog
     assert list(target.sessions.values()) == [second.connection.session]
 
 
+@pytest.mark.rfc7143("13.1-2", "13.1-3", "13.1-4", "11.1-1")
 def test_digests_hold_from_the_first_pdu_after_the_login(line: Line, talk: Any) -> None:
     line.feed(talk.request(OPERATIONAL, {**talk.names, "HeaderDigest": "CRC32C", "DataDigest": "CRC32C"}, FULL))
     assert statuses(line.out()) == [(0x23, 0)]
@@ -273,6 +283,7 @@ def test_digests_hold_from_the_first_pdu_after_the_login(line: Line, talk: Any) 
     assert len(sent) == 64
 
 
+@pytest.mark.rfc7143("7.8-1")
 def test_a_header_digest_that_does_not_fit_drops_the_connection(line: Line, talk: Any) -> None:
     line.feed(talk.request(OPERATIONAL, {**talk.names, "HeaderDigest": "CRC32C"}, FULL))
     line.out()
@@ -281,6 +292,7 @@ def test_a_header_digest_that_does_not_fit_drops_the_connection(line: Line, talk
     assert line.out() == b""
 
 
+@pytest.mark.rfc7143("4.3-1", "13.8-2")
 def test_discovery_from_login_to_logout(line: Line, talk: Any, target: Any) -> None:
     names = {"InitiatorName": talk.initiator, "SessionType": "Discovery"}
     line.feed(talk.request(OPERATIONAL, names, FULL))
@@ -299,6 +311,7 @@ def test_discovery_from_login_to_logout(line: Line, talk: Any, target: Any) -> N
     assert line.connection.problem == ""
 
 
+@pytest.mark.rfc7143("11.13.7-1", "6.2-2")
 def test_an_answer_in_pieces_over_a_connection(line: Line, talk: Any) -> None:
     keys = {f"X-{n:0>52}": "" for n in range(KEYS_LIMIT - 2)}  # the question fits one PDU, its answer does not
     line.feed(talk.request(OPERATIONAL, {**talk.names, **keys}, FULL) + talk.request(OPERATIONAL, {}, FULL))
@@ -350,6 +363,7 @@ def test_a_reserved_sink_is_kept_until_it_is_sent(logged_in: Connection, lent: b
     assert (logged_in.used, logged_in.reserved) == (0, None)
 
 
+@pytest.mark.rfc7143("11.8.5-1")
 def test_tags_never_become_the_reserved_one(logged_in: Connection) -> None:
     logged_in.next_tag = NO_TAG - 2
     assert [logged_in.new_tag(), logged_in.new_tag()] == [NO_TAG - 1, 0]

@@ -17,6 +17,7 @@ def fill(store: Any) -> None:
         store.data[block * 512 : block * 512 + 4] = block.to_bytes(4, "big")
 
 
+@pytest.mark.rfc7143("11.7.3-2", "4.2.5.1-2", "11.7.4-1", "11.7.2-2")
 def test_a_small_read_is_one_data_in_with_status(nexus: Any, store: Any) -> None:
     fill(store)
     (answer,) = nexus.ask(nexus.read(3, 2))
@@ -26,17 +27,20 @@ def test_a_small_read_is_one_data_in_with_status(nexus: Any, store: Any) -> None
     assert answer.data == bytes(store.data[1536:2560])
 
 
+@pytest.mark.rfc7143("4.2.2.2-1")
 def test_status_numbers_go_up_by_one(nexus: Any) -> None:
     first, second = nexus.ask(nexus.read(0, 1) + nexus.read(1, 1))
     assert second.stat_sn == first.stat_sn + 1
 
 
+@pytest.mark.rfc7143("4.2.2.1-12", "4.2.2.1-6")
 def test_the_window_moves_with_completion_and_never_back(nexus: Any) -> None:
     first, second = nexus.ask(nexus.read(0, 1) + nexus.read(1, 1))
     assert first.exp_cmd_sn == second.exp_cmd_sn == nexus.cmd_sn
     assert second.max_cmd_sn == first.max_cmd_sn + 1 == nexus.cmd_sn + 7
 
 
+@pytest.mark.rfc7143("11.7.1-1", "4.2.2.4-1", "11.7.3-2", "13.1-2", "11.7.2-2", "11.7.7-2", "13.19-1")
 @pytest.mark.parametrize("digests", [{}, {"header_digest": True}, {"data_digest": True},
                                      {"header_digest": True, "data_digest": True}], ids=str)
 @pytest.mark.parametrize("waits", [False, True], ids=["at once", "by a worker"])
@@ -64,6 +68,7 @@ def test_reads_in_one_batch_do_not_mix(connect: Any, store: Any, digests: dict[s
     assert [int.from_bytes(answer.data[:4], "big") for answer in answers] == [1, 2, 0, 3]
 
 
+@pytest.mark.rfc7143("11.4.5.1-1", "11.4.5.2-1", "11.4.5.2-2", "11.1-1")
 @pytest.mark.parametrize(
     ("blocks", "expected", "flags", "count", "sent"),
     [
@@ -80,17 +85,20 @@ def test_residuals(nexus: Any, blocks: int, expected: int, flags: int, count: in
     assert len(answer.data) == sent
 
 
+@pytest.mark.rfc7143("11.3.1-2", "11.4.5.2-1", "11.2.1.6-1")
 @pytest.mark.parametrize(("flags", "expected"), [(0xC0, 0), (0x80, 0)], ids=["R set", "R not set"])
 def test_data_nobody_expects_is_an_overflow_without_data(nexus: Any, flags: int, expected: int) -> None:
     (answer,) = nexus.ask(nexus.command("28 00 00000000 00 0001 00", flags=flags, expected=expected))
     assert (answer.opcode, answer.flags, answer.residual_count) == (RESPONSE, 0x84, 512)
 
 
+@pytest.mark.rfc7143("11.4.5.2-2", "11.4.8-1")
 def test_a_read_of_no_blocks_leaves_everything_unused(nexus: Any) -> None:
     (answer,) = nexus.ask(nexus.read(0, 0, 512))
     assert (answer.opcode, answer.flags, answer.residual_count, answer.status) == (RESPONSE, 0x82, 512, 0)
 
 
+@pytest.mark.rfc7143("11.4.7-1", "4.6.1.2-1", "10.2-1", "11.7.3-1")
 @pytest.mark.parametrize("header_digest", [False, True])
 def test_sense_goes_in_the_response_behind_its_length(connect: Any, header_digest: bool) -> None:
     nexus = connect(header_digest=header_digest)
@@ -100,6 +108,7 @@ def test_sense_goes_in_the_response_behind_its_length(connect: Any, header_diges
     assert (answer.data[2 + 2], answer.data[2 + 12]) == (5, 0x21)
 
 
+@pytest.mark.rfc7143("11.4.5.3-1", "11.4.5.3-2")
 @pytest.mark.parametrize("header_digest", [False, True])
 def test_parameter_data_is_data_in(connect: Any, header_digest: bool) -> None:
     nexus = connect(header_digest=header_digest)
@@ -108,6 +117,7 @@ def test_parameter_data_is_data_in(connect: Any, header_digest: bool) -> None:
     assert answer.data[8:16] == b"IET     "
 
 
+@pytest.mark.rfc7143("11.4.8-1", "11.7.3-1")
 @pytest.mark.parametrize("header_digest", [False, True])
 @pytest.mark.parametrize("short", [False, True])
 def test_a_streamed_read_has_a_response_of_its_own(connect: Any, store: Any, header_digest: bool, short: bool) -> None:
@@ -133,6 +143,7 @@ def test_a_streamed_read_is_padded_and_cut(connect: Any, store: Any) -> None:
     assert (response.flags, response.residual_count) == (0x84, 3)
 
 
+@pytest.mark.rfc7143("4.2.2.2-1")
 def test_streamed_statuses_keep_their_order(connect: Any, store: Any) -> None:
     store.streams = True
     nexus = connect(max_xmit_data_segment_length=65536)

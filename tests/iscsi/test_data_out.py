@@ -46,6 +46,7 @@ def test_data_of_a_deferred_write_survives_later_requests(connect: Any, store: A
     assert store.data[: 6 * 1024] == b"".join(bytes([turn + 1]) * 1024 for turn in range(6))
 
 
+@pytest.mark.rfc7143("11.8-4", "11.8.4-1", "4.2.2.4-1", "11.8-3", "13.19-1", "11.8.1-1")
 def test_r2t_asks_for_bursts_in_order(connect: Any, store: Any) -> None:
     nexus = connect(max_burst_length=4096, initial_r2t=True, immediate_data=True)
     tag = nexus.tag
@@ -68,6 +69,7 @@ def test_r2t_asks_for_bursts_in_order(connect: Any, store: Any) -> None:
     assert not nexus.session.tasks
 
 
+@pytest.mark.rfc7143("4.2.2.2-1")
 def test_r2t_carries_but_does_not_use_a_stat_sn(connect: Any) -> None:
     nexus = connect()
     (r2t,) = nexus.ask(nexus.write(0, 2, flags=0xA0))
@@ -83,6 +85,7 @@ def test_r2t_has_a_digest_and_room_when_the_slab_is_full(connect: Any, header_di
     assert (r2t.opcode, r2t.lun, r2t.desired_data_transfer_length) == (R2T, 1 << 48, 1024)
 
 
+@pytest.mark.rfc7143("4.2.5.2-2", "4.2.5.2-1", "11.8-4")
 def test_unsolicited_data_then_r2t(connect: Any, store: Any) -> None:
     nexus = connect(first_burst_length=2048)
     tag = nexus.tag
@@ -104,6 +107,7 @@ def test_unsolicited_data_may_end_before_first_burst_length(connect: Any, store:
     assert r2t.buffer_offset == 512
 
 
+@pytest.mark.rfc7143("11.7.7-1")
 @pytest.mark.parametrize("final", [False, True])
 def test_a_data_out_without_data_moves_the_sequence_on(connect: Any, store: Any, final: bool) -> None:
     nexus = connect()
@@ -119,6 +123,7 @@ def test_a_data_out_without_data_moves_the_sequence_on(connect: Any, store: Any,
         assert store.data[:1024] == DATA[:1024]
 
 
+@pytest.mark.rfc7143("11.4.8-1")
 def test_only_unsolicited_data(connect: Any, store: Any) -> None:
     nexus = connect()
     tag = nexus.tag
@@ -128,6 +133,7 @@ def test_only_unsolicited_data(connect: Any, store: Any) -> None:
     assert store.data[:1024] == DATA[:1024]
 
 
+@pytest.mark.rfc7143("11.4.5.1-1", "11.4.5.2-1", "11.4.5.2-2", "11.3.4-2")
 @pytest.mark.parametrize(
     ("blocks", "expected", "flag", "count", "written"),
     [
@@ -178,6 +184,7 @@ def test_surplus_pdus_are_dropped(connect: Any, store: Any) -> None:
 UNEXPECTED, INCORRECT, SEQUENCE, CRC = (0xB, 0x0C0C), (0xB, 0x0C0D), (0xB, 0x4B00), (0xB, 0x4705)
 
 
+@pytest.mark.rfc7143("13.11-2", "11.7.1-2", "13.12-1", "11.8-1", "4.2.5.2-1")
 @pytest.mark.parametrize(
     ("parameters", "size", "flags", "expected"),
     [
@@ -196,12 +203,14 @@ def test_unsolicited_data_nobody_allowed(
     assert nexus.ask(nexus.command("00"))[0].status == 0
 
 
+@pytest.mark.rfc7143("11.3.1-1")
 @pytest.mark.parametrize("flags", [0x80, 0xC0, 0x00], ids=["no data", "R", "F not set"])
 def test_data_of_a_command_that_takes_none(nexus: Any, flags: int) -> None:
     (answer,) = nexus.ask(nexus.command("00", b"data" if flags else b"", flags=flags))
     assert sense(answer) == UNEXPECTED
 
 
+@pytest.mark.rfc7143("11.8-2", "7.9-1", "4.2.2.4-1", "11.8-5", "11.17.1-2")
 @pytest.mark.parametrize(
     ("change", "failure"),
     [
@@ -229,6 +238,7 @@ def test_solicited_data_out_of_order_ends_the_task(
     assert nexus.ask(nexus.command("00"))[0].status == 0
 
 
+@pytest.mark.rfc7143("10.7-2")
 def test_data_for_no_task_is_dropped(nexus: Any) -> None:
     assert nexus.ask(nexus.data_out(77, NO_TAG, DATA[:512], 0)) == []
 
@@ -242,6 +252,7 @@ def test_data_for_a_task_on_a_worker_is_dropped(nexus: Any) -> None:
     assert nexus.answers()[0].status == 0
 
 
+@pytest.mark.rfc7143("11.2.1.8-1")
 def test_a_tag_in_use_is_rejected(nexus: Any) -> None:
     tag = nexus.tag
     nexus.ask(nexus.write(0, 2))
@@ -258,7 +269,7 @@ def test_a_write_that_cannot_be_is_refused_before_its_data(nexus: Any, lba: int,
     assert not nexus.session.tasks
 
 
-@pytest.mark.rfc7143("7.8", "11.17.1")
+@pytest.mark.rfc7143("7.8", "11.17.1", "7.8-2", "7.8-3", "11.17.1-2")
 def test_a_lost_data_out_ends_its_task(connect: Any) -> None:
     nexus = connect(data_digest=True)
     tag = nexus.tag

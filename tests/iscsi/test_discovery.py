@@ -66,6 +66,7 @@ def listing(*names: str) -> list[tuple[str, str]]:
     return [pair for name in names for pair in (("TargetName", name), ("TargetAddress", "10.0.0.1:3260,1"))]
 
 
+@pytest.mark.rfc7143("4.3-1", "13.8-2")
 @pytest.mark.parametrize(("value", "names"), [
     pytest.param("All", ("iqn.second", "iqn.First"), id="All: newest first, hidden ones left out"),
     pytest.param("iqn.first", ("iqn.First",), id="a name, without case"),
@@ -88,6 +89,7 @@ def test_send_targets_in_a_normal_session(node: IscsiNode, value: str, answer: l
     assert Asking(node, node.targets["iqn.first"]).ask(("SendTargets", value)) == answer
 
 
+@pytest.mark.rfc7143("13.8-2")
 def test_every_portal_the_asker_may_use(node: IscsiNode) -> None:
     node.addresses = portals
     node.remove(node.targets["iqn.second"])
@@ -99,6 +101,7 @@ def test_every_portal_the_asker_may_use(node: IscsiNode) -> None:
     ]
 
 
+@pytest.mark.rfc7143("11.11.6-1", "11.11.4-1", "6.1-1")
 @pytest.mark.parametrize("limit", [512, 8192, 262144])
 def test_a_thousand_targets(limit: int) -> None:
     node = IscsiNode(threading.RLock())
@@ -115,6 +118,7 @@ def test_an_answer_of_exactly_one_segment(node: IscsiNode) -> None:
     assert (flags, tag, len(data)) == (FINAL, NO_TAG, size)
 
 
+@pytest.mark.rfc7143("6.2-2")
 @pytest.mark.parametrize("cut", range(len(b"SendTargets=All\0") + 1))
 def test_a_request_may_be_cut_at_any_byte(node: IscsiNode, cut: int) -> None:
     exchange, request = Asking(node).exchange, b"SendTargets=All\0"
@@ -125,6 +129,7 @@ def test_a_request_may_be_cut_at_any_byte(node: IscsiNode, cut: int) -> None:
     assert (flags, tag, decode(data)) == (FINAL, NO_TAG, listing("iqn.second", "iqn.First"))
 
 
+@pytest.mark.rfc7143("6.4-3", "11.10.4-1", "6.2-13")
 def test_an_initiator_with_more_to_say_is_answered_and_waited_for(node: IscsiNode) -> None:
     exchange = Asking(node).exchange
     flags, tag, data = exchange.receive(0, 1, NO_TAG, 0, b"SendTargets=iqn.first\0")
@@ -146,12 +151,14 @@ def test_and_capped(node: IscsiNode) -> None:
     assert asking.parameters.max_xmit_data_segment_length == 4096
 
 
+@pytest.mark.rfc7143("13-1")
 def test_keys_of_the_login_are_rejected(node: IscsiNode) -> None:
     assert Asking(node).ask(("MaxBurstLength", "65536"), ("X-a", "1"), ("InitiatorName", "iqn.j")) == [
         ("MaxBurstLength", "Reject"), ("X-a", "NotUnderstood"), ("InitiatorName", "Reject"),
     ]
 
 
+@pytest.mark.rfc7143("6.2-1", "6.4-4", "11.10.2-1", "7.12-2")
 @pytest.mark.parametrize(("flags", "tag", "data"), [
     pytest.param(FINAL | CONTINUE, NO_TAG, b"", id="F and C both set"),
     pytest.param(FINAL, 1234, b"", id="a Target Transfer Tag of nothing"),
@@ -168,6 +175,7 @@ def test_protocol_errors(node: IscsiNode, flags: int, tag: int, data: bytes) -> 
     assert asking.ask(("SendTargets", "iqn.first")) == listing("iqn.First")
 
 
+@pytest.mark.rfc7143("11.10.3-1", "6.2-4")
 @pytest.mark.parametrize(("tag", "lun", "flags", "data"), [
     pytest.param(2, 0, FINAL, b"", id="another task"),
     pytest.param(1, 1, FINAL, b"", id="another LUN"),
@@ -182,6 +190,7 @@ def test_what_may_not_come_in_the_middle(node: IscsiNode, tag: int, lun: int, fl
         exchange.receive(flags, tag, transfer_tag, lun, data)
 
 
+@pytest.mark.rfc7143("11.10.4-1")
 def test_a_tag_is_good_for_one_request(node: IscsiNode) -> None:
     exchange = Asking(node, limit=16).exchange
     _, first, _ = exchange.receive(FINAL, 1, NO_TAG, 0, b"SendTargets=All\0")
@@ -190,6 +199,7 @@ def test_a_tag_is_good_for_one_request(node: IscsiNode) -> None:
         exchange.receive(FINAL, 1, first, 0, b"")
 
 
+@pytest.mark.rfc7143("11.10-1", "6.2-4")
 def test_a_new_request_drops_the_old_exchange(node: IscsiNode) -> None:
     asking = Asking(node, limit=16)
     _, old, _ = asking.exchange.receive(FINAL, 1, NO_TAG, 0, b"SendTargets=All\0")
@@ -205,7 +215,7 @@ def test_limits_count_over_an_exchange(node: IscsiNode) -> None:
         exchange.receive(FINAL, 1, tag, 0, encode((f"L{at}", "") for at in range(29)))
 
 
-@pytest.mark.rfc7143("7.12")
+@pytest.mark.rfc7143("7.12", "7.12-2", "6.2-11", "6.4-4")
 @pytest.mark.parametrize("rest", [
     pytest.param(b"TargetAddress=1\0", id="a key of targets"), pytest.param(b"junk\0", id="no pair"),
     pytest.param(b"MaxRecvDataSegmentLength=4096\0", id="a key negotiated before"),
@@ -225,7 +235,7 @@ def test_a_negotiation_that_fails_changes_nothing(node: IscsiNode, rest: bytes, 
     assert asking.parameters.max_xmit_data_segment_length == 8192
 
 
-@pytest.mark.rfc7143("7.12", "11.10.4")
+@pytest.mark.rfc7143("7.12", "11.10.4", "6.2-11")
 def test_a_negotiation_given_up_for_a_new_one_changes_nothing(node: IscsiNode) -> None:
     asking = Asking(node, node.targets["iqn.first"])
     asking.exchange.receive(0, 1, NO_TAG, 0, b"MaxRecvDataSegmentLength=65536\0")
@@ -233,7 +243,7 @@ def test_a_negotiation_given_up_for_a_new_one_changes_nothing(node: IscsiNode) -
     assert asking.parameters.max_xmit_data_segment_length == 8192
 
 
-@pytest.mark.rfc7143("11.10.1")
+@pytest.mark.rfc7143("11.10.1", "6.2-11")
 def test_a_value_holds_when_its_negotiation_has_ended(node: IscsiNode) -> None:
     asking = Asking(node, node.targets["iqn.first"])
     _, tag, _ = asking.exchange.receive(0, 1, NO_TAG, 0, b"MaxRecvDataSegmentLength=65536\0")

@@ -15,6 +15,7 @@ def test_login_statuses() -> None:
     assert [f"{status:04x}" for status in LoginStatus] == STATUSES.split()
 
 
+@pytest.mark.rfc7143("11.17.1-1")
 def test_reject_reasons() -> None:
     assert " ".join(f"{reason:02x}" for reason in RejectReason) == "02 03 04 05 06 07 08 09 0a 0c"
 

@@ -110,6 +110,7 @@ def test_stopping_in_the_middle_leaves_the_rest() -> None:
     assert [request[3] for request in framer.requests()] == [2]
 
 
+@pytest.mark.rfc7143("7.8-2")
 @pytest.mark.parametrize("cuts", [[5000], [1], [100]])
 @pytest.mark.parametrize("size", [512, 65536])
 def test_a_data_digest_that_does_not_fit_gives_no_data(cuts: list[int], size: int) -> None:
@@ -120,6 +121,7 @@ def test_a_data_digest_that_does_not_fit_gives_no_data(cuts: list[int], size: in
     assert [(tag, data) for tag, data, _ in out] == [(1, None), (2, b"y")]
 
 
+@pytest.mark.rfc7143("7.8-1")
 @pytest.mark.parametrize("length", [0, 10, 3000])
 @pytest.mark.parametrize("cuts", [[5000], [60]])
 def test_a_header_digest_that_does_not_fit_drops_the_connection(length: int, cuts: list[int]) -> None:
@@ -129,6 +131,7 @@ def test_a_header_digest_that_does_not_fit_drops_the_connection(length: int, cut
         feed(Framer(ReceiveWindow(512), True, False, LIMIT), bytes(broken), cuts)
 
 
+@pytest.mark.rfc7143("7.7-1", "11.10.5-1", "11.7.1-1")
 @pytest.mark.parametrize("cuts", [[9000], [60]])
 @pytest.mark.parametrize(("length", "fits"), [(LIMIT, True), (LIMIT + 1, False)])
 def test_a_data_segment_over_the_declared_limit_drops_the_connection(length: int, fits: bool, cuts: list[int]) -> None:
@@ -156,6 +159,7 @@ def extended(cdb: bytes, *, kind: int = 1) -> bytes:
     return segment + bytes(-len(segment) % 4)
 
 
+@pytest.mark.rfc7143("11.3.5-1")
 @pytest.mark.parametrize("data_digest", [False, True])
 @pytest.mark.parametrize("header_digest", [False, True])
 @pytest.mark.parametrize("length", [0, 100, 2000])
@@ -180,6 +184,7 @@ def test_an_extended_cdb_is_put_together(
     assert found == [(cdb, b"x" * length), (bytes(16), b"y")]
 
 
+@pytest.mark.rfc7143("11-3", "11.2.2.3-1")
 @pytest.mark.parametrize(("ahs", "opcode"), [
     pytest.param(extended(bytes(32), kind=2) , 1, id="bidirectional read length"),
     pytest.param(extended(bytes(32), kind=0), 1, id="reserved type"),

@@ -14,6 +14,7 @@ NO_TAG = 0xFFFFFFFF
 REJECT = Opcode.REJECT
 
 
+@pytest.mark.rfc7143("11.18-1", "11.19-1", "4.2.2.2-1")
 @pytest.mark.parametrize("immediate", [True, False])
 @pytest.mark.parametrize("discovery", [False, True])
 def test_a_ping_is_echoed(connect: Any, immediate: bool, discovery: bool) -> None:
@@ -27,18 +28,21 @@ def test_a_ping_is_echoed(connect: Any, immediate: bool, discovery: bool) -> Non
     assert next_answer.stat_sn == answer.stat_sn + 1
 
 
+@pytest.mark.rfc7143("11.19-1")
 def test_a_ping_is_echoed_only_as_far_as_the_initiator_takes_it(connect: Any) -> None:
     nexus = connect(max_xmit_data_segment_length=512)
     (answer,) = nexus.ask(nexus.request(Opcode.NOP_OUT, b"x" * 600, target_transfer_tag=NO_TAG))
     assert answer.data == b"x" * 512
 
 
+@pytest.mark.rfc7143("11.18-2", "11.19-2")
 def test_a_ping_without_a_tag_is_not_answered(nexus: Any) -> None:
     assert nexus.ask(nexus.request(
         Opcode.NOP_OUT, target_transfer_tag=NO_TAG, initiator_task_tag=NO_TAG, immediate=True
     )) == []
 
 
+@pytest.mark.rfc7143("11.15.2-1", "11.15-1", "4.3-1")
 @pytest.mark.parametrize(
     ("reason", "cid", "response", "closes"),
     [
@@ -57,11 +61,13 @@ def test_logout(connect: Any, reason: int, cid: int, response: int, closes: bool
     assert nexus.connection.problem == ""
 
 
+@pytest.mark.rfc7143("11.14-3")
 def test_nothing_is_taken_after_logout(nexus: Any) -> None:
     (answer,) = nexus.ask(nexus.request(Opcode.LOGOUT_REQUEST, flags=0x80) + nexus.command("00"))
     assert answer.opcode == Opcode.LOGOUT_RESPONSE
 
 
+@pytest.mark.rfc7143("11.14-1")
 def test_logout_ends_the_commands_before_it(nexus: Any, store: Any) -> None:
     """Of its own batch and on workers: their answers would follow the Logout Response (section 11.14)."""
     store.waits = True
@@ -72,6 +78,7 @@ def test_logout_ends_the_commands_before_it(nexus: Any, store: Any) -> None:
     assert not nexus.session.running
 
 
+@pytest.mark.rfc7143("11-3", "11.2.1.2-1", "7.8-5")
 @pytest.mark.parametrize(
     ("opcode", "fields", "reason"),
     [
@@ -115,7 +122,7 @@ def rejectable(nexus: Any, opcode: int, fields: dict[str, Any]) -> bytes:
     return bytes(request)
 
 
-@pytest.mark.rfc7143("7.3", "11.17", "11.17.3", "11.17.4")
+@pytest.mark.rfc7143("7.3", "11.17", "11.17.3", "11.17.4", "7.3-2", "7.3-1", "4.2.2.1-6")
 @pytest.mark.parametrize(("opcode", "fields"), NUMBERED)
 def test_a_rejected_request_was_not_received(writing: Any, opcode: int, fields: dict[str, Any]) -> None:
     """Its CmdSN is a gap, which whatever comes with that number fills; what came behind it waits."""
@@ -130,7 +137,7 @@ def test_a_rejected_request_was_not_received(writing: Any, opcode: int, fields: 
     assert second.stat_sn == answer.stat_sn + 2
 
 
-@pytest.mark.rfc7143("7.3")
+@pytest.mark.rfc7143("7.3", "7.3-2")
 @pytest.mark.parametrize(("opcode", "fields"), NUMBERED)
 def test_so_was_one_that_came_early(writing: Any, opcode: int, fields: dict[str, Any]) -> None:
     first = writing.command("00")
@@ -143,6 +150,7 @@ def test_so_was_one_that_came_early(writing: Any, opcode: int, fields: dict[str,
     assert (last.status, last.exp_cmd_sn, last.max_cmd_sn) == (0, number + 1, number + 7)
 
 
+@pytest.mark.rfc7143("4.3-2")
 @pytest.mark.parametrize(
     ("opcode", "fields"),
     [
@@ -158,6 +166,7 @@ def test_a_discovery_session_rejects_the_rest(connect: Any, opcode: Opcode, fiel
     assert (answer.opcode, answer.reason) == (REJECT, 0x05)
 
 
+@pytest.mark.rfc7143("4.2.4-2", "7.7-1")
 @pytest.mark.parametrize("discovery", [False, True])
 def test_a_second_login_drops_the_connection(connect: Any, discovery: bool) -> None:
     nexus = connect(discovery=discovery)
@@ -170,6 +179,7 @@ def test_both_directions_at_once_are_refused(nexus: Any) -> None:
     assert (answer.status, answer.data[4], answer.data[14:16]) == (2, 5, b"\x0e\x03")
 
 
+@pytest.mark.rfc7143("11.2.1.5-1")
 @pytest.mark.parametrize("immediate", [False, True])
 def test_additional_headers_are_refused(nexus: Any, store: Any, immediate: bool) -> None:
     request = bytearray(nexus.write(0, 1, b"x" * 512, immediate=immediate))
@@ -182,6 +192,7 @@ def test_additional_headers_are_refused(nexus: Any, store: Any, immediate: bool)
     assert answer.status == 0
 
 
+@pytest.mark.rfc7143("11.3.5-1")
 def test_an_extended_cdb_reaches_the_device_server(nexus: Any) -> None:
     """READ(32) needs type 2 protection, which nobody has here: an unknown operation, not a rejected PDU."""
     request = bytearray(nexus.command("7F 00 00 00 00 00 00 18 00 09", flags=0xC0, expected=512))
@@ -214,6 +225,7 @@ def test_only_tasks_nobody_waits_for_may_be_read_late(
     assert [answer.opcode for answer in answers] == [Opcode.DATA_IN, *[Opcode.SCSI_RESPONSE] * promised]
 
 
+@pytest.mark.rfc7143("11.2.1.8-1", "4.2.2.1-11", "7.3-1")
 def test_a_tag_in_use_is_rejected_and_the_window_kept(nexus: Any) -> None:
     tag = nexus.tag
     nexus.ask(nexus.write(0, 2))
@@ -223,6 +235,7 @@ def test_a_tag_in_use_is_rejected_and_the_window_kept(nexus: Any) -> None:
     assert nexus.session.max_cmd_sn == nexus.session.exp_cmd_sn + 6
 
 
+@pytest.mark.rfc7143("4.2.2.1-4")
 def test_immediate_commands_are_counted(nexus: Any, store: Any) -> None:
     store.waits = True
     for _ in range(IMMEDIATE_LIMIT):
@@ -241,6 +254,7 @@ def test_a_lun_that_does_not_exist(nexus: Any) -> None:
     assert 9 << 48 not in nexus.session.nexuses
 
 
+@pytest.mark.rfc7143("7.8-2", "7.3-2")
 def test_a_data_digest_error_rejects_the_request_and_keeps_its_number(connect: Any, store: Any) -> None:
     nexus = connect(data_digest=True)
     good = nexus.write(0, 1, b"x" * 512)
@@ -262,6 +276,7 @@ class TestPings:
         nexus.connection.tick(0.0)
         return nexus
 
+    @pytest.mark.rfc7143("11.19-3")
     def test_a_silent_initiator_is_pinged_once(self, pinging: Any) -> None:
         pinging.connection.tick(9.0)
         assert pinging.answers() == []
@@ -273,6 +288,7 @@ class TestPings:
         assert pinging.answers() == []
         assert not pinging.connection.closing
 
+    @pytest.mark.rfc7143("11.19-2")
     def test_an_answer_keeps_the_connection(self, pinging: Any) -> None:
         pinging.connection.tick(10.0)
         (ping,) = pinging.answers()
@@ -288,6 +304,7 @@ class TestPings:
             Opcode.NOP_OUT, initiator_task_tag=NO_TAG, target_transfer_tag=4711, immediate=True
         )) == []
 
+    @pytest.mark.rfc7143("7.14-1")
     def test_no_answer_closes(self, pinging: Any) -> None:
         pinging.connection.tick(10.0)
         pinging.connection.tick(15.0)
@@ -315,6 +332,7 @@ def text(nexus: Any, data: bytes = b"", **fields: Any) -> Any:
     return answer
 
 
+@pytest.mark.rfc7143("11-1", "11.11.1-2", "4.2.2.2-1")
 @pytest.mark.parametrize("immediate", [True, False])
 @pytest.mark.parametrize("discovery", [False, True])
 def test_a_text_request_is_answered(connect: Any, immediate: bool, discovery: bool) -> None:
@@ -335,6 +353,7 @@ def test_a_normal_session_is_not_told_of_all_targets(nexus: Any) -> None:
     assert text(nexus, b"SendTargets=All\0").data == b"SendTargets=Reject\0"
 
 
+@pytest.mark.rfc7143("11.11.2-1", "11.11.4-1", "11.11.6-1", "11.11.1-2", "11.10.4-1", "6.4-3")
 def test_a_text_answer_over_several_pdus(connect: Any) -> None:
     nexus = connect(discovery=True, max_xmit_data_segment_length=32)
     answer = text(nexus, b"SendTargets=All\0", initiator_task_tag=9)
@@ -349,6 +368,7 @@ def test_a_text_answer_over_several_pdus(connect: Any) -> None:
     assert answer.target_transfer_tag == NO_TAG
 
 
+@pytest.mark.rfc7143("11.7.1-1")
 def test_a_redeclared_length_holds_at_once(connect: Any) -> None:
     nexus = connect(max_xmit_data_segment_length=8192)
     assert text(nexus, b"MaxRecvDataSegmentLength=512\0").data == b""
@@ -357,6 +377,7 @@ def test_a_redeclared_length_holds_at_once(connect: Any) -> None:
     assert (len(first.data), len(second.data)) == (512, 512)
 
 
+@pytest.mark.rfc7143("6.4-4", "11.10.2-1", "11.10.3-1", "6.2-1")
 @pytest.mark.parametrize(("data", "fields"), [
     pytest.param(b"no text", {}, id="no text"),
     pytest.param(b"A=1\0", {"flags": 0xC0}, id="F and C"),

@@ -58,6 +58,9 @@ def test_the_shortest_login(dialogue: Any, target: Any) -> None:
     assert login.login.result.session_type == "Normal"
 
 
+@pytest.mark.rfc7143(
+    "6.3.1-1", "6.3.1-2", "6.3.2-3", "11-1", "11.13.1-1", "11.13.2-1", "11.13.3-1", "11.13.8-1", "6.1-1", "11.12.8-1"
+)
 def test_every_field_of_the_final_response(dialogue: Any, target: Any) -> None:
     """Section 11.13, byte by byte."""
     login = dialogue()
@@ -73,6 +76,7 @@ def test_every_field_of_the_final_response(dialogue: Any, target: Any) -> None:
     assert login.results[0].cmd_sn == 0xFFFFFFFF
 
 
+@pytest.mark.rfc7143("4.2.2.2-1", "11.13.3-1", "11.12.8-1", "4.2.2.1-2", "12.1.3-1")
 def test_stat_sn_counts_responses_and_the_window_opens_with_the_last(dialogue: Any, chap_target: Any) -> None:
     login = dialogue()
     answers = [
@@ -98,6 +102,7 @@ def test_the_window_of_the_last_response_is_the_session_s(nexus: Any, target: An
     assert answer.max_cmd_sn == nexus.session.max_cmd_sn - 2
 
 
+@pytest.mark.rfc7143("6.3.1-1", "13.21-1", "6.3.1-2", "13.4-1")
 def test_a_discovery_login(dialogue: Any, node: Any) -> None:
     login = dialogue()
     keys = {"InitiatorName": login.initiator, "SessionType": "Discovery", "MaxConnections": "1",
@@ -134,6 +139,7 @@ def test_an_alias_is_kept_short_and_printable(dialogue: Any, alias: str, kept: s
     assert login.results[0].initiator_alias == kept
 
 
+@pytest.mark.rfc7143("4.2.7.1-4")
 @pytest.mark.parametrize("name", ["iqn.2010-06.ServerName:desc", "IQN.2010-06.SERVERNAME:DESC"])
 def test_target_names_are_compared_in_lower_case(dialogue: Any, target: Any, name: str) -> None:
     login = dialogue(target=name)
@@ -147,6 +153,7 @@ def test_names_may_be_said_again_but_not_changed(dialogue: Any) -> None:
     assert login.say(OPERATIONAL, login.names, FULL).nsg == FULL
 
 
+@pytest.mark.rfc7143("13.4-2", "13.5-2")
 @pytest.mark.parametrize("keys", [
     {"InitiatorName": "iqn.other"}, {"TargetName": "iqn.other"}, {"SessionType": "Discovery"},
 ], ids=lambda keys: next(iter(keys)))
@@ -159,6 +166,7 @@ def test_names_changed_later(dialogue: Any, keys: dict[str, str]) -> None:
 # Who and what: the statuses -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rfc7143("4.2.7.1-3", "6.3-2", "13.4-1", "13.5-1", "11.12.10-1", "11.12.4-1", "4.2.7.2-1", "7.12-1")
 @pytest.mark.parametrize(("keys", "fields", "status"), [
     pytest.param({}, {}, 0x207, id="no keys"),
     pytest.param({"TargetName": "t"}, {}, 0x207, id="no InitiatorName"),
@@ -188,6 +196,7 @@ def test_the_first_request_is_refused(dialogue: Any, keys: Any, fields: dict[str
     assert (answer.stat_sn, answer.exp_cmd_sn, answer.version_active) == (500, 100, 0)
 
 
+@pytest.mark.rfc7143("11.12.4-1", "11.13.1-1", "11.13.2-1")
 def test_a_version_range_from_0_is_fine(dialogue: Any) -> None:
     login = dialogue()
     answer = login.say(OPERATIONAL, login.names, FULL, version_max=7)
@@ -232,6 +241,7 @@ def test_max_sessions_go_before_the_challenge(dialogue: Any, nexus: Any, chap_ta
     assert again.say(SECURITY, {**again.names, "AuthMethod": "CHAP"}).status == 0
 
 
+@pytest.mark.rfc7143("11.13.5-1", "13.8-1")
 @pytest.mark.parametrize("redirect", ["10.0.0.9:3260", "10.0.0.9", "[fe80::9]:3260", "[fe80::9]", "host.example:3260"])
 def test_a_redirected_target(dialogue: Any, chap_target: Any, redirect: str) -> None:
     chap_target.redirect = redirect
@@ -295,6 +305,7 @@ _LEGAL_OPENINGS = {
 }
 
 
+@pytest.mark.rfc7143("6.3-3", "6.3-5", "6.3-7", "11.13.6-2")
 @pytest.mark.parametrize("csg", range(4))
 @pytest.mark.parametrize("to", [None, 0, 1, 2, 3])
 def test_opening_in_every_stage_with_every_step(dialogue: Any, csg: int, to: int | None) -> None:
@@ -308,6 +319,7 @@ def test_opening_in_every_stage_with_every_step(dialogue: Any, csg: int, to: int
     assert len(login.results) == (answer.nsg == FULL)
 
 
+@pytest.mark.rfc7143("6.3-3", "6.3-5", "6.3-7", "11.13.6-2")
 @pytest.mark.parametrize("reached", [SECURITY, OPERATIONAL])
 @pytest.mark.parametrize("csg", range(4))
 @pytest.mark.parametrize("to", [None, 0, 1, 2, 3])
@@ -322,11 +334,13 @@ def test_every_second_request_in_every_stage(dialogue: Any, reached: int, csg: i
         assert answer.status == INITIATOR_ERROR
 
 
+@pytest.mark.rfc7143("11-2")
 def test_without_the_t_bit_nsg_is_reserved(dialogue: Any) -> None:
     login = dialogue()
     assert login.say(SECURITY, login.names, flags=SECURITY << 2 | RESERVED).status == SUCCESS
 
 
+@pytest.mark.rfc7143("6.2-1", "11.12.2-1")
 def test_t_and_c_together(dialogue: Any) -> None:
     login = dialogue()
     assert login.say(OPERATIONAL, login.names, FULL, more=True).status == INITIATOR_ERROR
@@ -337,6 +351,7 @@ _STEPS = st.tuples(st.integers(0, 3), st.sampled_from([None, 0, 1, 2, 3]), st.sa
 ]))
 
 
+@pytest.mark.rfc7143("6.3-4", "11.12-1", "6.3-5")
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(_STEPS, max_size=6), st.booleans())
 def test_no_walk_gets_past_authentication(
@@ -354,6 +369,7 @@ def test_no_walk_gets_past_authentication(
     assert not (required and login.login.done)
 
 
+@pytest.mark.rfc7143("11.12.6-2", "11.12.7-1")
 @pytest.mark.parametrize(("field", "value"), [
     ("isid", b"\x80\0\0\0\0\2"), ("tsih", 1), ("cid", 2), ("initiator_task_tag", 0x78),
 ])
@@ -364,12 +380,14 @@ def test_what_may_not_change_during_a_login(dialogue: Any, field: str, value: An
     assert field.upper() in login.login.problem
 
 
+@pytest.mark.rfc7143("6.2-13", "10.3-1")
 def test_rounds_are_limited(dialogue: Any) -> None:
     login = dialogue()
     statuses = [login.say(OPERATIONAL, login.names if not n else {}).status for n in range(ROUNDS_LIMIT + 1)]
     assert statuses == [SUCCESS] * ROUNDS_LIMIT + [INITIATOR_ERROR]
 
 
+@pytest.mark.rfc7143("11.2.1.5-1")
 def test_additional_headers(dialogue: Any) -> None:
     login = dialogue()
     with pytest.raises(FormatError, match="additional header"):
@@ -379,6 +397,7 @@ def test_additional_headers(dialogue: Any) -> None:
 # The security stage ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rfc7143("6.3.2-1", "6.2.1-1", "6.2.1-2", "6.2.1-3", "12.1-1", "12.1-2", "6.3.2-4", "7.12-1")
 @pytest.mark.parametrize(("offered", "required", "answer"), [
     pytest.param("None", False, "None", id="None"),
     pytest.param("CHAP,None", False, "None", id="None is all that is left without accounts"),
@@ -401,6 +420,7 @@ def test_auth_method(dialogue: Any, target: Any, offered: str, required: bool, a
         assert said.status == answer
 
 
+@pytest.mark.rfc7143("6.3-8")
 @pytest.mark.parametrize("method", ["None", "CHAP"])
 def test_auth_method_repeated(dialogue: Any, target: Any, method: str) -> None:
     if method == "CHAP":
@@ -410,16 +430,19 @@ def test_auth_method_repeated(dialogue: Any, target: Any, method: str) -> None:
     assert login.say(SECURITY, {"AuthMethod": method}).status == INITIATOR_ERROR
 
 
+@pytest.mark.rfc7143("6.3.2-4", "12.1-1")
 def test_auth_method_missing_where_accounts_are(dialogue: Any, chap_target: Any) -> None:
     login = dialogue()
     assert login.say(SECURITY, login.names, OPERATIONAL).status == AUTHENTICATION
 
 
+@pytest.mark.rfc7143("6.3-3", "11.12-1")
 def test_the_security_stage_skipped_where_accounts_are(dialogue: Any, chap_target: Any) -> None:
     login = dialogue()
     assert login.say(OPERATIONAL, login.names, FULL).status == AUTHENTICATION
 
 
+@pytest.mark.rfc7143("6.3-4", "6.3-6", "11.13.6-1")
 def test_the_t_bit_is_withheld_until_chap_is_over(dialogue: Any, chap_target: Any) -> None:
     login = dialogue()
     assert login.say(SECURITY, {**login.names, "AuthMethod": "CHAP"}, OPERATIONAL).nsg is None
@@ -429,6 +452,7 @@ def test_the_t_bit_is_withheld_until_chap_is_over(dialogue: Any, chap_target: An
     assert login.say(OPERATIONAL, {}, FULL).nsg == FULL
 
 
+@pytest.mark.rfc7143("12.1-3")
 def test_auth_method_and_chap_a_in_one_request(dialogue: Any, chap_target: Any) -> None:
     login = dialogue()
     answer = login.say(SECURITY, {**login.names, "AuthMethod": "CHAP", "CHAP_A": "5"})
@@ -436,6 +460,7 @@ def test_auth_method_and_chap_a_in_one_request(dialogue: Any, chap_target: Any) 
     assert login.say(SECURITY, chap_reply(answer.keys), FULL).nsg == FULL
 
 
+@pytest.mark.rfc7143("9.2-2")
 @pytest.mark.parametrize("keys", [{"CHAP_N": "joe"}, {"CHAP_A": "5"}], ids=lambda keys: next(iter(keys)))
 @pytest.mark.parametrize("stage", [SECURITY, OPERATIONAL])
 def test_chap_keys_nobody_asked_for(dialogue: Any, keys: dict[str, str], stage: int) -> None:
@@ -443,12 +468,14 @@ def test_chap_keys_nobody_asked_for(dialogue: Any, keys: dict[str, str], stage: 
     assert login.say(stage, {**login.names, **keys}, FULL).status == INITIATOR_ERROR
 
 
+@pytest.mark.rfc7143("9.2-2", "6.3-8")
 def test_a_chap_key_twice(dialogue: Any, chap_target: Any) -> None:
     login = dialogue()
     login.say(SECURITY, {**login.names, "AuthMethod": "CHAP"})
     assert login.say(SECURITY, [("CHAP_A", "5"), ("CHAP_A", "5")]).status == INITIATOR_ERROR
 
 
+@pytest.mark.rfc7143("9.2-3", "12.1.3-2", "9.2-4", "6.3.2-4")
 def test_wrong_users_and_wrong_secrets_answer_alike(dialogue: Any, chap_target: Any) -> None:
     answers, problems = [], []
     for user, secret in (("jim", SECRET), ("joe", "wrong"), ("", SECRET), ("joe" * 100, SECRET)):
@@ -462,7 +489,7 @@ def test_wrong_users_and_wrong_secrets_answer_alike(dialogue: Any, chap_target: 
     assert len(set(problems)) == 1
 
 
-@pytest.mark.rfc7143("9.2.1", "12.1.3")
+@pytest.mark.rfc7143("9.2.1", "12.1.3", "9.2-5")
 def test_an_initiator_that_must_be_one_user(dialogue: Any, chap_target: Any) -> None:
     """Another's name and secret are as wrong as any."""
     chap_target.accounts = Accounts({"joe": SECRET, "ann": SECRET})
@@ -513,6 +540,7 @@ def test_discovery_takes_discovery_users_only(
     assert login.say(SECURITY, chap_reply(challenge, user), FULL).status == status
 
 
+@pytest.mark.rfc7143("4.2.4-1", "9.2.1-1", "12.1.3-3")
 def test_mutual_authentication(dialogue: Any, chap_target: Any) -> None:
     login = dialogue()
     login.say(SECURITY, {**login.names, "AuthMethod": "CHAP"})
@@ -524,6 +552,7 @@ def test_mutual_authentication(dialogue: Any, chap_target: Any) -> None:
     assert answer.keys == {"CHAP_N": "target", "CHAP_R": "0x" + expected.hex()}
 
 
+@pytest.mark.rfc7143("9.2.1-9")
 @pytest.mark.parametrize("same_connection", [True, False])
 def test_a_reflected_challenge(dialogue: Any, chap_target: Any, same_connection: bool) -> None:
     first, second = dialogue(), dialogue()
@@ -556,6 +585,7 @@ def test_abandoning_a_login_without_chap(dialogue: Any, node: Any) -> None:
     assert not node.open_challenges
 
 
+@pytest.mark.rfc7143("12-1", "6.2-6")
 def test_operational_keys_in_the_security_stage(dialogue: Any) -> None:
     """They have their own stage, and may be negotiated there (iet-compat 8.1)."""
     login = dialogue()
@@ -577,6 +607,7 @@ def test_keys_of_targets(dialogue: Any, stage: int, name: str) -> None:
 # The operational stage ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rfc7143("6.3-8")
 @pytest.mark.parametrize("name", ["MaxBurstLength", "X-com.example", "HeaderDigest", "MaxRecvDataSegmentLength"])
 def test_a_key_is_negotiated_once(dialogue: Any, name: str) -> None:
     login = dialogue()
@@ -602,6 +633,7 @@ OFFERS = [
 _RENDERED = {"MaxBurstLength": "65536", "HeaderDigest": "CRC32C", "DefaultTime2Wait": "9"}
 
 
+@pytest.mark.rfc7143("6.3-6", "11.13.6-1", "6.2-5", "6.2.2-4")
 @pytest.mark.parametrize(("name", "value", "attribute"), OFFERS, ids=lambda value: str(value))
 @pytest.mark.parametrize("opening", [SECURITY, OPERATIONAL])
 def test_what_is_configured_is_offered_and_must_be_answered(
@@ -673,6 +705,7 @@ def test_nothing_is_offered_that_was_settled_or_is_the_default(dialogue: Any, ta
     }
 
 
+@pytest.mark.rfc7143("13.14-1", "6.2-12")
 @pytest.mark.parametrize(("configured", "keys", "said", "first", "burst"), [
     pytest.param({"MaxBurstLength": 65536}, {"FirstBurstLength": "262144", "MaxBurstLength": "1048576"},
                  {"FirstBurstLength": "65536", "MaxBurstLength": "65536"}, 65536, 65536, id="ours is lower"),
@@ -709,6 +742,7 @@ def test_a_low_bound_is_offered_with_what_it_bounds(dialogue: Any, target: Any) 
     assert login.results[0].parameters.first_burst_length == 4096
 
 
+@pytest.mark.rfc7143("13.14-1", "6.2-12")
 def test_a_bound_that_sinks_after_what_it_bounds(dialogue: Any) -> None:
     login = dialogue()
     login.say(OPERATIONAL, {**login.names, "FirstBurstLength": "65536"})
@@ -716,6 +750,7 @@ def test_a_bound_that_sinks_after_what_it_bounds(dialogue: Any) -> None:
     assert login.results[0].parameters.first_burst_length == 512
 
 
+@pytest.mark.rfc7143("6.2-5")
 @pytest.mark.parametrize(("declared", "cap", "held"), [
     ({}, None, 8192), ({}, 4096, 4096), ({"MaxRecvDataSegmentLength": "65536"}, None, 65536),
     ({"MaxRecvDataSegmentLength": "65536"}, 4096, 4096), ({"MaxRecvDataSegmentLength": "512"}, 4096, 512),
@@ -730,6 +765,7 @@ def test_what_we_may_send(
     assert login.results[0].parameters.max_xmit_data_segment_length == held
 
 
+@pytest.mark.rfc7143("13.1-1", "6.2.1-1", "6.2.1-2", "6.2.1-3")
 @pytest.mark.parametrize(("ours", "theirs", "answer", "digest"), [
     (None, "None", "None", False), (None, "CRC32C", "CRC32C", True), (None, "CRC32C,None", "CRC32C", True),
     (None, "None,CRC32C", "None", False), (None, "X-md5,CRC32C", "CRC32C", True), (None, "X-md5", "Reject", False),
@@ -745,6 +781,7 @@ def test_digests(dialogue: Any, target: Any, ours: Any, theirs: str, answer: str
     assert (parameters.header_digest, parameters.data_digest) == (digest, digest)
 
 
+@pytest.mark.rfc7143("13.25-1", "13.25-2", "13.25-3")
 def test_markers_are_gone(dialogue: Any) -> None:
     login = dialogue()
     keys = {"OFMarker": "Yes", "IFMarker": "No", "OFMarkInt": "1~2", "IFMarkInt": "2048"}

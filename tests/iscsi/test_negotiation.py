@@ -37,6 +37,10 @@ def test_no_key_is_known_by_name() -> None:
     assert [key.name for key in KEYS if f'"{key.name}"' in code] == []
 
 
+@pytest.mark.rfc7143(
+    "6.2.1-1", "6.2.1-2", "6.2.1-3", "6.2.2-1", "6.2.2-2", "6.2.2-4", "6.2-6", "6.2-10", "11.12.10-2", "13.24-1",
+    "13.25-1", "13.25-2", "13.25-3", "13.23-1"
+)
 @pytest.mark.parametrize(("name", "theirs", "configured", "said"), [
     pytest.param("InitialR2T", "No", None, "Yes", id="OR: ours Yes wins"),
     pytest.param("InitialR2T", "No", False, "No", id="OR: both No"),
@@ -85,6 +89,7 @@ def test_answers(name: str, theirs: str, configured: Any, said: str | None) -> N
     assert answer(name, theirs, {} if configured is None else {name: configured}) == said
 
 
+@pytest.mark.rfc7143("6.2.2-2", "6.2-10", "11.12.10-2")
 @pytest.mark.parametrize("key", [key for key in KEYS if hasattr(key.value, "low")], ids=lambda key: key.name)
 def test_each_number_at_below_and_above_its_range(key: Any) -> None:
     if key.use is Use.TARGET:
@@ -94,6 +99,7 @@ def test_each_number_at_below_and_above_its_range(key: Any) -> None:
         assert (answer(key.name, str(word)) == "Reject") is bad, word
 
 
+@pytest.mark.rfc7143("13.21-1")
 @pytest.mark.parametrize("key", [key for key in KEYS if key.normal_only], ids=lambda key: key.name)
 def test_irrelevant_in_discovery(key: Any) -> None:
     assert answer(key.name, key.value.render(key.default), discovery=True) == "Irrelevant"
@@ -105,6 +111,7 @@ def test_keys_of_targets_are_refused(name: str) -> None:
         negotiate()[0].answer([(name, "1")])
 
 
+@pytest.mark.rfc7143("6.3-8")
 @pytest.mark.parametrize("name", ["MaxBurstLength", "X-vendor", "MaxRecvDataSegmentLength"])
 def test_a_key_is_negotiated_once(name: str) -> None:
     negotiation, _ = negotiate()
@@ -113,6 +120,7 @@ def test_a_key_is_negotiated_once(name: str) -> None:
         negotiation.answer([(name, "1024")])
 
 
+@pytest.mark.rfc7143("6.2-12", "13.14-1")
 def test_results_land_in_parameters() -> None:
     negotiation, parameters = negotiate({"InitialR2T": False})
     negotiation.answer([
@@ -185,6 +193,7 @@ def test_offers_of_what_the_configuration_names(name: str, value: Any, offer: st
     assert spoken.offers() == []
 
 
+@pytest.mark.rfc7143("6.2-5")
 def test_silence_of_the_configuration_offers_nothing() -> None:
     assert negotiate()[0].offers() == []
 
@@ -194,6 +203,7 @@ def test_discovery_offers_nothing_irrelevant() -> None:
     assert negotiation.offers() == [("HeaderDigest", "CRC32C")]
 
 
+@pytest.mark.rfc7143("6.2-7", "6.2.2-1")
 @pytest.mark.parametrize(("name", "value", "reply", "attribute", "held"), [
     pytest.param("MaxBurstLength", 65536, "65536", "max_burst_length", 65536, id="agreed"),
     pytest.param("MaxBurstLength", 65536, "4096", "max_burst_length", 4096, id="still smaller"),
@@ -215,6 +225,7 @@ def test_replies_to_our_offers(name: str, value: Any, reply: str, attribute: str
     assert getattr(parameters, attribute) == held
 
 
+@pytest.mark.rfc7143("6.2.1-4")
 @pytest.mark.parametrize(("name", "value", "reply"), [
     pytest.param("MaxBurstLength", 65536, "131072", id="MIN above our offer"),
     pytest.param("MaxBurstLength", 65536, "many", id="no number"),
@@ -237,6 +248,7 @@ def test_an_offer_that_settles_itself_needs_no_reply() -> None:
     assert negotiation.answer([("ImmediateData", "No")]) == []
 
 
+@pytest.mark.rfc7143("13-1")
 def test_full_feature_phase_takes_declarations_only() -> None:
     parameters = Parameters()
     negotiation = Negotiation(

@@ -14,10 +14,12 @@ from ietpy.scsi.view import EVERYTHING, View
 from ietpy.wire.serial import MASK
 
 
+@pytest.mark.rfc7143("4.4.2-2")
 def test_the_initiator_port_name_has_the_isid(nexus: Any) -> None:
     assert nexus.session.port == "iqn.2026-11.test:i,i,0x495349443031"
 
 
+@pytest.mark.rfc7143("4.4.3-2", "6.3.1-3", "6.3.5-1")
 def test_the_same_port_reinstates_its_session(connect: Any, target: Any) -> None:
     first = connect()
     second = connect(attention=True)
@@ -26,6 +28,7 @@ def test_the_same_port_reinstates_its_session(connect: Any, target: Any) -> None
     assert list(target.sessions.values()) == [second.session]
 
 
+@pytest.mark.rfc7143("6.3.1-2", "4.4.3-1")
 def test_another_isid_is_another_session(connect: Any, target: Any) -> None:
     first, second = connect(), connect(isid=b"ISID02")
     assert first.replaced == second.replaced == [None]
@@ -70,6 +73,7 @@ def test_a_tsih_is_free_when_its_session_has_ended(connect: Any, node: Any) -> N
     assert not node._tsihs
 
 
+@pytest.mark.rfc7143("6.3.1-6", "11.12.6-1")
 @pytest.mark.parametrize(("live", "status"), [(True, 0x0206), (False, 0x020A)])
 def test_a_tsih_in_the_login(nexus: Any, node: Any, target: Any, live: bool, status: int) -> None:
     result = SimpleNamespace(
@@ -82,6 +86,7 @@ def test_a_tsih_in_the_login(nexus: Any, node: Any, target: Any, live: bool, sta
     assert caught.value.status == status
 
 
+@pytest.mark.rfc7143("6.3.1-6")
 def test_a_tsih_in_a_discovery_login(nexus: Any, node: Any) -> None:
     result = SimpleNamespace(
         target=None, initiator_name="iqn.i", isid=b"ISID09", cid=1, parameters=None, cmd_sn=1, user="",
@@ -117,6 +122,7 @@ def test_a_discovery_session_has_no_units(connect: Any) -> None:
 class TestNumbering:
     """Requests are taken in the order of their CmdSN, once each, inside the window."""
 
+    @pytest.mark.rfc7143("4.2.2.1-5", "4.2.2.1-10", "4.2.2.1-6")
     def test_a_request_before_its_turn_waits(self, nexus: Any, store: Any) -> None:
         number = nexus.cmd_sn
         late = nexus.write(0, 1, b"x" * 512, cmd_sn=number + 1)
@@ -132,6 +138,7 @@ class TestNumbering:
         answers = nexus.ask(nexus.command("00", cmd_sn=number))
         assert [answer.data for answer in answers if answer.data] == [request[:48]]
 
+    @pytest.mark.rfc7143("11.14-3")
     def test_nothing_is_taken_after_a_logout_that_waited(self, nexus: Any) -> None:
         number = nexus.cmd_sn
         nexus.feed(nexus.command("00", cmd_sn=number + 2))
@@ -139,22 +146,26 @@ class TestNumbering:
         nexus.feed(nexus.request(0x00, target_transfer_tag=0xFFFFFFFF, cmd_sn=number))
         assert [answer.opcode for answer in nexus.answers()] == [0x20, 0x26]
 
+    @pytest.mark.rfc7143("4.2.2.1-9", "4.2.2.1-10")
     @pytest.mark.parametrize("offset", [-1, 8, -5, 100], ids=["just gone", "just outside", "long gone", "far ahead"])
     def test_a_request_outside_the_window_is_ignored(self, nexus: Any, offset: int) -> None:
         assert nexus.ask(nexus.command("00", cmd_sn=nexus.cmd_sn + offset)) == []
         assert nexus.ask(nexus.command("00"))[0].status == 0
 
+    @pytest.mark.rfc7143("4.2.2.1-9", "4.2.2.1-11")
     def test_a_second_of_one_number_is_ignored(self, nexus: Any) -> None:
         number = nexus.cmd_sn
         for _ in range(2):
             nexus.feed(nexus.command("00", cmd_sn=number + 1))
         assert len(nexus.ask(nexus.command("00", cmd_sn=number))) == 2
 
+    @pytest.mark.rfc7143("4.2.2.1-1")
     def test_immediate_requests_do_not_count(self, nexus: Any) -> None:
         (answer,) = nexus.ask(nexus.command("00", immediate=True))
         assert answer.exp_cmd_sn == nexus.cmd_sn
         assert answer.max_cmd_sn == nexus.cmd_sn + 7
 
+    @pytest.mark.rfc7143("4.2.2.1-8")
     def test_the_window_closes_while_tasks_wait(self, nexus: Any, store: Any) -> None:
         store.waits = True
         for _ in range(8):
@@ -163,6 +174,7 @@ class TestNumbering:
         nexus.work()
         assert [answer.max_cmd_sn for answer in nexus.answers()] == [nexus.cmd_sn + turn for turn in range(8)]
 
+    @pytest.mark.rfc7143("4.2.2.1-7", "4.2.2.2-1")
     def test_numbers_wrap(self, nexus: Any) -> None:
         session = nexus.session
         nexus.cmd_sn = session.exp_cmd_sn = MASK

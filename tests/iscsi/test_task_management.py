@@ -43,6 +43,7 @@ def finish_functions(nexus: Any) -> None:
                 task_management.answer(function)
 
 
+@pytest.mark.rfc7143("11.5.1-1", "11.6.2-1", "7.2.2-3")
 @pytest.mark.parametrize(
     ("function", "expected"),
     [
@@ -68,6 +69,7 @@ def test_functions_on_no_unit(nexus: Any, function: int, lun: int) -> None:
     assert response(nexus.ask(manage(nexus, function, lun=lun))) == NO_LUN
 
 
+@pytest.mark.rfc7143("10.7-2")
 @pytest.mark.parametrize("function", [ABORT_TASK, ABORT_TASK_SET, CLEAR_TASK_SET, LU_RESET, WARM_RESET])
 def test_a_write_waiting_for_data_is_aborted_at_once(nexus: Any, store: Any, function: int) -> None:
     tag = nexus.tag
@@ -79,6 +81,7 @@ def test_a_write_waiting_for_data_is_aborted_at_once(nexus: Any, store: Any, fun
     assert not any(store.data)
 
 
+@pytest.mark.rfc7143("11.5.1-2", "4.2.3.3-4", "4.2.3.3-7", "4.2.3.3-5", "13.23-3")
 @pytest.mark.parametrize("function", [ABORT_TASK, ABORT_TASK_SET, CLEAR_TASK_SET, LU_RESET, WARM_RESET])
 def test_a_task_on_a_worker_is_waited_for_and_not_answered(nexus: Any, store: Any, function: int) -> None:
     store.waits = True
@@ -106,6 +109,7 @@ def test_what_an_aborted_task_has_read_goes_back_to_the_pool(nexus: Any, store: 
     assert nexus.connection.pool.take(512).obj is memory
 
 
+@pytest.mark.rfc7143("4.2.2.1-3", "11.5.1-2")
 def test_a_task_of_the_same_batch_is_aborted_before_it_runs(nexus: Any, store: Any) -> None:
     tag = nexus.tag
     batch = nexus.write(0, 1, b"x" * 512) + nexus.write(1, 1, b"y" * 512)
@@ -136,6 +140,7 @@ def test_two_functions_wait_for_one_task(nexus: Any, store: Any) -> None:
     assert [answer.response for answer in nexus.answers()] == [COMPLETE, COMPLETE]
 
 
+@pytest.mark.rfc7143("7.11-1", "4.2.2.1-6")
 def test_abort_of_a_command_that_has_not_come_fills_its_place(nexus: Any, store: Any) -> None:
     """Section 11.6.1 b: it counts as received; should it come later, it is ignored."""
     missing = nexus.cmd_sn
@@ -177,12 +182,14 @@ def test_abort_of_a_command_held_for_its_turn_fills_the_hole(nexus: Any, store: 
     assert not any(store.data)
 
 
+@pytest.mark.rfc7143("7.11-2")
 @pytest.mark.parametrize("offset", [-1, 8], ids=["before the window", "behind it"])
 def test_abort_outside_the_window_finds_no_task(nexus: Any, offset: int) -> None:
     asked = manage(nexus, ABORT_TASK, referenced_task_tag=999, ref_cmd_sn=nexus.cmd_sn + offset)
     assert response(nexus.ask(asked)) == NO_TASK
 
 
+@pytest.mark.rfc7143("4.2.3.3-7", "4.2.3.6-1", "4.2.3.3-6", "4.2.3.3-3")
 @pytest.mark.parametrize("function", [CLEAR_TASK_SET, LU_RESET, WARM_RESET])
 @pytest.mark.parametrize("running", [False, True], ids=["waiting for data", "on a worker"])
 def test_tasks_of_other_sessions(connect: Any, store: Any, function: int, running: bool) -> None:
@@ -224,6 +231,7 @@ def test_a_task_finished_before_the_others_were_waited_for(connect: Any, store: 
     assert response(mine.answers()) == COMPLETE
 
 
+@pytest.mark.rfc7143("11.5.1-7", "11.6.1-1")
 def test_cold_reset_ends_every_session(connect: Any) -> None:
     mine, other = connect(), connect(isid=b"ISID02")
     mine.feed(manage(mine, COLD_RESET))
@@ -259,6 +267,7 @@ def test_the_unit_of_a_referenced_task_matters(
 class TestFunctionsOfTheSecondProtocolLevel:
     """RFC 7144."""
 
+    @pytest.mark.rfc7143("7144:4.1-1")
     @pytest.mark.parametrize("function", [QUERY_TASK, QUERY_TASK_SET, NEXUS_RESET, QUERY_EVENT])
     @pytest.mark.parametrize("level", [0, 1])
     def test_below_it_there_are_none(self, connect: Any, function: int, level: int) -> None:
@@ -273,6 +282,7 @@ class TestFunctionsOfTheSecondProtocolLevel:
         nexus = connect(protocol_level=2)
         assert response(nexus.ask(manage(nexus, function, lun=lun))) == NO_LUN
 
+    @pytest.mark.rfc7143("7144:4.1-2", "7144:6.3-1")
     @pytest.mark.parametrize("where", ["for data", "for others", "on a worker", "in the batch"])
     def test_queries_find_tasks_wherever_they_are(self, connect: Any, store: Any, where: str) -> None:
         nexus, other = connect(protocol_level=2), connect(isid=b"ISID02")
@@ -293,6 +303,7 @@ class TestFunctionsOfTheSecondProtocolLevel:
         for function in (QUERY_TASK, QUERY_TASK_SET):
             assert response(nexus.ask(manage(nexus, function, referenced_task_tag=other.tag - 1))) == COMPLETE
 
+    @pytest.mark.rfc7143("7144:6.3-1", "7144:4.1-2")
     def test_pending_unit_attentions_are_told_and_stay(self, connect: Any, target: Any) -> None:
         nexus = connect(protocol_level=2, attention=True)
         for _ in range(2):
@@ -308,6 +319,7 @@ class TestFunctionsOfTheSecondProtocolLevel:
         (answer,) = nexus.ask(manage(nexus, QUERY_EVENT))
         assert answer.information == b"\x26\x29\x00"
 
+    @pytest.mark.rfc7143("7144:6.3-2", "7144:6.5-1")
     def test_a_nexus_reset_ends_what_the_nexus_has(self, connect: Any, store: Any) -> None:
         nexus, other = connect(protocol_level=2), connect(isid=b"ISID02")
         (reserved,) = nexus.ask(nexus.command("16", lun=LUN_1))

@@ -14,6 +14,7 @@ values = raw_values.map(lambda raw: raw.decode("utf-8", "surrogateescape"))
 texts = st.dictionaries(names, values, max_size=20).map(lambda keys: list(keys.items()))
 
 
+@pytest.mark.rfc7143("6.1-1")
 @given(texts)
 def test_round_trip(pairs: list[tuple[str, str]]) -> None:
     assert decode(encode(pairs)) == pairs
@@ -51,6 +52,7 @@ def test_what_is_read(data: bytes, pairs: list[tuple[str, str]]) -> None:
     assert decode(data) == pairs
 
 
+@pytest.mark.rfc7143("6.1-2")
 @pytest.mark.parametrize(("data", "problem"), [
     pytest.param(b"A\0", "without '='", id="no equals sign"),
     pytest.param(b"=1\0", "no key name", id="an empty key"),
@@ -68,6 +70,7 @@ def test_what_is_refused(data: bytes, problem: str) -> None:
 SAMPLE = encode([("InitiatorName", "iqn.i"), ("TargetName", "iqn.\u00e9"), ("SessionType", "Normal")])
 
 
+@pytest.mark.rfc7143("6.2-2")
 @pytest.mark.parametrize("cut", range(len(SAMPLE) + 1))
 def test_a_text_may_be_cut_at_any_byte(cut: int) -> None:
     assembler = TextAssembler()
@@ -106,6 +109,7 @@ def test_a_flood_of_tiny_keys_draws_no_answer() -> None:
         TextAssembler().add(many(0, 2048), False)
 
 
+@pytest.mark.rfc7143("6.1-4", "6.1-5")
 def test_bytes_count_over_all_steps() -> None:
     assembler = TextAssembler()
     assert assembler.add(bytes(TEXT_LIMIT - 1), False) == []

@@ -52,6 +52,7 @@ def test_ipv6(served: Any) -> None:
         assert server.stop(10)
 
 
+@pytest.mark.rfc7143("13.8-2")
 def test_discovery_names_the_portal_that_was_asked(served: Any) -> None:
     client = served.dial()
     client.login(LoginPlan())

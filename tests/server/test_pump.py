@@ -85,6 +85,7 @@ def test_other_commands_go_on_while_one_waits(served: Any) -> None:
     assert client.wait(waiting).status == 0
 
 
+@pytest.mark.rfc7143("11.5.1-2")
 @pytest.mark.parametrize("function", [ABORT_TASK, LU_RESET])
 def test_an_aborted_task_is_waited_for(served: Any, function: int, eventually: Callable[..., None]) -> None:
     client, other = served.connect(), served.connect(isid=bytes.fromhex("800000000002"))
@@ -131,6 +132,7 @@ def test_an_aborted_write_that_no_worker_has_begun_is_never_begun(
     assert served.path.read_bytes()[:8192] == b"1" * 4096 + bytes(4096)
 
 
+@pytest.mark.rfc7143("4.2.3.3-7", "11.5.1-5")
 def test_a_reset_from_another_session_ends_our_task(served: Any, eventually: Callable[..., None]) -> None:
     client, other = served.connect(), served.connect(isid=bytes.fromhex("800000000002"))
     served.store.hold()
@@ -146,6 +148,7 @@ def test_a_reset_from_another_session_ends_our_task(served: Any, eventually: Cal
     assert client.command(0, b"\0" * 6).status == 2  # the unit attention, and no answer to the read before it
 
 
+@pytest.mark.rfc7143("11.5.1-7")
 def test_a_cold_reset_closes_every_session(served: Any, eventually: Callable[..., None]) -> None:
     client, other = served.connect(), served.connect(isid=bytes.fromhex("800000000002"))
     assert client.manage(COLD_RESET) == 0
@@ -154,6 +157,7 @@ def test_a_cold_reset_closes_every_session(served: Any, eventually: Callable[...
     eventually(lambda: not served.target.sessions)
 
 
+@pytest.mark.rfc7143("6.3.5-1", "4.4.3-2")
 def test_the_old_session_has_left_before_the_new_one_begins(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the new one's first commands could meet the reservation of the old."""
     leaving, go_on = threading.Event(), threading.Event()
@@ -204,6 +208,7 @@ def test_reinstatement_waits_for_the_old_sessions_work(served: Any, eventually: 
     eventually(lambda: len(served.server._pumps) == 1)
 
 
+@pytest.mark.rfc7143("7.14-1", "7.1.4.3-1", "7.14-2")
 def test_a_lost_connection_ends_its_session(served: Any, eventually: Callable[..., None]) -> None:
     client = served.connect()
     served.store.hold()
@@ -226,6 +231,7 @@ def test_a_client_that_vanishes_before_its_answers(served: Any, eventually: Call
     eventually(lambda: not served.server._pumps)
 
 
+@pytest.mark.rfc7143("7.7-1")
 def test_a_broken_pdu_drops_only_its_connection(served: Any, caplog: pytest.LogCaptureFixture) -> None:
     client, other = served.connect(), served.connect(isid=bytes.fromhex("800000000002"))
     client.send_pdu(client.make(Opcode.LOGIN_REQUEST))
@@ -514,6 +520,7 @@ class TestLogout:
         assert other.command(0, bytes(6)).status == Status.CHECK_CONDITION  # and no answer to the read before it
 
 
+@pytest.mark.rfc7143("11.6.1-1")
 def test_a_cold_reset_is_answered_before_its_connection_closes(served: Any) -> None:
     """Also when word that it is done comes while the connection sends."""
     client = served.connect()

@@ -13,6 +13,7 @@ READ_10 = bytes.fromhex(
 )
 
 
+@pytest.mark.rfc7143("13.1-4")
 @pytest.mark.parametrize(("data", "sent"), [
     pytest.param(bytes(32), "aa36918a", id="32 bytes of zeroes"),
     pytest.param(b"\xff" * 32, "43aba862", id="32 bytes of ones"),
