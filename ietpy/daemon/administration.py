@@ -25,6 +25,7 @@ from ietpy.daemon.options import StartOptions
 from ietpy.daemon.served import ServedTarget, configured, negotiated, problem_facts, target_facts
 from ietpy.errors import AdminError, Span
 from ietpy.iscsi.session import Session
+from ietpy.iscsi.target import Portal
 
 #: Seconds to wait for the end of a session, whose commands may wait for a device, and between looks at it.
 PATIENCE: Final = 2.0
@@ -38,7 +39,7 @@ class Network(Protocol):
 
     def sessions(self) -> list[dict[str, Any]]: ...
 
-    def portals(self) -> list[tuple[str, int]]: ...
+    def portals(self) -> list[Portal]: ...
 
     def end_session(self, session: Session) -> None: ...
 
@@ -81,7 +82,7 @@ class Administration:
             "compat": inventory.configuration.compat,
             "options": self.options.facts(),
             "published": self.published,
-            "portals": [{"address": address, "port": port} for address, port in self.network.portals()],
+            "portals": [portal._asdict() for portal in self.network.portals()],
             "targets": self.targets(),
             "sessions": self.sessions(),
             "isns": self.isns.facts(),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -66,7 +67,9 @@ class Connection:
         self.window = window or ReceiveWindow()
         self.pool = StagingPool()
         self.stage = self.pool.take
-        self.login: Login | None = Login(node, asker.peer, asker.local, local_port, entropy, self._establish)
+        self.login: Login | None = Login(
+            node, asker.peer, asker.local, local_port, entropy, self._establish, asker.group
+        )
         self.framer: Framer
         self.requests: Callable[[], Iterator[Request]]
         self.session: Session | None = None
@@ -204,7 +207,7 @@ class Connection:
         self._enter_full_feature(login.result)
 
     def _establish(self, result: LoginResult) -> int:
-        self.asker = Asker(result.initiator_name, self.asker.peer, self.asker.local)
+        self.asker = replace(self.asker, initiator=result.initiator_name)
         self.session, old = establish(self.node, result, self, self.asker)
         self.on_login(self.session, old)
         return self.session.tsih

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ietpy.errors import LoginFailure
 from ietpy.iscsi.errors import LoginStatus
 from ietpy.iscsi.keys import SAM_5_LEVEL
-from ietpy.iscsi.target import Asker, IscsiNode, TargetNode, command_window
+from ietpy.iscsi.target import Asker, IscsiNode, SessionKey, TargetNode, command_window
 from ietpy.scsi.attention import LUNS_CHANGED
 from ietpy.scsi.attention import establish as establish_attention
 from ietpy.scsi.lun import decode, encode
@@ -35,8 +35,8 @@ class Session:
 
     __slots__ = (
         "asker", "begun", "cid", "connection", "device", "dormant", "exp_cmd_sn", "held", "initiator", "isid",
-        "max_cmd_sn", "nexuses", "node", "parameters", "port", "revoked", "running", "target", "tasks", "tsih", "user",
-        "view",
+        "key", "max_cmd_sn", "nexuses", "node", "parameters", "port", "revoked", "running", "target", "tasks", "tsih",
+        "user", "view",
     )
 
     def __init__(self, node: IscsiNode, result: LoginResult, connection: Connection, asker: Asker) -> None:
@@ -50,6 +50,7 @@ class Session:
         self.cid = result.cid
         #: SAM-5 initiator port name as iSCSI forms it (section 4.2.7.2).
         self.port = f"{result.initiator_name.lower()},i,0x{result.isid.hex()}"
+        self.key = SessionKey(result.initiator_name.lower(), result.isid, asker.group)
         self.parameters = result.parameters
         self.user = result.user
         self.tsih = 0
@@ -78,10 +79,10 @@ class Session:
             lun = decode(lun_field)
             number = self.view.unit(lun)
             if lun is None or number not in device.logical_units:
-                return device.nexus(number, self.port, view=self.view)
+                return device.nexus(number, self.port, self.key.group, view=self.view)
             # One nexus, whichever way its LUN is written: peripheral or flat addressing.
             known = self.nexuses.get(encode(lun))
-            nexus = device.nexus(number, self.port, view=self.view) if known is None else known
+            nexus = device.nexus(number, self.port, self.key.group, view=self.view) if known is None else known
             nexus.queries = self.parameters.protocol_level >= SAM_5_LEVEL
             self.nexuses[encode(lun)] = self.nexuses[lun_field] = nexus
             return nexus
@@ -111,7 +112,7 @@ class Session:
         if self.target is None or self.device is None:
             return []
         with self.device.lock:
-            return [each for each in self.target.ending if each.port == self.port]
+            return [each for each in self.target.ending if each.key == self.key]
 
     def end(self) -> None:
         """Leave the target: nexuses detached, the slot free. The caller has seen every task end."""
@@ -123,9 +124,8 @@ class Session:
                 nexus.lu.detach(nexus)
             self.nexuses.clear()
             self.target.ending.discard(self)
-            key = (self.initiator.lower(), self.isid)
-            if self.target.sessions.get(key) is self:
-                del self.target.sessions[key]
+            if self.target.sessions.get(self.key) is self:
+                del self.target.sessions[self.key]
 
 
 def establish(
@@ -150,15 +150,14 @@ def establish(
             _check(result, node)
         node.take_tsih(session)
         return session, None
-    key = (session.initiator.lower(), session.isid)
     with target.device.lock:
         if node.targets.get(target.name.lower()) is not target:
             raise LoginFailure(LoginStatus.TARGET_REMOVED, f"{target.name} was removed during the login")
         _check(result, target)
-        old = target.sessions.get(key)
-        target.check_room(session.initiator, session.isid)
+        old = target.sessions.get(session.key)
+        target.check_room(session.key)
         node.take_tsih(session)
-        target.sessions[key] = session
+        target.sessions[session.key] = session
         if old is not None:
             target.ending.add(old)
     return session, old
