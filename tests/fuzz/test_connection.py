@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ietpy.iscsi.pdu import LAYOUTS, NO_TAG, Opcode
+from tests.fuzz.choices import corpus
 from tests.fuzz.judge import Judge
 from tests.fuzz.peer import run
-
-CORPUS = sorted((Path(__file__).parent / "corpus").glob("connection-*"))
 
 
 @settings(max_examples=200)
@@ -21,9 +18,9 @@ def test_the_invariant_holds(data: bytes) -> None:
     run(data)
 
 
-@pytest.mark.parametrize("path", CORPUS, ids=[path.name for path in CORPUS])
-def test_and_for_what_was_found_before(path: Path) -> None:
-    run(path.read_bytes())
+def test_and_for_what_was_found_before() -> None:
+    for data in corpus("connection"):
+        run(data)
 
 
 # The judge -----------------------------------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ def test_any_other_pdu_first_drops_the_connection(line: Line, opcode: int) -> No
     assert line.out() == b""
 
 
-@pytest.mark.rfc7143("6.3", "11.13.5", "4.2.4-4", "4.2.4-2", "11.13.5-2")
+@pytest.mark.rfc7143("6.3", "11.13.5", "4.2.4-4", "4.2.4-2", "11.13.5-2", "7.1.4-1")
 @pytest.mark.parametrize("opcode", [opcode for opcode in range(64) if opcode != Opcode.LOGIN_REQUEST])
 def test_any_other_pdu_in_the_middle_is_answered_by_the_end_of_the_login(line: Line, talk: Any, opcode: int) -> None:
     """Its first byte is enough; what follows it is not looked at."""
@@ -311,7 +311,7 @@ def test_discovery_from_login_to_logout(line: Line, talk: Any, target: Any) -> N
     assert line.connection.problem == ""
 
 
-@pytest.mark.rfc7143("11.13.7-1", "6.2-2")
+@pytest.mark.rfc7143("11.13.7-1", "6.2-2", "6.3-1")
 def test_an_answer_in_pieces_over_a_connection(line: Line, talk: Any) -> None:
     keys = {f"X-{n:0>52}": "" for n in range(KEYS_LIMIT - 2)}  # the question fits one PDU, its answer does not
     line.feed(talk.request(OPERATIONAL, {**talk.names, **keys}, FULL) + talk.request(OPERATIONAL, {}, FULL))

@@ -397,7 +397,7 @@ def test_additional_headers(dialogue: Any) -> None:
 # The security stage ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.rfc7143("6.3.2-1", "6.2.1-1", "6.2.1-2", "6.2.1-3", "12.1-1", "12.1-2", "6.3.2-4", "7.12-1")
+@pytest.mark.rfc7143("6.3.2-1", "6.2.1-1", "6.2.1-2", "6.2.1-3", "12.1-1", "12.1-2", "6.3.2-4", "7.12-1", "9.2-1")
 @pytest.mark.parametrize(("offered", "required", "answer"), [
     pytest.param("None", False, "None", id="None"),
     pytest.param("CHAP,None", False, "None", id="None is all that is left without accounts"),

@@ -49,7 +49,7 @@ def test_every_opcode_has_a_layout_and_a_figure() -> None:
     assert set(LAYOUTS) == set(FIGURES) == set(Opcode)
 
 
-@pytest.mark.rfc7143("11-1")
+@pytest.mark.rfc7143("11-1", "7144:5.2.1-1")
 @pytest.mark.parametrize("opcode", Opcode, ids=lambda opcode: opcode.name)
 def test_fields_lie_where_the_figure_has_them(opcode: Opcode) -> None:
     layout, figure = LAYOUTS[opcode], FIGURES[opcode]

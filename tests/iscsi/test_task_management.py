@@ -189,7 +189,7 @@ def test_abort_outside_the_window_finds_no_task(nexus: Any, offset: int) -> None
     assert response(nexus.ask(asked)) == NO_TASK
 
 
-@pytest.mark.rfc7143("4.2.3.3-7", "4.2.3.6-1", "4.2.3.3-6", "4.2.3.3-3")
+@pytest.mark.rfc7143("4.2.3.3-7", "4.2.3.6-1", "4.2.3.3-6", "4.2.3.3-3", "4.2.3.5-2", "11.9.1-3")
 @pytest.mark.parametrize("function", [CLEAR_TASK_SET, LU_RESET, WARM_RESET])
 @pytest.mark.parametrize("running", [False, True], ids=["waiting for data", "on a worker"])
 def test_tasks_of_other_sessions(connect: Any, store: Any, function: int, running: bool) -> None:

@@ -134,6 +134,7 @@ def test_a_short_registration_period_is_kept_alive(server: IsnsServer, make_clie
     server.wait_for(lambda: server.count(Function.DEV_ATTR_QRY) == 1, "a question within the second")
 
 
+@pytest.mark.rfc7143("4.2.7-1")
 def test_a_target_added_live_is_registered_and_one_removed_goes(
     server: IsnsServer, client: WatchedClient, targets: list[str]
 ) -> None:

@@ -37,6 +37,7 @@ def test_unit_serial_number(disk: Any, serial: str, page: bytes) -> None:
     assert disk.run("12 01 80 01 FF 00").data == page
 
 
+@pytest.mark.rfc7143("4.4.2-1", "4.4.2-2")
 def test_device_identification(make_disk: Callable[..., Any]) -> None:
     disk = make_disk(number=1)
     name = b"iqn.2001-04.com.example:storage.lun1"

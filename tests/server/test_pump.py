@@ -208,7 +208,7 @@ def test_reinstatement_waits_for_the_old_sessions_work(served: Any, eventually: 
     eventually(lambda: len(served.server._pumps) == 1)
 
 
-@pytest.mark.rfc7143("7.14-1", "7.1.4.3-1", "7.14-2")
+@pytest.mark.rfc7143("7.14-1", "7.1.4.3-1", "7.14-2", "7.1.5-2")
 def test_a_lost_connection_ends_its_session(served: Any, eventually: Callable[..., None]) -> None:
     client = served.connect()
     served.store.hold()
