@@ -75,11 +75,15 @@ class ProtocolError(IetpyError):
 
 
 class Reject(ProtocolError):
-    """Answer with a Reject PDU carrying ``reason`` (RFC 7143 section 11.17.1); the connection lives."""
+    """Answer with a Reject PDU carrying ``reason`` (RFC 7143 section 11.17.1); the connection lives.
 
-    def __init__(self, reason: int, problem: str) -> None:
+    ``data_sn``: of a SNACK for data, what number the next PDU of the task would have (11.17.2).
+    """
+
+    def __init__(self, reason: int, problem: str, data_sn: int = 0) -> None:
         super().__init__(problem)
         self.reason = reason
+        self.data_sn = data_sn
 
 
 class LoginFailure(ProtocolError):

@@ -163,7 +163,7 @@ class Connection:
             except Reject as problem:
                 if not (opcode & IMMEDIATE or opcode & OPCODE_MASK in UNNUMBERED):
                     session.exp_cmd_sn = cmd_sn  # a rejected request was not received (section 7.3)
-                self.reject(problem.reason, self.framer.header())
+                self.reject(problem.reason, self.framer.header(), problem.data_sn)
             if session.held:
                 self._release_held(session)
             if self.closing:
@@ -315,14 +315,15 @@ class Connection:
             elif padding:
                 self.append(padding)
 
-    def reject(self, reason: int, header: bytes) -> None:
-        """Queue a Reject for the request with this header (section 11.17)."""
+    def reject(self, reason: int, header: bytes, data_sn: int = 0) -> None:
+        """Queue a Reject for the request with this header (section 11.17; ``data_sn``: 11.17.2)."""
         session = self.session
         assert session is not None
         self.send(
             REJECT.pack(
                 opcode=Opcode.REJECT, flags=FINAL, reason=reason, initiator_task_tag=NO_TAG,
                 stat_sn=self.next_stat_sn(), exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn,
+                data_sn=data_sn,
             ),
             header,
         )

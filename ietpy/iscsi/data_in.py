@@ -167,11 +167,10 @@ def _send_response(connection: Connection, task: Task, flags: int, count: int) -
     """A SCSI Response; sense data goes in its data segment behind a two-byte length (section 11.4.7)."""
     session: Any = connection.session
     stat_sn = connection.next_stat_sn()
-    data_sn = task.transfer.r2t_sn if task.transfer is not None else 0
     sense = task.sense if task.status == _CHECK_CONDITION else b""
     header = SCSI_RESPONSE.pack(
         opcode=_RESPONSE, flags=flags, status=task.status, initiator_task_tag=task.tag, stat_sn=stat_sn,
-        exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn, exp_data_sn=data_sn, residual_count=count,
+        exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn, residual_count=count,
     )
     connection.send(header, len(sense).to_bytes(2, "big") + sense if sense else b"")
 

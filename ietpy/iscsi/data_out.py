@@ -14,7 +14,7 @@ from ietpy.iscsi.data_in import fail
 from ietpy.iscsi.deferred import expect
 from ietpy.iscsi.errors import ServiceFailure
 from ietpy.iscsi.pdu import FINAL, NO_TAG
-from ietpy.iscsi.transfer import Transfer, cut, end, over, take
+from ietpy.iscsi.transfer import Transfer, cut, over, take
 from ietpy.scsi.task import Task
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def begin(connection: Connection, task: Task, data: Sequence[memoryview], length
     needed = wanted if wanted < expected else expected
     final = task.flags & FINAL
     if length > expected or (length and (length > parameters.first_burst_length or not parameters.immediate_data)):
-        fail(connection, task, ServiceFailure.UNEXPECTED_UNSOLICITED_DATA)
+        refuse(connection, task, ServiceFailure.UNEXPECTED_UNSOLICITED_DATA)
     elif length >= needed and final:
         if length:
             task.chunks = connection.framer.retain()
@@ -40,7 +40,7 @@ def begin(connection: Connection, task: Task, data: Sequence[memoryview], length
             task.data_length = needed
         connection.ready.append(task)
     elif not final and parameters.initial_r2t:
-        fail(connection, task, ServiceFailure.UNEXPECTED_UNSOLICITED_DATA)
+        refuse(connection, task, ServiceFailure.UNEXPECTED_UNSOLICITED_DATA)
     else:
         transfer = task.transfer = Transfer(needed)
         expect(connection, task)
@@ -51,6 +51,18 @@ def begin(connection: Connection, task: Task, data: Sequence[memoryview], length
         transfer.expect_unsolicited(0, length if final else min(expected, parameters.first_burst_length))
         if final:
             over(connection, task, transfer)
+
+
+def refuse(connection: Connection, task: Task, failure: ServiceFailure) -> None:
+    """Fail a write, at once or when the unsolicited data that its F bit announces has come (section 11.17.1)."""
+    if task.flags & FINAL:
+        fail(connection, task, failure)
+        return
+    transfer = task.transfer = Transfer(0)
+    expect(connection, task)
+    task.chunks = []
+    transfer.expect_unsolicited(0, task.expected)
+    transfer.give_up(connection, task, failure)
 
 
 def data_out(
@@ -66,12 +78,15 @@ def data_out(
     data_sn, offset = _sequence_fields(tail)
     received = transfer.received
     final = flags & FINAL
-    if transfer_tag != transfer.tag or data_sn != transfer.data_sn or offset != received:
-        scattered.data_out(connection, task, final, transfer_tag, data_sn, offset, data, length)
+    if (
+        transfer_tag != transfer.tag or data_sn != transfer.data_sn or offset != received
+        or (lun != task.lun_field and transfer_tag != NO_TAG)
+    ):
+        scattered.data_out(connection, task, final, lun, transfer_tag, data_sn, offset, data, length)
         return
     after = received + length
-    if after > transfer.end or (final and after < transfer.end and transfer.tag != NO_TAG):
-        end(connection, task, ServiceFailure.INCORRECT_AMOUNT_OF_DATA)
+    if after > transfer.end or (final and after < transfer.end and scattered.is_short(task, transfer_tag)):
+        scattered.give_up(connection, task, ServiceFailure.INCORRECT_AMOUNT_OF_DATA, final)
         return
     transfer.data_sn = data_sn + 1
     if length:
@@ -79,7 +94,7 @@ def data_out(
     if final:
         over(connection, task, transfer)
     elif after == transfer.end:  # the sequence is full, yet not said to be over
-        end(connection, task, ServiceFailure.SEQUENCE_ERROR)
+        scattered.give_up(connection, task, ServiceFailure.SEQUENCE_ERROR, final)
 
 
 def lost(connection: Connection, flags: int, tag: int, transfer_tag: int, tail: bytes, length: int) -> None:

@@ -56,6 +56,7 @@ class ServiceFailure(Enum):
     UNEXPECTED_UNSOLICITED_DATA = (SenseKey.ABORTED_COMMAND, Asc.WRITE_ERROR_UNEXPECTED_UNSOLICITED_DATA)
     INCORRECT_AMOUNT_OF_DATA = (SenseKey.ABORTED_COMMAND, Asc.WRITE_ERROR_NOT_ENOUGH_UNSOLICITED_DATA)
     CRC_ERROR = (SenseKey.ABORTED_COMMAND, Asc.PROTOCOL_SERVICE_CRC_ERROR)
+    SNACK_REJECTED = (SenseKey.ABORTED_COMMAND, Asc.READ_ERROR_FAILED_RETRANSMISSION_REQUEST)
     #: Not in the section's table: a Data-Out out of its sequence at ErrorRecoveryLevel 0 (section 7.9).
     SEQUENCE_ERROR = (SenseKey.ABORTED_COMMAND, Asc.DATA_PHASE_ERROR)
     #: R and W both set: no command of a disk moves data both ways.

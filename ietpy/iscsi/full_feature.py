@@ -80,7 +80,7 @@ def scsi_command(
             connection.ready.append(task)
     elif flags & COMMAND_READ:
         task.wanted = 0
-        fail(connection, task, ServiceFailure.BIDIRECTIONAL)
+        data_out.refuse(connection, task, ServiceFailure.BIDIRECTIONAL)
     else:
         data_out.begin(connection, task, data, length)
 

@@ -19,8 +19,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from ietpy.errors import Reject
-from ietpy.iscsi.errors import RejectReason
+from ietpy.iscsi.errors import RejectReason, ServiceFailure
 from ietpy.iscsi.pdu import ACKNOWLEDGE, BHS_SIZE, DATA_IN, FINAL, HAS_STATUS, NO_TAG, SCSI_RESPONSE, Opcode
+from ietpy.scsi.status import Status
 from ietpy.scsi.task import Task
 from ietpy.wire.serial import before
 
@@ -45,7 +46,7 @@ _WITH_STATUS: Final = frozenset((
 ))
 
 
-class Status:
+class Kept:
     """One PDU with a StatSN, as it was sent."""
 
     __slots__ = ("data", "header", "tag")
@@ -73,15 +74,15 @@ class Status:
 
 
 class Read:
-    """The answer to a read: Data-In PDUs, the last with the status unless ``snack_tag`` says otherwise.
+    """The answer to a read: Data-In PDUs, the last with the status unless that comes ``apart``, with ``snack_tag``.
 
     ``first`` is the DataSN due next, and ``offset`` its place, as far as the initiator has acknowledged (DataACK).
     PDUs from there on have ``segment`` bytes at most; ``count`` is their number in all. ``data`` is None once let go.
     """
 
     __slots__ = (
-        "burst", "count", "data", "first", "length", "lun_field", "offset", "residual", "segment", "snack_tag",
-        "stat_sn", "status", "tag", "transfer_tag",
+        "apart", "burst", "count", "data", "first", "length", "lu", "lun_field", "offset", "residual", "segment",
+        "snack_tag", "stat_sn", "status", "tag", "transfer_tag",
     )
 
     def __init__(
@@ -89,6 +90,7 @@ class Read:
     ) -> None:
         session: Any = connection.session
         self.tag = task.tag
+        self.lu = task.nexus.lu
         self.lun_field = task.lun_field
         self.data: bytes | memoryview | None = data
         self.length = length
@@ -99,6 +101,7 @@ class Read:
         self.segment = connection.transmit_limit
         self.first = 0
         self.offset = 0
+        self.apart = False
         self.snack_tag = 0
         #: Of the DataACK it asks for; NO_TAG: for none.
         self.transfer_tag = NO_TAG
@@ -127,7 +130,7 @@ class Read:
             if end == self.length and self.transfer_tag != NO_TAG:
                 flags |= ACKNOWLEDGE
                 status = {"lun": self.lun_field}
-            if end == self.length and not self.snack_tag:
+            if end == self.length and not self.apart:
                 flags |= HAS_STATUS | self.residual[0]
                 status |= {"status": self.status, "stat_sn": self.stat_sn, "residual_count": self.residual[1]}
             header = DATA_IN.pack(
@@ -141,7 +144,7 @@ class Read:
 
     def repeat(self, connection: Connection) -> None:
         """Send the PDU with the status again."""
-        if not self.snack_tag:
+        if not self.apart:
             self.send(connection, self.count - 1)
             return
         session: Any = connection.session
@@ -165,6 +168,7 @@ class Read:
             raise Reject(
                 RejectReason.PROTOCOL_ERROR,
                 f"DataSN {first} to {stop - 1}; {self.first} to {self.count - 1} were sent and are not acknowledged",
+                self.count,
             )
         if self.segment > connection.transmit_limit:
             raise Reject(
@@ -180,6 +184,7 @@ class Read:
         if self.data is None:
             self.send(connection)  # to refuse it
         self.segment = connection.transmit_limit
+        self.apart = True
         self.snack_tag = snack_tag
         self.count = self.first + sum(1 for _ in self._segments())
         self.send(connection)
@@ -194,20 +199,36 @@ class Read:
         return True
 
     def move(self, connection: Connection, exp_data_sn: int) -> None:
-        """Send it on this connection, from DataSN ``exp_data_sn`` on, with a StatSN of this connection."""
+        """Send it on this connection, from DataSN ``exp_data_sn`` on, with a StatSN of this connection.
+
+        If its data was let go the task ends with "SNACK rejected" (section 11.4.7.2).
+        """
         self.stat_sn = connection.next_stat_sn()
-        self.transfer_tag = NO_TAG
+        self.transfer_tag, self.snack_tag = NO_TAG, 0
+        self.apart = exp_data_sn >= self.count
+        if self.data is None and not self.apart:
+            self._send_failure(connection)
+            return
         if connection.retention is not None:
             connection.retention.keep(self)
+        if self.apart:
+            self.repeat(connection)
+            return
         if self.segment > connection.transmit_limit:
             self.segment = connection.transmit_limit
             self.count = self.first + sum(1 for _ in self._segments())
             exp_data_sn = self.first
-        if exp_data_sn < self.count:
-            self.send(connection, exp_data_sn)
-        else:
-            self.snack_tag = NO_TAG  # nothing of the data is sent, so the status comes apart
-            self.repeat(connection)
+        self.send(connection, exp_data_sn)
+
+    def _send_failure(self, connection: Connection) -> None:
+        session: Any = connection.session
+        sense = ServiceFailure.SNACK_REJECTED.sense(self.lu.descriptor_sense)
+        header = SCSI_RESPONSE.pack(
+            opcode=Opcode.SCSI_RESPONSE, flags=FINAL, status=int(Status.CHECK_CONDITION), initiator_task_tag=self.tag,
+            stat_sn=self.stat_sn, exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn,
+            exp_data_sn=self.count,
+        )
+        connection.send(header, len(sense).to_bytes(2, "big") + sense)
 
 
 class Retention:
@@ -219,8 +240,8 @@ class Retention:
         self.limit = limit
         self.size = 0
         #: By StatSN, in its order; and those of SCSI tasks by Initiator Task Tag.
-        self.statuses: dict[int, Status | Read] = {}
-        self.tasks: dict[int, Status | Read] = {}
+        self.statuses: dict[int, Kept | Read] = {}
+        self.tasks: dict[int, Kept | Read] = {}
         #: Reads with data, oldest first; those that ask for a DataACK by Target Transfer Tag.
         self.reads: dict[Read, None] = {}
         self.asking: dict[int, Read] = {}
@@ -238,7 +259,7 @@ class Retention:
         tag, stat_sn = _tag_and_stat_sn(header)
         if stat_sn in self.statuses or (header[0] == Opcode.NOP_IN and tag == NO_TAG):
             return
-        kept = self.statuses[stat_sn] = Status(tag, header, bytes(data))
+        kept = self.statuses[stat_sn] = Kept(tag, header, bytes(data))
         if header[0] == Opcode.SCSI_RESPONSE:
             self.tasks[tag] = kept
         if len(self.statuses) > STATUSES_LIMIT:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ietpy.iscsi.errors import ServiceFailure
 from ietpy.iscsi.pdu import NO_TAG
-from ietpy.iscsi.transfer import NEVER, Outstanding, Transfer, ask, cut, end, over
+from ietpy.iscsi.transfer import NEVER, Outstanding, Transfer, ask, cut, over
 from ietpy.scsi.task import Task
 from ietpy.wire.serial import MASK, before
 
@@ -76,44 +76,48 @@ class Scattered:
 
 
 def data_out(
-    connection: Connection, task: Task, final: int, transfer_tag: int, data_sn: int, offset: int,
+    connection: Connection, task: Task, final: int, lun: int, transfer_tag: int, data_sn: int, offset: int,
     data: Sequence[memoryview], length: int,
 ) -> None:
     """A Data-Out that is not the one expected next."""
     transfer: Transfer = task.transfer
     sequence = _find(transfer, transfer_tag)
     if transfer.instead is not None:  # nothing of it is wanted any more
-        if final and sequence is not None:
-            over(connection, task, transfer, transfer.sequences.index(sequence))
+        _pass_over(connection, task, sequence, final)
         return
     session: Any = connection.session
     parameters = session.parameters
-    recovers = parameters.error_recovery_level
-    if sequence is None or (sequence is not transfer.sequences[0] and parameters.data_sequence_in_order):
-        end(connection, task, ServiceFailure.SEQUENCE_ERROR)
+    astray = lun != task.lun_field and transfer_tag != NO_TAG  # section 11.7.4
+    if sequence is None or astray or (sequence is not transfer.sequences[0] and parameters.data_sequence_in_order):
+        give_up(connection, task, ServiceFailure.SEQUENCE_ERROR, final, sequence)
         return
     scattered = transfer.scattered or _scatter(transfer)
     progress = scattered.progress.get(transfer_tag) or _begin(scattered, sequence)
     skipped = data_sn != progress.data_sn
-    if skipped and not recovers and before(progress.data_sn, data_sn):
-        # That is what digest errors of PDUs before it look like (section 7.9).
-        _give_up(connection, task, transfer, sequence, final)
-        return
     progress.came += length
     progress.lost |= skipped
     gaps = scattered.gaps(offset, offset + length)
     repeats = transfer_tag not in scattered.again and sum(stop - start for start, stop in gaps) < length
-    if before(data_sn, progress.data_sn) or (parameters.data_pdu_in_order and _is_misplaced(progress, offset, skipped)):
-        end(connection, task, ServiceFailure.SEQUENCE_ERROR)
-    elif offset < sequence[1] or offset + length > sequence[2] or repeats or (final and _is_short(sequence, progress)):
-        end(connection, task, ServiceFailure.INCORRECT_AMOUNT_OF_DATA)
+    failure = None
+    if before(data_sn, progress.data_sn):
+        failure = ServiceFailure.SEQUENCE_ERROR
+    elif skipped and not parameters.error_recovery_level:
+        failure = ServiceFailure.CRC_ERROR  # that is what digest errors of PDUs before it look like (section 7.9)
+    elif parameters.data_pdu_in_order and _is_misplaced(progress, offset, skipped):
+        failure = ServiceFailure.SEQUENCE_ERROR
+    elif offset < sequence[1] or offset + length > sequence[2] or repeats or (
+        final and progress.came < sequence[2] - sequence[1] and not progress.lost and is_short(task, transfer_tag)
+    ):
+        failure = ServiceFailure.INCORRECT_AMOUNT_OF_DATA
     elif not final and progress.came >= sequence[2] - sequence[1]:  # the sequence is full, yet not said to be over
-        end(connection, task, ServiceFailure.SEQUENCE_ERROR)
-    else:
-        _advance(scattered, progress, data_sn, offset + length)
-        _take(connection, task, transfer, gaps, offset, data)
-        if final:
-            _over(connection, task, transfer, sequence)
+        failure = ServiceFailure.SEQUENCE_ERROR
+    if failure is not None:
+        give_up(connection, task, failure, final, sequence)
+        return
+    _advance(scattered, progress, data_sn, offset + length)
+    _take(connection, task, transfer, gaps, offset, data)
+    if final:
+        _over(connection, task, transfer, sequence)
 
 
 def lost(
@@ -126,7 +130,7 @@ def lost(
         return
     session: Any = connection.session
     if transfer.instead is not None or not session.parameters.error_recovery_level:
-        _give_up(connection, task, transfer, sequence, final)
+        give_up(connection, task, ServiceFailure.CRC_ERROR, final, sequence)
         return
     scattered = transfer.scattered or _scatter(transfer)
     progress = scattered.progress.get(transfer_tag) or _begin(scattered, sequence)
@@ -135,6 +139,22 @@ def lost(
         _advance(scattered, progress, data_sn, min(max(offset + length, progress.offset), sequence[2]))
     if final:
         _over(connection, task, transfer, sequence)
+
+
+def give_up(
+    connection: Connection, task: Task, failure: ServiceFailure, final: int, sequence: Outstanding | None = None
+) -> None:
+    """End ``task``, but not before it was sent all that was asked for; what came ends ``sequence`` if ``final``."""
+    transfer: Transfer = task.transfer
+    transfer.give_up(connection, task, failure)
+    _pass_over(connection, task, sequence, final)
+
+
+def _pass_over(connection: Connection, task: Task, sequence: Outstanding | None, final: int) -> None:
+    """Of data nobody wants only its end matters; one that belongs nowhere is taken for that of the oldest sequence."""
+    transfer: Transfer = task.transfer
+    if final:
+        over(connection, task, transfer, 0 if sequence is None else transfer.sequences.index(sequence))
 
 
 def _find(transfer: Transfer, transfer_tag: int) -> Outstanding | None:
@@ -168,9 +188,13 @@ def _is_misplaced(progress: Progress, offset: int, skipped: bool) -> bool:
     return offset < progress.offset if skipped else offset != progress.offset
 
 
-def _is_short(sequence: Outstanding, progress: Progress) -> bool:
-    """Whether a sequence that is said to be over was asked for and had more to bring, with nothing lost."""
-    return sequence[0] != NO_TAG and progress.came < sequence[2] - sequence[1] and not progress.lost
+def is_short(task: Task, transfer_tag: int) -> bool:
+    """Whether a sequence that ends before its end is too short (section 11.4.7.2).
+
+    It is not if it is unsolicited, and all of the data might have been.
+    """
+    transfer: Transfer = task.transfer
+    return transfer_tag != NO_TAG or task.expected > transfer.end
 
 
 def _advance(scattered: Scattered, progress: Progress, data_sn: int, offset: int) -> None:
@@ -215,9 +239,3 @@ def _over(connection: Connection, task: Task, transfer: Transfer, sequence: Outs
     elif transfer.received >= transfer.needed:
         transfer.pieces = [view for _, _, views in scattered.places for view in views]
     over(connection, task, transfer, transfer.sequences.index(sequence))
-
-
-def _give_up(connection: Connection, task: Task, transfer: Transfer, sequence: Outstanding, final: int) -> None:
-    transfer.give_up(connection, task, ServiceFailure.CRC_ERROR)
-    if final:
-        over(connection, task, transfer, transfer.sequences.index(sequence))

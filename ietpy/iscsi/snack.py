@@ -71,6 +71,7 @@ def _r2ts(connection: Connection, task: Any, asked: Snack) -> None:
         raise Reject(
             RejectReason.PROTOCOL_ERROR,
             f"R2TSN {asked.first}, run length {asked.run}; outstanding are {sorted(outstanding)}",
+            task.transfer.r2t_sn,
         )
     for number in numbers:
         send_r2t(connection, task, outstanding[number])

@@ -63,7 +63,10 @@ class Transfer:
         self.sequences.append((NO_TAG, start, end, _UNSOLICITED))
 
     def give_up(self, connection: Connection, task: Task, failure: ServiceFailure) -> None:
-        """End ``task`` with ``failure`` when all that was asked for has come (section 7.8), unless others ended it."""
+        """End ``task`` with ``failure``, unless others ended it, when all that was asked for has come.
+
+        Sections 7.8, 11.4.2 and 11.17.1.
+        """
         self.data_sn = NEVER
         if self.instead is None:
             self.instead = partial(fail, failure=failure)
@@ -163,10 +166,3 @@ def send_r2t(connection: Connection, task: Task, asked: Outstanding) -> None:
         connection.used = used + BHS_SIZE
     else:
         connection.send(READY_TO_TRANSFER.codec.pack(*values))
-
-
-def end(connection: Connection, task: Task, failure: ServiceFailure) -> None:
-    """End the task at once; data that still comes for it is dropped."""
-    session: Any = connection.session
-    del session.tasks[task.tag]
-    fail(connection, task, failure)

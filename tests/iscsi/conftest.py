@@ -247,11 +247,12 @@ class Nexus:
         )
 
     def data_out(
-        self, tag: int, transfer_tag: int, data: bytes, offset: int, data_sn: int = 0, *, final: bool = True
+        self, tag: int, transfer_tag: int, data: bytes, offset: int, data_sn: int = 0, *, final: bool = True,
+        lun: int = 0,
     ) -> bytes:
         return self.request(
             Opcode.DATA_OUT, data, initiator_task_tag=tag, target_transfer_tag=transfer_tag, buffer_offset=offset,
-            data_sn=data_sn, flags=0x80 if final else 0,
+            data_sn=data_sn, flags=0x80 if final else 0, lun=lun,
         )
 
     def ask(self, stream: bytes) -> list[Pdu]:

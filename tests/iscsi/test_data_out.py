@@ -64,7 +64,7 @@ def test_r2t_asks_for_bursts_in_order(connect: Any, store: Any) -> None:
             nexus.data_out(tag, r2t.target_transfer_tag, DATA[position + half : end], position + half, 1)
         )
         position, turn = end, turn + 1
-    assert (r2t.status, r2t.exp_data_sn, r2t.residual_count) == (0, 3, 0)
+    assert (r2t.status, r2t.exp_data_sn, r2t.residual_count) == (0, 0, 0)
     assert store.data[:10240] == DATA[:10240]
     assert not nexus.session.tasks
 
@@ -99,12 +99,17 @@ def test_unsolicited_data_then_r2t(connect: Any, store: Any) -> None:
     assert store.data[:4096] == DATA[:4096]
 
 
-def test_unsolicited_data_may_end_before_first_burst_length(connect: Any, store: Any) -> None:
+@pytest.mark.rfc7143("11.4.7.2")
+@pytest.mark.parametrize("more", [0, 1])
+def test_unsolicited_data_is_as_long_as_it_may_be_unless_it_could_be_all(connect: Any, more: int) -> None:
     nexus = connect(first_burst_length=4096)
     tag = nexus.tag
-    nexus.feed(nexus.write(0, 8, flags=0x20))
-    (r2t,) = nexus.ask(nexus.data_out(tag, NO_TAG, DATA[:512], 0))
-    assert r2t.buffer_offset == 512
+    nexus.feed(nexus.write(0, 8 + more, flags=0x20))
+    (answer,) = nexus.ask(nexus.data_out(tag, NO_TAG, DATA[:512], 0))
+    if more:
+        assert sense(answer) == INCORRECT
+    else:
+        assert (answer.opcode, answer.buffer_offset) == (R2T, 512)
 
 
 @pytest.mark.rfc7143("11.7.7-1")
@@ -192,14 +197,21 @@ UNEXPECTED, INCORRECT, SEQUENCE, CRC = (0xB, 0x0C0C), (0xB, 0x0C0D), (0xB, 0x4B0
         pytest.param({"first_burst_length": 512}, 516, 0xA0, 1024, id="over FirstBurstLength"),
         pytest.param({}, 1028, 0xA0, 1024, id="over the expected length"),
         pytest.param({"initial_r2t": True}, 512, 0x20, 1024, id="more to come with InitialR2T=Yes"),
+        pytest.param({"immediate_data": False}, 512, 0x20, 1024, id="ImmediateData=No, and more to come"),
     ],
 )
 def test_unsolicited_data_nobody_allowed(
     connect: Any, parameters: dict[str, Any], size: int, flags: int, expected: int
 ) -> None:
     nexus = connect(**parameters)
-    (answer,) = nexus.ask(nexus.write(0, 2, DATA[:size], flags=flags, expected=expected))
-    assert sense(answer) == UNEXPECTED
+    tag = nexus.tag
+    answers = nexus.ask(nexus.write(0, 2, DATA[:size], flags=flags, expected=expected))
+    if not flags & 0x80:  # more is on its way (section 11.17.1)
+        assert not answers
+        assert nexus.ask(nexus.data_out(tag, NO_TAG, DATA[size:700], size, 0, final=False)) == []
+        answers = nexus.ask(nexus.data_out(tag, NO_TAG, DATA[700:1024], 700, 1))
+    assert [sense(answer) for answer in answers] == [UNEXPECTED]
+    assert not nexus.session.tasks
     assert nexus.ask(nexus.command("00"))[0].status == 0
 
 
@@ -211,6 +223,7 @@ def test_data_of_a_command_that_takes_none(nexus: Any, flags: int) -> None:
 
 
 @pytest.mark.rfc7143("11.8-2", "7.9-1", "4.2.2.4-1", "11.8-5", "11.17.1-2")
+@pytest.mark.rfc7143("11.7.4", "11.8", "11.4.2", "11.4.7.2")
 @pytest.mark.parametrize(
     ("change", "failure"),
     [
@@ -218,6 +231,7 @@ def test_data_of_a_command_that_takes_none(nexus: Any, flags: int) -> None:
         pytest.param({"transfer_tag": NO_TAG}, SEQUENCE, id="unsolicited after R2T"),
         pytest.param({"data_sn": 1}, CRC, id="DataSN skipped"),
         pytest.param({"offset": 4}, SEQUENCE, id="buffer offset skipped"),
+        pytest.param({"lun": 1 << 48}, SEQUENCE, id="another LUN"),
         pytest.param({"data": DATA[:1028]}, INCORRECT, id="more than asked for"),
         pytest.param({"data": DATA[:1020]}, INCORRECT, id="ends early"),
         pytest.param({"data": b""}, INCORRECT, id="nothing"),
@@ -230,8 +244,11 @@ def test_solicited_data_out_of_order_ends_the_task(
     tag = nexus.tag
     (r2t,) = nexus.ask(nexus.write(0, 2))
     row = {"transfer_tag": r2t.target_transfer_tag, "data": DATA[:1024], "offset": 0, "data_sn": 0} | change
-    (answer,) = nexus.ask(nexus.data_out(tag, **row))
-    assert sense(answer) == failure
+    answers = nexus.ask(nexus.data_out(tag, **row))
+    if not row.get("final", True):  # it is told when all that was asked for has come (section 11.4.2)
+        assert not answers
+        answers = nexus.ask(nexus.data_out(tag, r2t.target_transfer_tag, b"", 1024, 1))
+    assert [sense(answer) for answer in answers] == [failure]
     assert not nexus.session.tasks
     assert not any(store.data)
     assert nexus.ask(nexus.data_out(tag, r2t.target_transfer_tag, DATA[:1024], 0)) == []

@@ -140,6 +140,17 @@ class TestAnotherConnection:
         careful.connection.retention.tasks[3].move(other.connection, 4)
         (answer,) = other.answers()
         assert (answer.opcode, answer.status, answer.exp_data_sn, answer.residual_count) == (RESPONSE, 0, 4, 2048)
+        assert answer.snack_tag == 0
+
+    def test_data_that_was_let_go(self, careful: Any, connect: Any) -> None:
+        careful.connection.retention.limit = 512
+        careful.ask(careful.read(0, 4))
+        other = connect(error_recovery_level=2, isid=b"ISID02")
+        careful.connection.retention.tasks[3].move(other.connection, 1)
+        (answer,) = other.answers()
+        assert (answer.status, answer.data[4], answer.data[14:16]) == (2, 0xB, b"\x11\x13")
+        assert (answer.exp_data_sn, answer.stat_sn) == (4, STAT_SN)
+        assert 3 in other.connection.retention.tasks
 
     def test_with_shorter_segments(self, careful: Any, connect: Any) -> None:
         careful.ask(careful.read(0, 4))

@@ -51,8 +51,8 @@ def careful(connect: Any, store: Any) -> Any:
     return nexus
 
 
-def refused(answers: list[Any], reason: int) -> bool:
-    return [(answer.opcode, answer.reason) for answer in answers] == [(REJECT, reason)]
+def refused(answers: list[Any], reason: int, data_sn: int = 0) -> bool:
+    return [(each.opcode, each.reason, each.data_sn) for each in answers] == [(REJECT, reason, data_sn)]
 
 
 @pytest.mark.rfc7143("11.16")
@@ -74,7 +74,7 @@ def test_data_in_is_sent_again(careful: Any, first: int, run: int, which: list[i
         assert answer.exp_cmd_sn == answers[number].exp_cmd_sn + 1
 
 
-@pytest.mark.rfc7143("11.16")
+@pytest.mark.rfc7143("11.16", "11.17.2")
 @pytest.mark.parametrize(
     ("kind", "first", "run", "fields", "reason"),
     [
@@ -106,7 +106,8 @@ def test_what_cannot_be_is_refused(
 ) -> None:
     careful.ask(careful.read(0, 5))
     careful.ask(careful.command("00"))
-    assert refused(careful.ask(snack(careful, kind, first, run, **fields)), reason)
+    due = 5 if kind == DATA_OR_R2T and fields["tag"] == 3 and reason == PROTOCOL_ERROR else 0  # section 11.17.2
+    assert refused(careful.ask(snack(careful, kind, first, run, **fields)), reason, due)
     assert careful.ask(careful.command("00"))[0].status == 0
 
 
@@ -161,7 +162,7 @@ def test_r2ts_are_sent_again_while_they_are_outstanding(connect: Any) -> None:
     assert [each.r2t_sn for each in nexus.ask(snack(nexus, DATA_OR_R2T, 1, tag=tag))] == [1, 2]
     nexus.ask(nexus.data_out(tag, originals[0].target_transfer_tag, bytes(512), 0))
     for first, run in [(0, 1), (0, 2), (4, 1), (3, 9), (4, 0)]:
-        assert refused(nexus.ask(snack(nexus, DATA_OR_R2T, first, run, tag=tag)), PROTOCOL_ERROR)
+        assert refused(nexus.ask(snack(nexus, DATA_OR_R2T, first, run, tag=tag)), PROTOCOL_ERROR, 4)
     assert [each.r2t_sn for each in nexus.ask(snack(nexus, DATA_OR_R2T, tag=tag))] == [1, 2, 3]
 
 
@@ -195,14 +196,14 @@ def test_data_that_is_acknowledged_is_let_go(careful: Any) -> None:
     size = retention.size
     tag = answers[-1].initiator_task_tag
     assert careful.ask(snack(careful, DATA_ACK, 2, mark=mark, lun=1 << 48)) == []
-    assert refused(careful.ask(snack(careful, DATA_OR_R2T, 1, 1, tag=tag)), PROTOCOL_ERROR)
+    assert refused(careful.ask(snack(careful, DATA_OR_R2T, 1, 1, tag=tag)), PROTOCOL_ERROR, 5)
     again = careful.ask(snack(careful, DATA_OR_R2T, tag=tag))
     assert all(same(*pair) for pair in zip(again, answers[2:], strict=True))
     for first, lun in [(1, 1 << 48), (6, 1 << 48), (5, 0)]:
         assert refused(careful.ask(snack(careful, DATA_ACK, first, mark=mark, lun=lun)), INVALID_DATA_ACK)
     assert careful.ask(snack(careful, DATA_ACK, 5, mark=mark, lun=1 << 48)) == []
     assert retention.size == size - 2560
-    assert refused(careful.ask(snack(careful, DATA_OR_R2T, 4, 1, tag=tag)), PROTOCOL_ERROR)
+    assert refused(careful.ask(snack(careful, DATA_OR_R2T, 4, 1, tag=tag)), PROTOCOL_ERROR, 5)
     assert refused(careful.ask(snack(careful, DATA_ACK, 5, mark=mark, lun=1 << 48)), INVALID_DATA_ACK)
 
 
