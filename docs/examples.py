@@ -147,7 +147,7 @@ EXAMPLES: Final = (
     _allow("octal-number", "ALL 012.0.0.7\n"),
     Example("out-of-range", f"{T}Wthreads 1000\n"),
     Example("over-kernel-limit", f"{T}MaxRecvDataSegmentLength 1048576\n"),
-    Example("forced-value", f"{T}ErrorRecoveryLevel 2\n"),
+    Example("forced-value", f"{T}Type 5\n"),
     _lun("no-effect", "Lun 0 Path=/dev/sdb,Type=blockio,IOMode=wb"),
     # targets
     Example("target-name", "Target\nLun 0 Path=/srv/disk1.img\n"),

@@ -234,8 +234,9 @@ def _configured(key: Key) -> str:
     if not key.option:
         return ""
     obsolete = key.result in (Result.OBSOLETE_NO, Result.OBSOLETE_REJECT)
-    forced = next(option.forced for option in OPTIONS if option.name == key.name)
-    return "no effect" if obsolete or key.most == key.default or forced is not None else "yes"
+    option = next(option for option in OPTIONS if option.name == key.name)
+    forced = option.forced is not None and not option.honoured
+    return "no effect" if obsolete or key.most == key.default or forced else "yes"
 
 
 _MESSAGES: Final = """\

@@ -70,7 +70,8 @@ class Option:
     origin: Origin = Origin.IET
     out_of_range: int | None = None  #: what IET took instead; None: whatever was written
     kernel_limit: int | None = None  #: above it IET's kernel module took ``out_of_range``
-    forced: Any = None  #: the only value IET worked with; ietpy does the same
+    forced: Any = None  #: the only value IET worked with; ietpy does the same,
+    honoured: bool = False  #: but takes the others at their word where it does not read as IET
     tokenised: bool = True  #: IET split the rest of the line at blanks (so a last line needs its newline)
     crash: bool = False  #: a missing value crashed ietd
     types: tuple[str, ...] = ()  #: Lun parameters: the types that know it
@@ -91,9 +92,10 @@ class _Session:
     kernel_limit: int | None = None
     forced: Any = None
     iet: str = ""
+    honoured: bool = False
 
 
-_ORDERED: Final = "Anything but Yes was forced to Yes, and is here."
+_ORDERED: Final = "Anything but Yes was forced to Yes."
 _SEGMENTS: Final = 262144  #: 64 pages of 4096, the kernel module's limit
 
 _SESSION: Final = {
@@ -118,9 +120,28 @@ _SESSION: Final = {
         iet="Up to 1.4.20.2 the default was 20, and it was not acted on.",
     ),
     "MaxOutstandingR2T": _Session("R2Ts under way for one task.", "1", 1, iet="1.4.20.3 forced 1."),
-    "DataPDUInOrder": _Session("Whether PDUs of a sequence come in order.", "Yes", forced=True, iet=_ORDERED),
-    "DataSequenceInOrder": _Session("Whether sequences come in order.", "Yes", forced=True, iet=_ORDERED),
-    "ErrorRecoveryLevel": _Session("How much error recovery is offered. Always 0.", "0", 0, forced=0),
+    "DataPDUInOrder": _Session(
+        "Whether PDUs of a sequence come in order; No if the initiator says so too.",
+        "Yes",
+        forced=True,
+        iet=_ORDERED,
+        honoured=True,
+    ),
+    "DataSequenceInOrder": _Session(
+        "Whether sequences come in order; No if the initiator says so too.",
+        "Yes",
+        forced=True,
+        iet=_ORDERED,
+        honoured=True,
+    ),
+    "ErrorRecoveryLevel": _Session(
+        "The most error recovery that is offered: of sessions, of PDUs with a wrong digest (1).",
+        "0",
+        0,
+        forced=0,
+        iet="Anything but 0 was forced to 0.",
+        honoured=True,
+    ),
     "OFMarker": _Session("Markers towards the target. Obsolete (RFC 7143 section 13.25).", "No", forced=False),
     "IFMarker": _Session("Markers towards the initiator. Obsolete (RFC 7143 section 13.25).", "No", forced=False),
     "OFMarkInt": _Session("Distance of markers. Obsolete (RFC 7143 section 13.25).", "2048"),
@@ -143,6 +164,7 @@ def _session_option(key: Key) -> Option:
         out_of_range=facts.out_of_range,
         kernel_limit=facts.kernel_limit,
         forced=facts.forced,
+        honoured=facts.honoured,
         crash=True,
     )
 

@@ -64,7 +64,9 @@ def read_value(option: Option, words: tuple[Word, ...], report: Report) -> Any:
             f"{option.name} takes one value; words follow it",
             "remove them, or put '#' before a comment",
         )
-    if value is not None and option.forced is not None and value != option.forced:
+    if value is None or option.forced is None or value == option.forced:
+        return value
+    if report.mode == "iet" or not option.honoured:
         held = option.value.render(option.forced)
         report.add(
             Finding.FORCED,

@@ -21,6 +21,7 @@ class NumberKey:
     beyond: int
     shown: str = ""  #: how ``dump`` names it; empty: as a session key
     forced: int | None = None
+    honoured: bool = False  #: ietpy takes the others at their word, unless it reads as IET
     kernel: int | None = None  #: above it IET's kernel module took ``beyond``
     above: str = ""  #: lines without which it has no effect
 
@@ -37,6 +38,7 @@ class BoolKey:
     name: str
     default: bool
     forced: bool | None = None
+    honoured: bool = False
 
 
 NUMBERS: Final = (
@@ -53,14 +55,14 @@ NUMBERS: Final = (
     NumberKey("2.4", "DefaultTime2Wait", 2, 0, 3600, 3600),
     NumberKey("2.4", "DefaultTime2Retain", 0, 0, 3600, 0, forced=0),
     NumberKey("2.4", "MaxOutstandingR2T", 1, 1, 65535, 1),
-    NumberKey("2.4", "ErrorRecoveryLevel", 0, 0, 2, 0, forced=0),
+    NumberKey("2.4", "ErrorRecoveryLevel", 0, 0, 2, 0, forced=0, honoured=True),
 )
 
 BOOLS: Final = (
     BoolKey("InitialR2T", True),
     BoolKey("ImmediateData", True),
-    BoolKey("DataPDUInOrder", True, True),
-    BoolKey("DataSequenceInOrder", True, True),
+    BoolKey("DataPDUInOrder", True, True, True),
+    BoolKey("DataSequenceInOrder", True, True, True),
     BoolKey("OFMarker", False, False),
     BoolKey("IFMarker", False, False),
 )
@@ -109,13 +111,16 @@ def _number_rules(key: NumberKey) -> Iterator[Rule]:
             did = f"accepted it in ietd; the kernel module took {key.beyond}"
             yield rule(value, did, repair=_dumped(key, value), found=found, iet=_dumped(key, key.beyond))
         else:
-            yield rule(value, did, repair=_dumped(key, held(value)), found=found, starts=True)
+            meant = {"repair": _dumped(key, held(value)), "found": found}
+            if key.honoured and found:
+                meant = {"repair": _dumped(key, value), "iet": _dumped(key, held(value)), "iet_found": found}
+            yield rule(value, did, **meant, starts=True)
     for value, nearest in ((key.low - 1, key.low), (key.high + 1, key.high)):
         yield rule(
             value,
             f"took {key.beyond}, in silence",
-            repair=_dumped(key, held(nearest)),
-            found=f"out-of-range{line}" + (forced if held(nearest) != nearest else ""),
+            repair=_dumped(key, nearest if key.honoured else held(nearest)),
+            found=f"out-of-range{line}" + (forced if held(nearest) != nearest and not key.honoured else ""),
             iet=_dumped(key, held(key.beyond)),
             iet_found=f"out-of-range{line}",
         )
@@ -136,13 +141,17 @@ def _number_rules(key: NumberKey) -> Iterator[Rule]:
 def _bool_rules(key: BoolKey) -> Iterator[Rule]:
     for word, value in (("Yes", True), ("No", False)):
         held = value if key.forced is None else key.forced
+        found = "" if held == value else "forced-value@2"
         yield Rule(
             "2.4",
             f"{key.name} {word}",
             f"{T}{key.name} {word}\n",
             "held to it" if held == value else f"forced {'Yes' if key.forced else 'No'}",
+            f"t: {key.name}={value if key.honoured else held}",
+            "" if key.honoured else found,
             f"t: {key.name}={held}",
-            "" if held == value else "forced-value@2",
+            found,
+            "" if key.honoured else found,
             starts=True,
         )
 
