@@ -296,8 +296,8 @@ CASES = [
         for how in ("unfinished", "rejected", "begun again", "finished")
     ),
     *(
-        Case(f"discovery: SendTargets={which!r}"[:60], partial(sends_targets, target="", which=which, expected=expected))
-        for which, expected in (
+        Case(f"discovery: SendTargets={which!r}"[:60], partial(sends_targets, target="", which=which, expected=found))
+        for which, found in (
             ("All", ALL), (OPEN, [OPEN]), (OPEN.upper().replace("IQN", "iqn"), [OPEN]), ("iqn.2026-01.test:absent", []),
             ("", []), ("all", []), ("A" * 4000, []), ("\x07", []),
         )
