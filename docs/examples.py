@@ -210,6 +210,10 @@ EXAMPLES: Final = (
     _lun("lun-option", "Lun 0 Type=nullio\nLunOption 0 Vendor=ABC,Vendor=DEF"),
     _lun("lun-option", "Lun 0 Type=nullio\nLunOption 0 Naa=x"),
     _lun("lun-option-without-lun", "LunOption 3 Naa=5000000000000001"),
+    # CHAP
+    Example("chap-algorithms", "CHAPAlgorithms SHA256,SHA512\n"),
+    Example("chap-algorithms", f"{T}CHAPAlgorithms\n"),
+    Example("same-secret-both-ways", f"{T}IncomingUser joe secretsecret\nOutgoingUser us secretsecret\n"),
     # allow and deny files
     Example("deny-file", "/etc/iet/initiators.deny exists", make=_deny_file),
     _allow("access-line", "ALL ALL"),

@@ -17,6 +17,7 @@ from ietpy.config.findings import MODES, printable
 from ietpy.config.load import load
 from ietpy.config.model import Account, Configuration, LunConfig, TargetConfig
 from ietpy.errors import ConfigError, Diagnostic
+from ietpy.iscsi.chap import ALGORITHMS
 from ietpy.iscsi.keys import KEYS
 from ietpy.iscsi.target import QUEUED_COMMANDS
 from ietpy.scsi.identity import iet_identity
@@ -123,6 +124,7 @@ def effective(configuration: Configuration) -> dict[str, Any]:
         "discovery": {
             "incoming": _names(configuration.discovery_incoming),
             "outgoing": _outgoing(configuration.discovery_outgoing),
+            "chap_algorithms": _algorithms(configuration.chap_algorithms),
             "closed": configuration.discovery_closed,
         },
         "targets": [_target(target) for target in configuration.targets],
@@ -137,6 +139,7 @@ def _target(target: TargetConfig) -> dict[str, Any]:
         "closed": target.closed,
         "incoming": _names(target.incoming),
         "outgoing": _outgoing(target.outgoing),
+        "chap_algorithms": _algorithms(target.chap_algorithms),
         "max_sessions": target.max_sessions,
         "wthreads": target.wthreads,
         "queued_commands": QUEUED_COMMANDS if target.queued_commands is None else target.queued_commands,
@@ -189,6 +192,10 @@ def _hexadecimal(data: bytes | None) -> str | None:
 def _names(accounts: tuple[Account, ...]) -> list[str]:
     """Users, each once, as the last account of a name counts."""
     return list(dict.fromkeys(printable(account.name) for account in accounts))
+
+
+def _algorithms(named: tuple[str, ...]) -> list[str]:
+    return list(named) or [algorithm.name for algorithm in ALGORITHMS.values()]
 
 
 def _outgoing(account: Account | None) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from ietpy.config.findings import Finding, Report
+from ietpy.config.findings import Finding, Report, quoted
 from ietpy.config.lun_option import LunOptions
 from ietpy.config.model import Account, LunConfig, TargetConfig, effective_nop_timeout
 from ietpy.config.options import OPTIONS
@@ -33,6 +33,7 @@ class Block:
     outgoing: Account | None = None
     mended: list[Account] = field(default_factory=list)  #: accounts of lines IET did not read
     mended_outgoing: Account | None = None
+    algorithms: tuple[str, ...] = ()  #: of CHAP; empty: all
     closed: str = ""
     asks: str = ""  #: why it is closed unless it has an account
     read_only: bool = False  #: whatever the Lun lines say
@@ -73,6 +74,14 @@ class Block:
         accounts = (*self.incoming, *(account for account in self.mended if account.name not in read))
         return tuple(sorted(accounts, key=lambda account: account.span))
 
+    def check_directions(self, report: Report) -> None:
+        """Note a secret with which both sides would prove themselves: who knows it from one could play the other."""
+        ours = self.outgoing or self.mended_outgoing
+        for account in {account.name: account for account in self.accounts()}.values():  # the later one counts
+            if ours is not None and account.secret == ours.secret:
+                problem = f"the OutgoingUser has the secret of user {quoted(account.name)}, who cannot log in with it"
+                report.add(Finding.SAME_SECRET, ours.span, problem, "give one of them another secret")
+
     def why_closed(self) -> str:
         """Why nobody may log in, or nothing."""
         return self.closed or ("" if self.accounts() else self.asks)
@@ -92,6 +101,7 @@ class Block:
     def finished(self, report: Report, common: Block | None = None) -> TargetConfig:
         """The target as the model has it; ``common``: restrictions that hold for every target."""
         common = common or self
+        self.check_directions(report)
         addresses, initiators = self.addresses or common.addresses, self.initiators or common.initiators
         luns = self.lun_options.applied(self.luns, self.name, report)
         if self.read_only or common.read_only:
@@ -114,6 +124,7 @@ class Block:
             luns=luns,
             incoming=self.accounts(),
             outgoing=self.outgoing or self.mended_outgoing,
+            chap_algorithms=self.algorithms or common.algorithms,
             closed=self.why_closed() or common.closed or ("" if self.accounts() else common.asks),
             session_keys=MappingProxyType(keys),
             initiator_addresses=tuple(word.text for word in addresses),

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ietpy.config.accounts import half_account, hollow, note_quotes, whole_account
 from ietpy.config.block import Block, usable_name
+from ietpy.config.extensions import EXTENSIONS
 from ietpy.config.findings import MODES, Finding, Report, quoted
 from ietpy.config.lun import continued, read_lun
 from ietpy.config.model import Configuration
@@ -218,10 +219,6 @@ class Loader:
             if lun is not None:
                 self.current.add_lun(lun, self.report, statement.keyword)
 
-    def read_lun_option(self, option: Option, statement: Statement) -> None:
-        if self.in_target(option, statement.keyword):
-            self.current.lun_options.add(statement, self.report)
-
     def read_account(self, option: Option, statement: Statement) -> None:
         owner = self.owner(option, statement)
         words = self.words(statement, 2, "ignored the line")
@@ -350,6 +347,7 @@ class Loader:
             hint = "correct that line, or write an account for discovery at the top"
             self.report.add(Finding.CLOSED_DISCOVERY, self.stray, problem, hint)
         self.check_isns()
+        discovery.check_directions(self.report)
         targets = tuple(block.finished(self.report, self.everywhere) for block in self.targets.values())
         return Configuration(
             self.report.file,
@@ -361,6 +359,7 @@ class Loader:
             self.isns.get("iSNSServer", ""),
             self.isns.get("iSNSAccessControl", False),
             self.report.in_order(),
+            discovery.algorithms,
         )
 
     def check_isns(self) -> None:
@@ -385,11 +384,11 @@ _READERS: Final[dict[Reader, Callable[[Loader, Option, Statement], None]]] = {
     Reader.COMPAT: Loader.read_compat,
     Reader.TARGET: Loader.read_target,
     Reader.LUN: Loader.read_lun,
-    Reader.LUN_OPTION: Loader.read_lun_option,
     Reader.INCOMING: Loader.read_account,
     Reader.OUTGOING: Loader.read_account,
     Reader.VALUE: Loader.read_value,
     Reader.TEXT: Loader.read_text,
     Reader.ADDRESS: Loader.read_restriction,
     Reader.INITIATOR: Loader.read_restriction,
+    **EXTENSIONS,
 }

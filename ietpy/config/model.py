@@ -53,6 +53,7 @@ class TargetConfig:
     luns: tuple[LunConfig, ...] = ()
     incoming: tuple[Account, ...] = ()  #: file order; of two with one name the later wins
     outgoing: Account | None = None
+    chap_algorithms: tuple[str, ...] = ()  #: by which initiators may prove who they are; empty: all
     #: Why this target must not be served at all (a mistake that would open it), else empty.
     closed: str = ""
     max_sessions: int = 0  #: 0: no limit
@@ -84,6 +85,7 @@ class Configuration:
     isns_server: str = ""
     isns_access_control: bool = False
     diagnostics: tuple[Diagnostic, ...] = ()
+    chap_algorithms: tuple[str, ...] = ()  #: of discovery, and of targets that do not say
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:

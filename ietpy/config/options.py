@@ -14,8 +14,9 @@ from enum import Enum
 from typing import Any, Final
 
 from ietpy.config.identity_values import Hex, Printable
+from ietpy.iscsi.chap import ALGORITHMS
 from ietpy.iscsi.keys import KEYS, LENGTH_LIMIT, Key
-from ietpy.schema import Choice, Number, Text, Value, YesNo
+from ietpy.schema import Choice, Number, Text, Value, WordList, YesNo
 from ietpy.stores import STORES
 
 
@@ -25,6 +26,7 @@ class Scope(Enum):
     ANYWHERE = "anywhere"
     TARGET = "after a Target line"
     BOTH = "after a Target line; before the first one it is about discovery"
+    EACH = "after a Target line; before the first one it is about discovery, and targets without one of their own"
     TOP = "the first line"
     LUN = "on a Lun line"
     LUN_OPTION = "on a LunOption line"
@@ -37,6 +39,7 @@ class Reader(Enum):
     TARGET = "a target's name"
     LUN = "a number and parameters"
     LUN_OPTION = "the number of a LUN of the same target, and parameters"
+    ALGORITHMS = "names, joined by commas"
     INCOMING = "a user's name and secret"
     OUTGOING = "our own name and secret"
     VALUE = "one value"
@@ -287,6 +290,17 @@ OPTIONS: Final = (
         "The CHAP account with which the target answers an initiator that asks for it. The last line counts.",
         "none",
         "none",
+    ),
+    Option(
+        "CHAPAlgorithms",
+        Scope.EACH,
+        Reader.ALGORITHMS,
+        WordList(tuple(algorithm.name for algorithm in ALGORITHMS.values())),
+        "The algorithms by which initiators may prove with CHAP who they are. Of those an initiator offers, the first"
+        " that is named here is taken; with none of them it cannot log in. Initiators have to offer MD5 (RFC 7143"
+        " section 12.1.3) and know it in any case; not all know the others.",
+        "all of them",
+        origin=Origin.IETPY,
     ),
     _target_option(
         "MaxSessions", Number(0, 2**31 - 1), "Sessions at one time; 0 is any number.", "0", "max_sessions", guards=True

@@ -73,6 +73,8 @@ def target_lines(target: TargetConfig) -> Iterator[str]:
         yield account_line("IncomingUser", account, target.name)
     if target.outgoing is not None:
         yield account_line("OutgoingUser", target.outgoing, target.name)
+    if target.chap_algorithms:
+        yield f"CHAPAlgorithms {','.join(target.chap_algorithms)}"
     for lun in target.luns:
         yield lun_line(lun)
         if lun_option.said(lun) != lun_option.UNSAID:

@@ -366,7 +366,8 @@ def _matches(old: Sequence[T], new: Sequence[T], key: Callable[[T], Any] = lambd
 
 def _frame(target: TargetConfig) -> tuple[Any, ...]:
     """What cannot change while a target stays the same one."""
-    return target.name, target.alias, target.closed, target.initiator_addresses, target.initiator_names
+    restrictions = target.initiator_addresses, target.initiator_names, target.chap_algorithms
+    return target.name, target.alias, target.closed, *restrictions
 
 
 def _holds_anywhere(entry: Entry) -> bool:

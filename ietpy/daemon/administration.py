@@ -106,7 +106,11 @@ class Administration:
 
     def create_target(self, tid: int, name: str) -> int:
         """The number it got."""
-        tid = self.inventory.add_target(TargetConfig(target_name(name), _BY_HAND), tid)
+        tid = self.inventory.add_target(
+            TargetConfig(
+                target_name(name), _BY_HAND, chap_algorithms=self.inventory.configuration.chap_algorithms
+            ), tid,
+        )
         self.publish()
         return tid
 

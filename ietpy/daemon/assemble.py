@@ -30,11 +30,14 @@ class LunRefused(IetpyError):
         self.hint = hint
 
 
-def accounts(incoming: Iterable[Account], outgoing: Account | None, closed: str) -> Accounts:
+def accounts(
+    incoming: Iterable[Account], outgoing: Account | None, closed: str, algorithms: tuple[str, ...] = ()
+) -> Accounts:
     """CHAP accounts of one scope; of two with one name the later holds (iet-compat 1.7)."""
     return Accounts(
         {account.name: account.secret for account in incoming},
         (outgoing.name, outgoing.secret) if outgoing is not None else None,
+        algorithms,
         closed,
     )
 
@@ -51,7 +54,8 @@ def follow(node: TargetNode, target: TargetConfig, admits: Callable[[Asker], boo
 
     ``admits``: its new access rule, if that changes; with the accounts it changes in one step.
     """
-    node.let_in(accounts(target.incoming, target.outgoing, target.closed), admits or node.admits)
+    allowed = accounts(target.incoming, target.outgoing, target.closed, target.chap_algorithms)
+    node.let_in(allowed, admits or node.admits)
     node.key_values = target.session_keys
     node.max_sessions = target.max_sessions
     node.wthreads = target.wthreads

@@ -380,5 +380,8 @@ def _nothing_kept(configuration: Configuration, states: StateDirectory | None) -
 
 
 def _discovery(configuration: Configuration) -> Accounts:
-    return accounts(configuration.discovery_incoming, configuration.discovery_outgoing, configuration.discovery_closed)
+    return accounts(
+        configuration.discovery_incoming, configuration.discovery_outgoing, configuration.discovery_closed,
+        configuration.chap_algorithms,
+    )
 

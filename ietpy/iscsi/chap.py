@@ -9,19 +9,27 @@ import hmac
 import re
 from collections.abc import Callable, Mapping, MutableSet
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ietpy.errors import LoginFailure
 from ietpy.iscsi.errors import LoginStatus
 from ietpy.iscsi.target import Accounts
 from ietpy.iscsi.text import Pairs
 
-#: CHAP_A by IANA's registry of PPP authentication algorithms.
-ALGORITHMS: Final[Mapping[int, Callable[..., Any]]] = MappingProxyType({
-    5: hashlib.md5,
-    6: hashlib.sha1,
-    7: hashlib.sha256,
-    8: hashlib.sha3_256,
+
+class Algorithm(NamedTuple):
+    """One way to prove knowledge of a secret: its name in ietd.conf, and its hash function."""
+
+    name: str
+    hash: Callable[..., Any]
+
+
+#: By CHAP_A, from IANA's registry of PPP authentication algorithms (RFC 7143 section 12.1.3).
+ALGORITHMS: Final[Mapping[int, Algorithm]] = MappingProxyType({
+    5: Algorithm("MD5", hashlib.md5),
+    6: Algorithm("SHA1", hashlib.sha1),
+    7: Algorithm("SHA256", hashlib.sha256),
+    8: Algorithm("SHA3-256", hashlib.sha3_256),
 })
 
 CHALLENGE_SIZE: Final = 32  #: bytes; at least as long as the longest digest
@@ -52,8 +60,15 @@ def decode_binary(text: str) -> bytes:
 def response(algorithm: int, identifier: int, secret: str, challenge: bytes) -> bytes:
     """What proves knowledge of ``secret`` (RFC 1994 section 4.1)."""
     data = bytes((identifier,)) + secret.encode("utf-8", "surrogateescape") + challenge
-    digest: bytes = ALGORITHMS[algorithm](data, usedforsecurity=False).digest()
+    digest: bytes = ALGORITHMS[algorithm].hash(data, usedforsecurity=False).digest()
     return digest
+
+
+def _number(word: str) -> int:
+    """A number of up to three digits, or of two hexadecimal ones; -1 for anything else."""
+    if not _NUMBER.fullmatch(word):
+        return -1
+    return int(word, 16 if word[:2].lower() == "0x" else 10)
 
 
 def _failure(problem: str, status: LoginStatus = LoginStatus.AUTHENTICATION_FAILURE) -> LoginFailure:
@@ -103,11 +118,13 @@ class ChapTarget:
 
     def _offer(self, offered: str) -> Pairs:
         for word in offered.split(","):
-            if _NUMBER.fullmatch(word) and int(word, 16 if word[:2].lower() == "0x" else 10) in ALGORITHMS:
-                self._algorithm = int(word, 16 if word[:2].lower() == "0x" else 10)
+            number = _number(word)
+            if number in ALGORITHMS and self._accounts.takes(ALGORITHMS[number].name):
+                self._algorithm = number
                 break
         else:
-            raise _failure(f"CHAP_A={offered[:40]!a}: none of {', '.join(map(str, ALGORITHMS))} is offered")
+            taken = (f"{number} ({row.name})" for number, row in ALGORITHMS.items() if self._accounts.takes(row.name))
+            raise _failure(f"CHAP_A={offered[:40]!a} is offered; accepted is {', '.join(taken)}")
         self._identifier = self._entropy(1)[0]
         self._challenge = self._entropy(CHALLENGE_SIZE)
         self._open.add(self._challenge)
@@ -121,15 +138,24 @@ class ChapTarget:
         known = 0 < len(name) <= NAME_LIMIT and name in self._accounts.incoming
         # An unknown user costs the same time as a wrong secret.
         secret = self._accounts.incoming[name] if known else "no such user"
-        expected = response(self._algorithm, self._identifier, secret, self._challenge)
         given = decode_binary(keys["CHAP_R"])
-        if not hmac.compare_digest(expected, given) or not known:
+        right = hmac.compare_digest(self._expected(secret), given)
+        reflected = False
+        if self._accounts.outgoing is not None:
+            reflected = hmac.compare_digest(self._expected(self._accounts.outgoing[1]), given)
+        if not right or not known:
             raise _failure("wrong user or secret")
-        answer = self._prove(keys, secret) if "CHAP_C" in keys else []
+        if reflected:
+            raise _failure("the same secret is configured in both directions (section 9.2.1 forbids it)")
+        answer = self._prove(keys) if "CHAP_C" in keys else []
         self.user = name
         return answer
 
-    def _prove(self, keys: Mapping[str, str], incoming_secret: str) -> Pairs:
+    def _expected(self, secret: str) -> bytes:
+        """The answer to our challenge of who knows ``secret``."""
+        return response(self._algorithm, self._identifier, secret, self._challenge)
+
+    def _prove(self, keys: Mapping[str, str]) -> Pairs:
         """Authenticate the target to the initiator, whose own response was right."""
         challenge = decode_binary(keys["CHAP_C"])
         if challenge in self._open:
@@ -137,13 +163,8 @@ class ChapTarget:
         if self._accounts.outgoing is None:
             raise _failure("the initiator asks for target authentication and no OutgoingUser is configured")
         name, secret = self._accounts.outgoing
-        if hmac.compare_digest(secret.encode("utf-8", "surrogateescape"),
-                               incoming_secret.encode("utf-8", "surrogateescape")):
-            raise _failure("the same secret is configured in both directions (section 9.2.1 forbids it)")
-        if not _NUMBER.fullmatch(keys["CHAP_I"]):
-            raise ValueError("CHAP_I is no number from 0 to 255")
-        identifier = int(keys["CHAP_I"], 16 if keys["CHAP_I"][:2].lower() == "0x" else 10)
-        if identifier > 255:
+        identifier = _number(keys["CHAP_I"])
+        if not 0 <= identifier <= 255:
             raise ValueError("CHAP_I is no number from 0 to 255")
         return [
             ("CHAP_N", name),

@@ -27,6 +27,8 @@ class Accounts:
 
     incoming: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     outgoing: tuple[str, str] | None = field(default=None, repr=False)
+    #: Names of the algorithms that are accepted (``iscsi.chap.ALGORITHMS``); empty: all.
+    algorithms: tuple[str, ...] = ()
     #: Why every login of this scope must fail (a mistake that would otherwise open it), else empty.
     closed: str = ""
 
@@ -40,6 +42,10 @@ class Accounts:
             return self
         known = {name: secret for name, secret in self.incoming.items() if name == user}
         return replace(self, incoming=known, closed=self.closed or ("" if known else "its account does not exist"))
+
+    def takes(self, algorithm: str) -> bool:
+        """Whether an initiator may prove itself by this algorithm."""
+        return not self.algorithms or algorithm in self.algorithms
 
 
 @dataclass(frozen=True, slots=True)

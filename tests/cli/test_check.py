@@ -94,9 +94,10 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     assert [one["code"] for one in document["diagnostics"]] == ["file-unreadable"]
 
 
+ALGORITHMS = ["MD5", "SHA1", "SHA256", "SHA3-256"]
 RICH = f"""\
 IncomingUser finder {SECRET}
-OutgoingUser self {SECRET}
+OutgoingUser self {SECRET}3
 Target t\udcff
 IncomingUser joe {SECRET}
 IncomingUser joe {SECRET}2
@@ -131,9 +132,12 @@ def test_json(tmp_path: Path, image: Path) -> None:
     }
     configuration = document["configuration"]
     assert (configuration["compat"], configuration["refused"]) == ("repair", False)
-    assert configuration["discovery"] == {"incoming": ["finder"], "outgoing": "self", "closed": ""}
+    assert configuration["discovery"] == {
+        "incoming": ["finder"], "outgoing": "self", "closed": "", "chap_algorithms": ALGORITHMS,
+    }
     (target,) = configuration["targets"]
     assert (target["name"], target["incoming"], target["outgoing"]) == ("t\\xff", ["joe"], None)
+    assert target["chap_algorithms"] == ALGORITHMS
     disk, nothing = target["luns"]
     identity = disk.pop("identity")
     assert disk == {

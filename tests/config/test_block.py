@@ -25,11 +25,12 @@ def test_of_two_luns_with_one_number_the_first_stays() -> None:
 def test_accounts_gather_and_the_last_outgoing_counts() -> None:
     block, report = Block(PLACE, "t"), Report("f", "repair")
     one, two = (Account("joe", secret, report.span(PLACE)) for secret in "ab")
-    for account in (one, two):
+    ours = [Account("us", secret, report.span(PLACE)) for secret in "cd"]
+    for account, outgoing in zip((one, two), ours, strict=True):
         block.add_incoming(account, report, PLACE)
-        block.add_outgoing(account, report, PLACE)
+        block.add_outgoing(outgoing, report, PLACE)
     target = block.finished(report)
-    assert (target.incoming, target.outgoing) == ((one, two), two)
+    assert (target.incoming, target.outgoing) == ((one, two), ours[1])
     assert [finding.code for finding in report.diagnostics] == ["same-user-twice", "second-outgoinguser"]
 
 

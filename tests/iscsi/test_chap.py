@@ -100,6 +100,24 @@ def test_the_first_algorithm_we_have(offered: str, chosen: str) -> None:
     assert dict(answer)["CHAP_A"] == chosen
 
 
+@pytest.mark.rfc7143("12.1.3")
+@pytest.mark.parametrize(("accepted", "offered", "chosen"), [
+    pytest.param(("SHA3-256", "SHA256"), "5,7,8", "7", id="the first of the initiator's that the site accepts"),
+    pytest.param(("SHA256", "SHA3-256"), "8,7", "8", id="the site's order does not count"),
+    pytest.param(("MD5",), "8,7,6,5", "5", id="MD5 alone"),
+    pytest.param(("SHA1",), "5,6", "6", id="SHA1 alone"),
+    pytest.param(("SHA256",), "5", None, id="nothing in common"),
+])
+def test_a_site_restricts_algorithms(accepted: tuple[str, ...], offered: str, chosen: str | None) -> None:
+    target = ChapTarget(Accounts(incoming={USER: SECRET}, algorithms=accepted), Source(), set())
+    if chosen is not None:
+        assert dict(target.step({"CHAP_A": offered}))["CHAP_A"] == chosen
+        return
+    with pytest.raises(LoginFailure, match=r"accepted is 7 \(SHA256\)$") as caught:
+        target.step({"CHAP_A": offered})
+    assert caught.value.status == LoginStatus.AUTHENTICATION_FAILURE
+
+
 @pytest.mark.rfc7143("12.1.3-1")
 @pytest.mark.parametrize("offered", ["", "4", "0", "05x", "CRC32C", "1,2,3", "256", ","])
 def test_no_algorithm_in_common(offered: str) -> None:
@@ -155,7 +173,7 @@ def test_wrong_answers_all_look_alike(change: Callable[[Exchange], dict[str, str
     failure = refused(exchange, exchange.keys(**change(exchange)))
     assert failure.status == LoginStatus.AUTHENTICATION_FAILURE
     assert str(failure) == "wrong user or secret"
-    assert work == [1]
+    assert work == [1, 1]  # for the user's secret and for our own, whoever the user is
 
 
 @pytest.mark.rfc7143("9.2-4")
@@ -247,7 +265,6 @@ def test_mutual(algorithm: int, identifier: str) -> None:
 @pytest.mark.parametrize(("accounts", "more"), [
     pytest.param(ACCOUNTS, {"CHAP_R": "0x" + "00" * 16}, id="its own answer was wrong"),
     pytest.param(Accounts(incoming={USER: SECRET}), {}, id="no outgoing account"),
-    pytest.param(Accounts(incoming={USER: SECRET}, outgoing=("t", SECRET)), {}, id="one secret in both directions"),
     pytest.param(ACCOUNTS, {"CHAP_I": "256"}, id="CHAP_I too large"),
     pytest.param(ACCOUNTS, {"CHAP_I": "-1"}, id="CHAP_I negative"),
     pytest.param(ACCOUNTS, {"CHAP_I": "0x100"}, id="CHAP_I too long"),
@@ -260,7 +277,23 @@ def test_mutual_refused(accounts: Accounts, more: dict[str, str]) -> None:
     assert failure.status == LoginStatus.AUTHENTICATION_FAILURE
 
 
+<<<<<<< HEAD
 @pytest.mark.rfc7143("9.2.1-9")
+=======
+@pytest.mark.rfc7143("9.2.1")
+def test_one_secret_in_both_directions_lets_nobody_in() -> None:
+    """Who sends what this target itself would answer may have it from this target; asked for proof or not."""
+    for more in ({}, {"CHAP_I": "1", "CHAP_C": "0x" + THEIRS.hex()}):
+        exchange = Exchange(Accounts(incoming={USER: SECRET, "ann": "third-long-secret"}, outgoing=("t", SECRET)))
+        failure = refused(exchange, exchange.keys(**more))
+        assert (failure.status, "both directions" in str(failure)) == (LoginStatus.AUTHENTICATION_FAILURE, True)
+        exchange = Exchange(Accounts(incoming={USER: SECRET, "ann": "third-long-secret"}, outgoing=("t", SECRET)))
+        exchange.target.step(exchange.keys(CHAP_N="ann", CHAP_R="0x" + exchange.proof("third-long-secret").hex()))
+        assert exchange.target.user == "ann"
+
+
+@pytest.mark.rfc7143("9.2.1", "12.1.3")
+>>>>>>> c85fc64 (Let a site restrict CHAP algorithms; refuse one secret in both directions)
 def test_our_challenge_is_not_answered_when_it_comes_back() -> None:
     exchange = Exchange()
     failure = refused(exchange, exchange.keys(CHAP_I="1", CHAP_C=exchange.word))

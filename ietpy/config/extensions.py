@@ -1,0 +1,56 @@
+"""Lines that IET passed over, as a ``Loader`` reads them: the same in every mode, and nothing in them is guessed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from ietpy.config.findings import Finding, quoted
+from ietpy.config.options import Option, Reader
+from ietpy.config.syntax import Statement
+from ietpy.config.values import is_comment
+from ietpy.iscsi.chap import ALGORITHMS
+
+if TYPE_CHECKING:
+    from ietpy.config.loader import Loader
+
+_NAMES: Final = {algorithm.name.lower(): algorithm.name for algorithm in ALGORITHMS.values()}
+_ITEM: Final = re.compile("[^,]+")
+
+
+def read_lun_option(loader: Loader, option: Option, statement: Statement) -> None:
+    if loader.in_target(option, statement.keyword):
+        loader.current.lun_options.add(statement, loader.report)
+
+
+def read_algorithms(loader: Loader, option: Option, statement: Statement) -> None:
+    """Admit by these algorithms alone; a line that names none closes what it is about."""
+    top = loader.current is loader.discovery
+    blocks = (loader.discovery, loader.everywhere) if top else (loader.current,)
+    names: dict[str, None] = {}
+    for word in statement.words:
+        if is_comment(word):
+            break
+        for match in _ITEM.finditer(word.text):
+            name = _NAMES.get(match.group().lower())
+            if name is not None:
+                names[name] = None
+                continue
+            problem = f"{quoted(match.group())} is no CHAP algorithm and is left out"
+            hint = f"write {option.value.accepts}"
+            loader.report.add(Finding.CHAP_ALGORITHMS, word.at(match.start(), match.group()), problem, hint)
+    if not names:
+        problem, hint = "no CHAP algorithm is left; what the line is about is closed", f"write {option.value.accepts}"
+        loader.report.add(Finding.CHAP_ALGORITHMS, statement.keyword, problem, hint)
+    for block in blocks:
+        if not names:
+            block.close(f"line {statement.line} names no CHAP algorithm")
+        block.algorithms = tuple(names)
+
+
+#: By what ``options`` says of a keyword.
+EXTENSIONS: Final[Mapping[Reader, Callable[[Loader, Option, Statement], None]]] = {
+    Reader.LUN_OPTION: read_lun_option,
+    Reader.ALGORITHMS: read_algorithms,
+}
