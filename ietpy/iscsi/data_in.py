@@ -83,6 +83,11 @@ def complete(connection: Connection, task: Task) -> None:
             )
             connection.used = used + BHS_SIZE + length
             connection.reserved = None
+    elif (
+        type(data) is memoryview and len(data) <= connection.inline_limit
+        and connection.plain and not connection.data_digest
+    ):
+        _send_staged(connection, task, data)
     else:
         _send_data(connection, task, data)
     recycle(connection, task)
@@ -220,6 +225,27 @@ def _send_data(connection: Connection, task: Task, data: bytes | memoryview | Ex
         max_cmd_sn=session.max_cmd_sn, data_sn=data_sn, buffer_offset=offset, residual_count=count,
     )
     connection.send(header, data[offset:length])
+
+
+def _send_staged(connection: Connection, task: Task, data: memoryview) -> None:
+    """What a worker has read, if it fits one Data-In with the status; its header lies in the slab."""
+    length = len(data)
+    short = task.expected - length
+    used = connection.used
+    if short < 0 or not task.flags & COMMAND_READ or length & 3 or not length or used + BHS_SIZE > SLAB_SIZE:
+        _send_data(connection, task, data)
+        return
+    session: Any = connection.session
+    stat_sn = connection.stat_sn
+    connection.stat_sn = (stat_sn + 1) & MASK
+    _pack_data_in(
+        connection.slab, used, _DATA_IN, _LAST_SHORT if short else _LAST, task.status, length, 0, task.tag, NO_TAG,
+        stat_sn, session.exp_cmd_sn, session.max_cmd_sn, 0, 0, short,
+    )
+    connection.used = used + BHS_SIZE
+    connection.append(data)
+    connection.staged.append(data)
+    connection.staged_size += length
 
 
 class StreamedStatus:

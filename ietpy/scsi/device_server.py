@@ -47,6 +47,7 @@ class DeviceServer:
 
     peripheral = 0x00  #: PERIPHERAL QUALIFIER and DEVICE TYPE of the INQUIRY data
     tasks: TaskSet | None = None  #: None: its tasks never wait
+    writes_wait: bool = False  #: writes would wait for a device, so executing them in place is in vain
     number: int | None = None  #: by which the device has it; None: it stands for those that are not there
 
     def __init__(

@@ -49,10 +49,11 @@ class LogicalUnit(DeviceServer):
     """
 
     __slots__ = (
-        "_deferred", "_immediate", "_obstacle", "_write_waits", "block_size", "blocks", "cached", "capabilities",
+        "_deferred", "_immediate", "_obstacle", "block_size", "blocks", "cached", "capabilities",
         "configured_write_cache", "exclusion", "gates", "holder", "log_start", "nexuses", "number", "persistent",
         "read_only", "readiness", "removable", "separate_task_sets", "shift", "software_write_protect", "state",
         "store", "task_aborted_status", "tasks", "unit_attention_interlock", "write_protected", "write_through",
+        "writes_wait",
     )
 
     def __init__(
@@ -87,7 +88,7 @@ class LogicalUnit(DeviceServer):
         self.write_through: bool = not write_cache
         self.cached: bool = write_cache  #: the cache alone may have something; longer than write caching is enabled
         self._immediate = self.capabilities.immediate
-        self._write_waits = self.write_through or not self._immediate
+        self.writes_wait = self.write_through or not self._immediate
         self.exclusion = exclusion or Exclusion()
         self.exclusion.join(device)
         self.state = state
@@ -257,7 +258,7 @@ class LogicalUnit(DeviceServer):
         """WCE of the caching mode page. Who disables it flushes afterwards."""
         self.write_through = not enabled
         self.cached = self.cached or enabled
-        self._write_waits = self.write_through or not self._immediate
+        self.writes_wait = self.write_through or not self._immediate
 
     def set_software_write_protect(self, enabled: bool) -> None:
         """SWP of the control mode page. Who enables it flushes afterwards."""
@@ -316,6 +317,8 @@ class LogicalUnit(DeviceServer):
                 return extent
         if not length:
             return None
+        if not (self._immediate or task.may_block):
+            return BLOCKS
         view = task.sink(length)
         if task.may_block:
             with self.exclusion.shared(lba << self.shift, length):
@@ -346,13 +349,16 @@ class LogicalUnit(DeviceServer):
             raise self.refusal(lba, blocks)
         views = task.data if task.data_length == length else self.whole_blocks(task, length)
         if task.may_block:
-            with self.readiness.writing(lba << self.shift, length):
+            with self.exclusion.shared(lba << self.shift, length):  # as ``Readiness.writing``, in fewer steps
+                unready = None if self._obstacle is None else self.readiness.condition()
+                if unready is not None:
+                    raise unready
                 if views:
                     self.store.write(lba << self.shift, views, self.write_through or fua != 0)
             with self.device.lock:
                 self._deferred.wrote(blocks)
             return None
-        if fua or self._write_waits:
+        if fua or self.writes_wait:
             return BLOCKS
         if self.exclusion.ranges and self.exclusion.busy(lba << self.shift, length):
             return BLOCKS

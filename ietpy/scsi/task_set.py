@@ -39,10 +39,10 @@ class Place:
 
     __slots__ = ("state", "task", "tasks")
 
-    def __init__(self, tasks: TaskSet, task: Task) -> None:
+    def __init__(self, tasks: TaskSet, task: Task, state: State) -> None:
         self.tasks = tasks
         self.task = task
-        self.state = State.EXPECTING
+        self.state = state
 
     def waiting(self) -> list[Task]:
         """Tasks of its scope whose turn has not come, be it because of this or of others."""
@@ -88,15 +88,18 @@ class TaskSet:
 
     def defer(self, task: Task) -> bool:
         """``task`` could not be executed in place: whether it may be executed now; if not, ``leave`` will tell."""
-        place = task.place or self._enter(task)
-        if place.tasks._ordering:
-            return place.tasks.settle(place)
-        place.state = State.ENABLED  # as nearly always
-        return True
+        place = task.place
+        if place is None:
+            if not (self._ordering or task.attribute in _ORDERING):  # as nearly always: nobody waits for anybody
+                place = task.place = Place(self, task, State.ENABLED)
+                self._places.append(place)
+                return True
+            place = self._enter(task)
+        return place.tasks.settle(place)
 
     def settle(self, place: Place) -> bool:
         """Decide on a place of this set."""
-        if self._is_behind(place.task, self._places.index(place)):
+        if self._ordering and self._is_behind(place.task, self._places.index(place)):
             place.state = State.DORMANT
             self._dormant += 1
             return False
@@ -121,7 +124,7 @@ class TaskSet:
         ]
 
     def _enter(self, task: Task) -> Place:
-        place = task.place = Place(self, task)
+        place = task.place = Place(self, task, State.EXPECTING)
         if task.attribute in _ORDERING:
             if not self._ordering:
                 self._sort()

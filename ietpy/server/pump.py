@@ -132,7 +132,8 @@ class Pump:
             for task in tasks:
                 if task.attribute == _ORDERED and connection.streamed:
                     hold_back(connection, task)
-                if not task.nexus.lu.execute(task):
+                lu = task.nexus.lu
+                if (task.data_length and lu.writes_wait) or not lu.execute(task):
                     self._hand_over(task)
                     continue
                 complete(connection, task)

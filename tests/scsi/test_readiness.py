@@ -58,7 +58,7 @@ def test_reasons(disk: Any, state: dict[str, Any], reason: Any, passes: str, und
 def test_what_was_admitted_before_writes_no_more(disk: Any) -> None:
     Transport(disk.device)
     disk.run("48 82")
-    disk.lu.obstruct(None)
+    disk.lu.close_gate(OBSTRUCTED, False)
     assert disk.run("2A 00 00000000 00 0001 00", bytes(512)).sense == SANITIZING
     assert disk.store.log == []
 

@@ -11,6 +11,7 @@ import pytest
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.command import Access
 from ietpy.scsi.direct_access import DIRECT_ACCESS
+from ietpy.scsi.nexus import OBSTRUCTED
 from ietpy.scsi.status import SenseKey, Status
 from tests.scsi.background import Transport
 from tests.scsi.conftest import BOB
@@ -165,7 +166,7 @@ def test_what_was_written_before_is_on_the_medium(make_disk: Callable[..., Any])
 
 def test_what_was_admitted_before_is_not_written_behind_the_cache(removable: Any) -> None:
     removable.run(EJECT)
-    removable.lu.obstruct(None)
+    removable.lu.close_gate(OBSTRUCTED, False)
     removable.store.log.clear()
     assert removable.run(WRITE, bytes(512)).sense == NO_MEDIUM
     assert removable.store.log == []

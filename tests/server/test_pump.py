@@ -14,6 +14,7 @@ from ietpy.initiator.login import LoginPlan
 from ietpy.iscsi import task_management
 from ietpy.iscsi.pdu import Opcode
 from ietpy.iscsi.session import Session
+from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.scsi.status import Status
 from ietpy.server import listener
 from ietpy.server import pump as pump_module
@@ -73,6 +74,22 @@ def test_tasks_that_wait_run_side_by_side_on_workers(served: Any) -> None:
         assert served.store.entered.acquire(timeout=20)
     served.store.open_gate()
     assert [client.wait(tag).status for tag in tags] == [0] * 4
+
+
+def test_a_write_that_would_wait_is_not_tried_in_place(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.lu.set_write_cache(False)
+    client = served.connect()
+    executed: list[bool] = []
+    execute = LogicalUnit.execute
+
+    def noted(unit: LogicalUnit, task: Any) -> bool:
+        executed.append(task.may_block)
+        return execute(unit, task)
+
+    monkeypatch.setattr(LogicalUnit, "execute", noted)
+    assert client.command(0, WRITE_10, write=bytes(4096)).status == 0
+    client.test_unit_ready(0)
+    assert executed == [True, False]
 
 
 def test_other_commands_go_on_while_one_waits(served: Any) -> None:
