@@ -77,7 +77,6 @@ class World:
 
     def __init__(self, choices: Choices) -> None:
         self.choices = choices
-        self.chunks: list[Chunk] = []
         self.now = 0.0
         self.node = IscsiNode(threading.RLock())
         self.store = MemoryStore(BLOCKS)
@@ -121,16 +120,16 @@ class World:
         for unit in self.units:
             tasks = unit.tasks
             assert tasks is None or not tasks._places, "a place in a task set"
-        assert not any(chunk.pins for chunk in self.chunks), "pinned memory"
+        for peer in self.peers:
+            assert peer.broken or not any(chunk.pins for chunk in peer.window.chunks), "pinned memory"
 
 
 class Window(ReceiveWindow):
     """A receive window whose chunks are known."""
 
-    def __init__(self, chunks: list[Chunk]) -> None:
+    def __init__(self) -> None:
         super().__init__(WINDOW)
-        self.chunks = chunks
-        chunks.append(self.chunk)
+        self.chunks: list[Chunk] = [self.chunk]
 
     def _move(self, unread: int) -> None:
         super()._move(unread)
@@ -152,9 +151,11 @@ class Peer:
         self.world, self.choices = world, choices
         self.judge = Judge()
         self.dead = self.gone = False
+        self.broken = False  #: off in the middle of a batch, whose memory goes with the connection
         self.drawn = 0
+        self.window = Window()
         self.connection = Connection(
-            world.node, Asker("", "10.0.0.2", "10.0.0.1"), 3260, self._entropy, self._on_login, Window(world.chunks)
+            world.node, Asker("", "10.0.0.2", "10.0.0.1"), 3260, self._entropy, self._on_login, self.window
         )
         self.connection.owner = self
         self.working: list[Task] = []
@@ -214,8 +215,7 @@ class Peer:
         try:
             tasks = connection.received(count)
         except FormatError:
-            self.dead = True
-            connection.ready.clear()
+            self.dead = self.broken = True
             return
         for task in tuple(tasks):
             if task not in tasks:
