@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 Facts = Mapping[str, Any]
@@ -29,14 +29,14 @@ def volume(targets: Iterable[Facts]) -> str:
 
 
 def session(targets: Iterable[Facts], sessions: Iterable[Facts]) -> str:
-    """All targets, newest first, each with its sessions, newest first, and their connection."""
-    of_target: dict[str, list[Facts]] = {}
+    """All targets, newest first, each with its sessions, newest first, and their connections in order of login."""
+    of_target: dict[str, dict[int, list[Facts]]] = {}
     for each in sessions:
-        of_target.setdefault(each["target"], []).insert(0, each)
+        of_target.setdefault(each["target"], {}).setdefault(each["tsih"], []).append(each)
     lines = []
     for target in reversed(list(targets)):
         lines.append(_target_line(target))
-        lines += [_session_lines(each) for each in of_target.get(target["name"], ())]
+        lines += [_session_lines(each) for each in reversed(of_target.get(target["name"], {}).values())]
     return "".join(lines)
 
 
@@ -52,11 +52,15 @@ def _lun_line(lun: Facts) -> str:
     )
 
 
-def _session_lines(each: Facts) -> str:
-    sid = session_id(bytes.fromhex(each["isid"]), each["tsih"])
+def _session_lines(connections: Sequence[Facts]) -> str:
+    first = connections[0]
+    sid = session_id(bytes.fromhex(first["isid"]), first["tsih"])
+    return f"\tsid:{sid} initiator:{first['initiator']}\n" + "".join(map(_connection_line, connections))
+
+
+def _connection_line(each: Facts) -> str:
     state = "closing" if each["closing"] else "active"
     return (
-        f"\tsid:{sid} initiator:{each['initiator']}\n"
         f"\t\tcid:{each['cid']} ip:{_address(each['address'])} state:{state}"
         f" hd:{_DIGEST[each['header_digest']]} dd:{_DIGEST[each['data_digest']]}\n"
     )

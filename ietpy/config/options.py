@@ -104,7 +104,7 @@ _SEGMENTS: Final = 262144  #: 64 pages of 4096, the kernel module's limit
 _SESSION: Final = {
     "HeaderDigest": _Session("CRC32C checksums over PDU headers, in order of preference.", "None"),
     "DataDigest": _Session("CRC32C checksums over PDU data, in order of preference.", "None"),
-    "MaxConnections": _Session("Connections in one session.", "1", 1),
+    "MaxConnections": _Session("Connections in one session; 8 are the most.", "1", 1),
     "InitialR2T": _Session("Whether an initiator must wait for an R2T before it sends write data.", "Yes"),
     "ImmediateData": _Session(
         "Whether write data may travel with the command.",

@@ -24,8 +24,8 @@ from ietpy.daemon.inventory import Inventory
 from ietpy.daemon.options import StartOptions
 from ietpy.daemon.served import ServedTarget, configured, negotiated, problem_facts, target_facts
 from ietpy.errors import AdminError, Span
+from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.session import Session
-from ietpy.iscsi.target import Portal
 
 #: Seconds to wait for the end of a session, whose commands may wait for a device, and between looks at it.
 PATIENCE: Final = 2.0
@@ -39,9 +39,9 @@ class Network(Protocol):
 
     def sessions(self) -> list[dict[str, Any]]: ...
 
-    def portals(self) -> list[Portal]: ...
+    def portals(self) -> list[tuple[str, int]]: ...
 
-    def end_session(self, session: Session) -> None: ...
+    def end_connection(self, connection: Connection) -> None: ...
 
 
 class Names(Protocol):
@@ -82,7 +82,7 @@ class Administration:
             "compat": inventory.configuration.compat,
             "options": self.options.facts(),
             "published": self.published,
-            "portals": [portal._asdict() for portal in self.network.portals()],
+            "portals": [{"address": address, "port": port} for address, port in self.network.portals()],
             "targets": self.targets(),
             "sessions": self.sessions(),
             "isns": self.isns.facts(),
@@ -147,12 +147,14 @@ class Administration:
         return configured(target.config) if not sid else negotiated(self._session(target, sid).parameters)
 
     def close_connection(self, tid: int, sid: int, cid: int) -> None:
-        """Returns when the session has gone: whoever ends it deletes its target next (openQRM, Cinder)."""
+        """Returns when it has gone, with the last one the session: who ends it deletes its target next (openQRM)."""
         session = self._session(self.inventory.target(tid), sid)
-        if cid != session.cid:
-            raise AdminError(errno.EEXIST, f"session {sid} has no connection {cid}, only {session.cid}")
-        self.network.end_session(session)
-        _wait_while(lambda: any(each["tsih"] == session.tsih for each in self.network.sessions()))
+        if cid not in session.connections:
+            known = ", ".join(map(str, session.connections))
+            raise AdminError(errno.EEXIST, f"session {sid} has no connection {cid}, only {known}")
+        self.network.end_connection(session.connections[cid])
+        gone = session.tsih, cid
+        _wait_while(lambda: any((each["tsih"], each["cid"]) == gone for each in self.network.sessions()))
         self.publish()
 
     def _session(self, target: ServedTarget, sid: int) -> Session:

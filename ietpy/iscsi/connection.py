@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ from ietpy.iscsi import full_feature, pings
 from ietpy.iscsi.data_in import SLAB_SIZE, StreamedStatus
 from ietpy.iscsi.discovery import TextExchange
 from ietpy.iscsi.framing import Framer, Request
+from ietpy.iscsi.keys import Parameters
 from ietpy.iscsi.login import Login, LoginResult
 from ietpy.iscsi.pdu import BHS_SIZE, FINAL, IMMEDIATE, NO_TAG, OPCODE_MASK, REJECT, UNNUMBERED, Opcode
 from ietpy.iscsi.retention import Retention
@@ -49,7 +49,10 @@ Piece = bytes | memoryview | Extent | StreamedStatus
 
 
 class Connection:
-    """See the module's text. ``on_login(session, old)`` hears of the session a login made and the one it replaces."""
+    """See the module's text.
+
+    ``on_login(session, replaced)`` hears of the session a login made or joined, and of the connections it ends.
+    """
 
     def __init__(
         self,
@@ -57,7 +60,7 @@ class Connection:
         asker: Asker,
         local_port: int,
         entropy: Callable[[int], bytes],
-        on_login: Callable[[Session, Session | None], None],
+        on_login: Callable[[Session, Sequence[Connection]], None],
         window: ReceiveWindow | None = None,
     ) -> None:
         self.node = node
@@ -67,18 +70,21 @@ class Connection:
         self.window = window or ReceiveWindow()
         self.pool = StagingPool()
         self.stage = self.pool.take
-        self.login: Login | None = Login(
-            node, asker.peer, asker.local, local_port, entropy, self._establish, asker.group
-        )
+        self.login: Login | None = Login(node, asker.peer, asker.local, local_port, entropy, self._establish)
         self.framer: Framer
         self.requests: Callable[[], Iterator[Request]]
         self.session: Session | None = None
         self.text: TextExchange
+        self.parameters: Parameters  #: the session's, and this connection's own digests and segment lengths
         self.handlers: Sequence[full_feature.Handler] = ()
-        self.ready: list[Task] = []
+        self.cid = 0
         self.free: list[Task] = []
-        #: Places in task sets, of any connection's tasks, whose turn has come with the end of ours; the server's part.
+        #: These are common to the connections of a session: the batch at hand; places in task sets, of anybody's tasks,
+        #: whose turn has come with the end of ours; functions that wait for other sessions. The last two are for the
+        #: server.
+        self.ready: list[Task] = []
         self.enabled: deque[Place] = deque()
+        self.functions: deque[Function] = deque()
         #: No more requests are taken; once the outbox is sent the connection closes.
         self.closing = False
         #: Why it closes, for a log line; empty for an orderly logout.
@@ -105,8 +111,6 @@ class Connection:
         #: The part of the slab lent by ``sink``, behind room for a header.
         self.reserved: memoryview | None = None
         self.take = self.sink  # bound once; every task carries it
-        #: Task management functions that wait for other connections; the server's part.
-        self.functions: list[Function] = []
         self.outbox: list[Piece] = []
         self.staged: list[memoryview] = []
         self.staged_size = 0
@@ -135,13 +139,13 @@ class Connection:
     def received(self, count: int) -> list[Task]:
         """Take ``count`` bytes that came into ``space()``; tasks now ready to execute, in order.
 
-        ``count`` may be 0. Raises FormatError when the connection must drop without an answer. The list is used
-        again; clear it when its tasks were executed or deferred.
+        ``count`` may be 0. Raises FormatError when the connection must drop without an answer. Of a session with
+        several connections all have this list, and tasks in it may be of others. Clear it when its tasks were executed
+        or deferred.
         """
         self.window.end += count
         self.heard = True
         ready = self.ready
-        ready.clear()
         if self.login is not None:
             self._receive_login(self.login)
             return ready  # what follows a login comes after its last answer: the next call takes it
@@ -207,10 +211,14 @@ class Connection:
         self._enter_full_feature(login.result)
 
     def _establish(self, result: LoginResult) -> int:
-        self.asker = replace(self.asker, initiator=result.initiator_name)
-        self.session, old = establish(self.node, result, self, self.asker)
-        self.on_login(self.session, old)
-        return self.session.tsih
+        self.asker = Asker(result.initiator_name, self.asker.peer, self.asker.local)
+        self.session, replaced = establish(self.node, result, self, self.asker)
+        session = self.session
+        self.cid = result.cid
+        self.line, self.ready = session.line, session.ready
+        self.enabled, self.functions = session.enabled, session.functions
+        self.on_login(session, replaced)
+        return session.tsih
 
     def _enter_full_feature(self, result: LoginResult) -> None:
         parameters = result.parameters
@@ -226,16 +234,18 @@ class Connection:
             self.retention = Retention(self)
             self.requests = partial(self.retention.requests, self.framer)
         self.plain = not self.header_digest and self.retention is None
-        self.extents = not self.data_digest and self.retention is None
+        assert self.session is not None
+        # What shares a lock must not wait for a disk while it is sent.
+        self.extents = not (self.data_digest or self.session.shared) and self.retention is None
         self.r2t_limit = r2t_limit(parameters)
-        self.handlers = full_feature.NORMAL if result.target is not None else full_feature.DISCOVERY
+        self.handlers = full_feature.handlers(self.session)
         self.text = full_feature.text_exchange(self, result)
+        self.parameters = parameters
         self.follow_parameters()
 
     def follow_parameters(self) -> None:
         """Take over what the full feature phase may redeclare: the initiator's MaxRecvDataSegmentLength."""
-        assert self.session is not None
-        parameters = self.session.parameters
+        parameters = self.parameters
         self.transmit_limit = parameters.max_xmit_data_segment_length
         inline_limit = INLINE_LIMIT if self.retention is None else 0  # the slab's bytes are not there for long
         self.inline_limit = min(self.transmit_limit, parameters.max_burst_length, inline_limit)
@@ -248,12 +258,13 @@ class Connection:
         if before(cmd_sn, session.exp_cmd_sn) or before(session.max_cmd_sn, cmd_sn) or cmd_sn in session.held:
             return
         copies = [memoryview(bytes(view)) for view in data]
-        session.held[cmd_sn] = (*fields, copies, length), self.framer.header()
+        session.held[cmd_sn] = self, (*fields, copies, length), self.framer.header()
 
     def _release_held(self, session: Session) -> None:
-        """Take the requests whose turn has come; one that was aborted while held only fills its number.
+        """Take the requests whose turn has come, on the connections they came by (section 4.2.2.1).
 
-        One that is rejected leaves a gap, which is the initiator's to fill (section 7.3).
+        One that was aborted while held only fills its number. One that is rejected leaves a gap, which is the
+        initiator's to fill (section 7.3).
         """
         while not self.closing and session.exp_cmd_sn in session.held:
             held = session.held.pop(session.exp_cmd_sn)
@@ -261,12 +272,12 @@ class Connection:
             if held is None:
                 session.max_cmd_sn = (session.max_cmd_sn + 1) & MASK
                 continue
-            request, header = held
+            connection, request, header = held
             try:
-                self.handlers[request[0] & OPCODE_MASK](self, *request)
+                connection.handlers[request[0] & OPCODE_MASK](connection, *request)
             except Reject as problem:
                 session.exp_cmd_sn = request[5]
-                self.reject(problem.reason, header)
+                connection.reject(problem.reason, header)
 
     # Sending ------------------------------------------------------------------------------------------------------
 

@@ -101,6 +101,6 @@ def lost(connection: Connection, flags: int, tag: int, transfer_tag: int, tail: 
     """The digest of a Data-Out does not fit its data, which was rejected (section 7.8)."""
     session: Any = connection.session
     task = session.tasks.get(tag)
-    if task is not None:
+    if task is not None and task.connection is connection:
         data_sn, offset = _sequence_fields(tail)
         scattered.lost(connection, task, flags & FINAL, transfer_tag, data_sn, offset, length)

@@ -1,6 +1,6 @@
 """Tasks that outlive the batch they came in: they wait for their data, for other tasks, or for a worker.
 
-Called by the holder of the connection's lock. Which of them must wait for others is the task set's to say
+Called by the holder of the session's lock. Which of them must wait for others is the task set's to say
 (``scsi.task_set``), which knows the tasks of all connections.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ietpy.iscsi.data_in import abandon, complete, leave, recycle
+from ietpy.scsi import attention
 from ietpy.scsi.task import Task
 from ietpy.wire.serial import MASK
 
@@ -20,10 +21,9 @@ if TYPE_CHECKING:
     from ietpy.scsi.task_set import Place
 
 
-def tasks_of(connection: Connection) -> Sequence[Task]:
-    """All tasks of a connection: waiting for data or for others, on workers, and of the batch at hand."""
-    session: Any = connection.session
-    return (*session.tasks.values(), *session.dormant, *session.running, *connection.ready)
+def tasks_of(session: Session) -> Sequence[Task]:
+    """All tasks of a session: waiting for data or for others, on workers, and of the batch at hand."""
+    return (*session.tasks.values(), *session.dormant, *session.running, *session.ready)
 
 
 def expect(connection: Connection, task: Task) -> None:
@@ -79,6 +79,8 @@ def finish(connection: Connection, task: Task) -> list[Function]:
     session.running.discard(task)
     session.begun.pop(task, None)
     if task.aborted_by is not None or connection.closing:
+        if task.aborted_by is None:
+            _tell_cleared(session, task)
         return abandon(connection, task)
     complete(connection, task)
     return []
@@ -109,11 +111,35 @@ def withdraw(connection: Connection) -> None:
     if session is None:
         return
     for task in (*session.tasks.values(), *(session.dormant if connection.closing else ())):
-        discard(connection, task)
-    for task in connection.ready:  # of a batch that broke off
+        if task.connection is connection:
+            _tell_cleared(session, task)
+            discard(connection, task)
+    for task in [task for task in connection.ready if task.connection is connection]:  # of a batch that broke off
         if task.place is not None and task not in session.running and task not in session.dormant:
             leave(connection, task.place)
-    connection.ready.clear()
+        connection.ready.remove(task)
     for place in connection.promised.values():
         leave(connection, place)
     connection.promised.clear()
+    forget_held(connection)
+
+
+def forget_held(connection: Connection) -> None:
+    """Discard the requests that came by a connection before their turn (section 11.14); the gaps remain."""
+    session: Any = connection.session
+    for number in [number for number, held in session.held.items() if held is not None and held[0] is connection]:
+        del session.held[number]
+
+
+def has_tasks(connection: Connection) -> bool:
+    """Whether tasks of a connection wait for others, or were executed and cannot be answered yet."""
+    session: Any = connection.session
+    return any(task.connection is connection for task in (*session.dormant, *session.begun))
+
+
+def _tell_cleared(session: Session, task: Task) -> None:
+    """A task ends with its connection: where the session goes on, its next command says so (section 11.14.5)."""
+    if len(session.present) > 1 and task.nexus.lu.tasks is not None:
+        assert session.device is not None
+        with session.device.lock:
+            attention.establish(task.nexus, attention.CLEARED_BY_PROTOCOL)

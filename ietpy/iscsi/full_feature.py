@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ietpy.errors import FormatError, Reject
-from ietpy.iscsi import data_out, pings, snack, task_management
+from ietpy.iscsi import allegiance, data_out, logout, pings, snack, task_management
 from ietpy.iscsi.data_in import fail
-from ietpy.iscsi.deferred import discard, tasks_of
+from ietpy.iscsi.deferred import tasks_of
 from ietpy.iscsi.discovery import TextExchange
 from ietpy.iscsi.errors import RejectReason, ServiceFailure
 from ietpy.iscsi.pdu import (
@@ -19,7 +19,6 @@ from ietpy.iscsi.pdu import (
     COMMAND_WRITE,
     FINAL,
     IMMEDIATE,
-    LOGOUT_RESPONSE,
     NO_TAG,
     NOP_IN,
     OPCODE_MASK,
@@ -54,7 +53,7 @@ def scsi_command(
     if tag in session.tasks:
         raise Reject(RejectReason.TASK_IN_PROGRESS, f"Initiator Task Tag {tag:#x} is in use")
     if opcode & IMMEDIATE:
-        _bound_immediate(connection, session)
+        _bound_immediate(session)
     nexus = session.nexuses.get(lun) or session.nexus(lun)
     task = connection.free.pop() if connection.free else Task()
     task.nexus = nexus
@@ -85,9 +84,9 @@ def scsi_command(
         data_out.begin(connection, task, data, length)
 
 
-def _bound_immediate(connection: Connection, session: Session) -> None:
+def _bound_immediate(session: Session) -> None:
     """Immediate commands are outside the window, so they are counted instead (section 4.2.2.1)."""
-    live = sum(not task.credit for task in tasks_of(connection))
+    live = sum(not task.credit for task in tasks_of(session))
     if live >= IMMEDIATE_LIMIT:
         raise Reject(RejectReason.IMMEDIATE_COMMAND_REJECT, f"{IMMEDIATE_LIMIT} immediate commands are under way")
 
@@ -145,43 +144,6 @@ def text_request(
     )
 
 
-#: Section 11.15.1, by whether the reason and connection named can be served here.
-_LOGOUT_DONE: Final = 0
-_LOGOUT_NO_SUCH_CID: Final = 1
-_LOGOUT_NO_RECOVERY: Final = 2
-_CLOSE_SESSION, _CLOSE_CONNECTION, _FOR_RECOVERY = 0, 1, 2
-
-
-def logout_request(
-    connection: Connection, opcode: int, flags: int, lun: int, tag: int, word20: int, cmd_sn: int, tail: bytes,
-    data: Sequence[memoryview], length: int,
-) -> None:
-    """Logout Request (section 11.14). After the answer to a served one nothing follows but the close.
-
-    So commands of the same batch end here: all commands of the session are terminated (11.14.1).
-    """
-    session: Any = connection.session
-    reason = flags & 0x7F
-    if reason > _FOR_RECOVERY:
-        raise Reject(RejectReason.PROTOCOL_ERROR, f"logout reason {reason}; 0, 1 and 2 are defined")
-    _credit(session, opcode)
-    if reason == _FOR_RECOVERY:
-        response = _LOGOUT_NO_RECOVERY
-    elif reason == _CLOSE_CONNECTION and word20 >> 16 != session.cid:
-        response = _LOGOUT_NO_SUCH_CID
-    else:
-        response = _LOGOUT_DONE
-        connection.closing = True
-        for task in tuple(connection.ready):
-            discard(connection, task)
-    parameters = session.parameters
-    connection.send(
-        LOGOUT_RESPONSE.pack(
-            opcode=Opcode.LOGOUT_RESPONSE, flags=FINAL, response=response, initiator_task_tag=tag,
-            stat_sn=connection.next_stat_sn(), exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn,
-            time2wait=parameters.default_time2wait, time2retain=parameters.default_time2retain,
-        )
-    )
 
 
 def refuse(
@@ -216,21 +178,30 @@ def _table(rows: dict[Opcode, Handler]) -> tuple[Handler, ...]:
     return tuple(rows.get(opcode, refuse) for opcode in range(OPCODE_MASK + 1))  # type: ignore[call-overload]
 
 
-NORMAL: Final = _table({
+_NORMAL: Final[dict[Opcode, Handler]] = {
     Opcode.NOP_OUT: nop_out,
     Opcode.SCSI_COMMAND: scsi_command,
     Opcode.TASK_MANAGEMENT_REQUEST: task_management.request,
     Opcode.LOGIN_REQUEST: login_again,
     Opcode.TEXT_REQUEST: text_request,
     Opcode.DATA_OUT: data_out.data_out,
-    Opcode.LOGOUT_REQUEST: logout_request,
+    Opcode.LOGOUT_REQUEST: logout.request,
     Opcode.SNACK_REQUEST: snack.request,
-})
+}
+NORMAL: Final = _table(_NORMAL)
+SHARED: Final = _table({**_NORMAL, Opcode.DATA_OUT: allegiance.take_data_out})
 
 #: A discovery session takes SendTargets and Logout (section 4.3); NOP-Out keeps its connection alive.
 DISCOVERY: Final = _table({
     Opcode.NOP_OUT: nop_out,
     Opcode.LOGIN_REQUEST: login_again,
     Opcode.TEXT_REQUEST: text_request,
-    Opcode.LOGOUT_REQUEST: logout_request,
+    Opcode.LOGOUT_REQUEST: logout.request,
 })
+
+
+def handlers(session: Session) -> Sequence[Handler]:
+    """The table for the connections of a session."""
+    if session.target is None:
+        return DISCOVERY
+    return SHARED if session.shared else NORMAL

@@ -16,6 +16,7 @@ from ietpy.schema import Number, Text, Value, WordList, YesNo
 
 LENGTH_LIMIT: Final = 16777215  #: 2**24 - 1, the DataSegmentLength field
 KEY_NAME_LIMIT: Final = 63  #: section 6.1
+MOST_CONNECTIONS: Final = 8  #: of a session; each costs a thread
 #: The iSCSIProtocolLevel from which RFC 7144 holds: QUERY TASK, I_T NEXUS RESET and so on.
 SAM_5_LEVEL: Final = 2
 
@@ -90,7 +91,7 @@ KEYS: Final = (
     Key("DataDigest", _DIGEST, ("None",), Result.LIST, Use.CONNECTION, "13.1", "data_digest",
         ours=("None", "CRC32C")),
     Key("MaxConnections", Number(1, 65535), 1, Result.MIN, Use.LOGIN, "13.2", "max_connections",
-        normal_only=True, most=1),
+        normal_only=True, most=MOST_CONNECTIONS),
     Key("SendTargets", Text(), None, Result.DECLARE, Use.FULL_FEATURE, "13.3", option=False),
     Key("TargetName", _NAME, None, Result.DECLARE, Use.FIRST, "13.4", option=False),
     Key("InitiatorName", _NAME, None, Result.DECLARE, Use.FIRST, "13.5", option=False),
@@ -161,3 +162,10 @@ class Parameters:
         """Take all values of ``other``."""
         for each in fields(self):
             setattr(self, each.name, getattr(other, each.name))
+
+    def join(self, session: Parameters) -> None:
+        """Take the values of a session, but for what each of its connections settles for itself."""
+        own = {name for key in KEYS if key.use in (Use.CONNECTION, Use.ALL) for name in (key.attribute, key.peer)}
+        for each in fields(self):
+            if each.name not in own:
+                setattr(self, each.name, getattr(session, each.name))

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ietpy.errors import FormatError, LoginFailure
 from ietpy.iscsi.errors import LoginStatus
@@ -17,18 +17,12 @@ from ietpy.iscsi.keys import KEY_BY_NAME, KEYS, Parameters, Use
 from ietpy.iscsi.negotiation import CONNECTION_USES, LOGIN_USES, Negotiation
 from ietpy.iscsi.pdu import CONTINUE, LOGIN_REQUEST, LOGIN_RESPONSE, TRANSIT, Opcode
 from ietpy.iscsi.security import CHAP_KEYS, Security
-from ietpy.iscsi.target import (
-    PORTAL_GROUP_TAG,
-    UNRESTRICTED,
-    Asker,
-    IscsiNode,
-    SessionKey,
-    TargetNode,
-    Terms,
-    command_window,
-)
+from ietpy.iscsi.target import PORTAL_GROUP_TAG, UNRESTRICTED, Asker, IscsiNode, TargetNode, Terms, command_window
 from ietpy.iscsi.text import Pairs, TextAssembler, encode, split
 from ietpy.wire.serial import advance
+
+if TYPE_CHECKING:
+    from ietpy.iscsi.session import Session
 
 #: Requests one login may take; a CHAP login with long texts takes six.
 ROUNDS_LIMIT: Final = 32
@@ -94,7 +88,6 @@ class Login:
         local_port: int,
         entropy: Callable[[int], bytes],
         establish: Callable[[LoginResult], int],
-        group: int = PORTAL_GROUP_TAG,
     ) -> None:
         self.done = False
         self.failed = False
@@ -103,7 +96,6 @@ class Login:
         self._node = node
         self._peer = peer
         self._local = local
-        self._group = group  #: the tag of the portal group it came by
         self._local_port = local_port
         self._entropy = entropy
         self._establish = establish
@@ -122,6 +114,7 @@ class Login:
         self._terms = UNRESTRICTED
         self._security: Security | None = None
         self._parameters = Parameters()
+        self._session: Session | None = None  #: the one this connection is to be added to
         self._negotiation: Negotiation
 
     def receive(self, header: bytes | memoryview, data: bytes | memoryview) -> bytes:
@@ -168,11 +161,15 @@ class Login:
 
     def _response(self, flags: int, tsih: int, text: bytes, status: int) -> bytes:
         fields = self._latest
-        window = command_window(self._target) if self.done else 1
+        if self._session is None:
+            expected, window = fields["cmd_sn"], command_window(self._target) if self.done else 1
+            last = advance(expected, window - 1)
+        else:
+            expected, last = self._session.exp_cmd_sn, self._session.max_cmd_sn
         header = LOGIN_RESPONSE.pack(
             opcode=Opcode.LOGIN_RESPONSE, flags=flags, lengths=len(text), isid=fields["isid"],
             tsih=tsih or fields["tsih"], initiator_task_tag=fields["initiator_task_tag"], stat_sn=self._stat_sn,
-            exp_cmd_sn=fields["cmd_sn"], max_cmd_sn=advance(fields["cmd_sn"], window - 1), status=status,
+            exp_cmd_sn=expected, max_cmd_sn=last, status=status,
         )
         self._stat_sn = advance(self._stat_sn)
         return header + text + bytes(-len(text) & 3)
@@ -200,7 +197,7 @@ class Login:
         except ValueError as problem:
             raise LoginFailure(LoginStatus.INITIATOR_ERROR, str(problem)) from None
         if opening:
-            answers = [("TargetPortalGroupTag", str(self._group)), *answers]
+            answers = [("TargetPortalGroupTag", str(PORTAL_GROUP_TAG)), *answers]
         self._unsent = split(encode(answers), RESPONSE_LIMIT)
         return self._send(fields, flags)
 
@@ -292,7 +289,7 @@ class Login:
         """The target, in IET's order of checks: access, redirection, MaxSessions (iet-compat 3.4), all before CHAP."""
         if name is None:
             raise LoginFailure(LoginStatus.MISSING_PARAMETER, "TargetName is missing")
-        asker = Asker(initiator, self._peer, self._local, self._group)
+        asker = Asker(initiator, self._peer, self._local)
         found = self._node.find(name, asker)
         if found is None:
             raise LoginFailure(LoginStatus.NOT_FOUND, f"{initiator} asks for {name}: no such target for it")
@@ -301,7 +298,11 @@ class Login:
         if target.redirect and _HOST.sub(r"\1\2", target.redirect) != self._local:
             raise LoginFailure(LoginStatus.MOVED_TEMPORARILY, f"redirected to {target.redirect}", target.redirect)
         if not fields["tsih"]:
-            target.check_room(SessionKey(initiator.lower(), fields["isid"], self._group))
+            target.check_room(initiator, fields["isid"])
+            return target
+        self._session = target.session(initiator, fields["isid"], fields["tsih"])  # if there is none, the end says so
+        if self._session is not None:
+            self._parameters.join(self._session.parameters)
         return target
 
     def _without_alias(self, pairs: Pairs) -> Pairs:

@@ -80,6 +80,8 @@ def _awaited(connection: Connection) -> tuple[Place, int] | None:
             if place.waiting():
                 return place, 0
         for task in session.tasks.values():
-            if task.place is not None and any(each.connection is not connection for each in task.place.waiting()):
+            if task.place is None or task.connection is not connection:
+                continue
+            if any(each.connection.session is not session for each in task.place.waiting()):
                 return task.place, task.transfer.received
     return None

@@ -1,17 +1,18 @@
-"""Sessions: command numbering, the nexuses behind LUNs, and tasks that outlive the batch they came in.
+"""Sessions: connections, command numbering, the nexuses behind LUNs, and tasks that outlive the batch they came in.
 
-A session is changed by the holder of its connection's lock; what other sessions may touch (``Task.aborted_by``,
-``TargetNode.sessions``) is changed under the SCSI device's lock.
+A session is changed by the holder of its lock; what other sessions and logins may touch (``Task.aborted_by``,
+``TargetNode.sessions``, ``Session.connections`` and ``present``) is changed under the SCSI device's lock.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ietpy.errors import LoginFailure
 from ietpy.iscsi.errors import LoginStatus
 from ietpy.iscsi.keys import SAM_5_LEVEL
-from ietpy.iscsi.target import Asker, IscsiNode, SessionKey, TargetNode, command_window
+from ietpy.iscsi.target import Asker, IscsiNode, TargetNode, command_window
 from ietpy.scsi.attention import LUNS_CHANGED
 from ietpy.scsi.attention import establish as establish_attention
 from ietpy.scsi.lun import decode, encode
@@ -27,37 +28,47 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """One iSCSI session (RFC 7143 section 4.3) with its one connection.
+    """One iSCSI session (RFC 7143 section 4.3) with its connections.
 
     ``exp_cmd_sn`` moves with each numbered request that arrives in order; ``max_cmd_sn`` moves by one with each
     that is finished, so their distance is the room left in the command queue (4.2.2.1) and never shrinks backwards.
     """
 
     __slots__ = (
-        "asker", "begun", "cid", "connection", "device", "dormant", "exp_cmd_sn", "held", "initiator", "isid",
-        "key", "max_cmd_sn", "nexuses", "node", "parameters", "port", "revoked", "running", "target", "tasks", "tsih",
-        "user", "view",
+        "asker", "begun", "connections", "device", "dormant", "enabled", "exp_cmd_sn", "functions", "held", "initiator",
+        "isid", "line", "logouts", "max_cmd_sn", "nexuses", "node", "parameters", "port", "present", "ready", "revoked",
+        "running", "shared", "target", "tasks", "tsih", "user", "view",
     )
 
     def __init__(self, node: IscsiNode, result: LoginResult, connection: Connection, asker: Asker) -> None:
         self.node = node
         self.target: TargetNode | None = result.target
         self.device = result.target.device if result.target is not None else None
-        self.connection = connection
+        #: Those that serve, by CID (section 11.12.7); replaced as a whole, so anybody may read it.
+        self.connections: Mapping[int, Connection] = {result.cid: connection}
+        #: These and those that were replaced and whose tasks have not all ended.
+        self.present: set[Connection] = {connection}
+        #: Whether it may have several connections, now or when one is replaced while its tasks go on.
+        self.shared = result.parameters.max_connections > 1
+        #: What its connections have in common: the server's lock, and see ``Connection``.
+        self.line = connection.line
+        self.ready = connection.ready
+        self.enabled = connection.enabled
+        self.functions = connection.functions
         self.asker = asker
         self.initiator = result.initiator_name
         self.isid = result.isid
-        self.cid = result.cid
         #: SAM-5 initiator port name as iSCSI forms it (section 4.2.7.2).
         self.port = f"{result.initiator_name.lower()},i,0x{result.isid.hex()}"
-        self.key = SessionKey(result.initiator_name.lower(), result.isid, asker.group)
         self.parameters = result.parameters
         self.user = result.user
         self.tsih = 0
         self.exp_cmd_sn = result.cmd_sn
         self.max_cmd_sn = (result.cmd_sn + command_window(result.target) - 1) & MASK
-        #: Requests that came before their turn, by CmdSN.
+        #: Requests that came before their turn, by CmdSN: connection, fields, header. None: aborted, or to be ignored.
         self.held: dict[int, Any] = {}
+        #: Logouts of a connection asked for on another: both, and the Initiator Task Tag to answer (``logout``).
+        self.logouts: list[tuple[Connection, Connection, int]] = []
         #: Nexuses by the 8-byte LUN field as it stands in requests.
         self.nexuses: dict[int, Nexus] = {}
         #: What the initiator has of the device, and nexuses with units it has no more, whose last tasks may still run.
@@ -79,10 +90,10 @@ class Session:
             lun = decode(lun_field)
             number = self.view.unit(lun)
             if lun is None or number not in device.logical_units:
-                return device.nexus(number, self.port, self.key.group, view=self.view)
+                return device.nexus(number, self.port, view=self.view)
             # One nexus, whichever way its LUN is written: peripheral or flat addressing.
             known = self.nexuses.get(encode(lun))
-            nexus = device.nexus(number, self.port, self.key.group, view=self.view) if known is None else known
+            nexus = device.nexus(number, self.port, view=self.view) if known is None else known
             nexus.queries = self.parameters.protocol_level >= SAM_5_LEVEL
             self.nexuses[encode(lun)] = self.nexuses[lun_field] = nexus
             return nexus
@@ -112,7 +123,31 @@ class Session:
         if self.target is None or self.device is None:
             return []
         with self.device.lock:
-            return [each for each in self.target.ending if each.key == self.key]
+            return [each for each in self.target.ending if each.port == self.port]
+
+    def join(self, connection: Connection, cid: int) -> Connection | None:
+        """Take in a connection; the one whose CID it has, which it replaces (section 6.3.4).
+
+        The caller holds the device's lock. Raises LoginFailure (0206) where MaxConnections are there.
+        """
+        old = self.connections.get(cid)
+        if old is None and len(self.connections) >= self.parameters.max_connections:
+            limit = self.parameters.max_connections
+            raise LoginFailure(LoginStatus.TOO_MANY_CONNECTIONS, f"the session has its MaxConnections {limit}")
+        self.connections = {**self.connections, cid: connection}
+        self.present.add(connection)
+        return old
+
+    def leave(self, connection: Connection) -> bool:
+        """A connection is closed and all its tasks have ended; whether the session has ended with it."""
+        lock = self.node.lock if self.device is None else self.device.lock
+        with lock:
+            self.present.discard(connection)
+            self.connections = {cid: each for cid, each in self.connections.items() if each is not connection}
+            if self.present:
+                return False
+            self.end()
+            return True
 
     def end(self) -> None:
         """Leave the target: nexuses detached, the slot free. The caller has seen every task end."""
@@ -124,43 +159,63 @@ class Session:
                 nexus.lu.detach(nexus)
             self.nexuses.clear()
             self.target.ending.discard(self)
-            if self.target.sessions.get(self.key) is self:
-                del self.target.sessions[self.key]
+            key = (self.initiator.lower(), self.isid)
+            if self.target.sessions.get(key) is self:
+                del self.target.sessions[key]
 
 
 def establish(
     node: IscsiNode, result: LoginResult, connection: Connection, asker: Asker
-) -> tuple[Session, Session | None]:
-    """Make the session a successful login asks for; also the old one it reinstates (section 6.3.5), if any.
+) -> tuple[Session, Sequence[Connection]]:
+    """Make or find the session a successful login asks for; also the connections that end with that.
+
+    These are of the sessions it reinstates (section 6.3.5), or the connection it does (6.3.4).
 
     Raises LoginFailure when the request names a session that cannot take it, MaxSessions is reached, or who may log in
     was changed since the login began.
     """
-    session = Session(node, result, connection, asker)
     if result.tsih_requested:
-        live = [] if result.target is None else [each.tsih for each in tuple(result.target.sessions.values())]
-        if result.tsih_requested in live:
-            raise LoginFailure(LoginStatus.TOO_MANY_CONNECTIONS, "the session has its one connection already")
-        raise LoginFailure(
-            LoginStatus.SESSION_DOES_NOT_EXIST, f"no session has TSIH {result.tsih_requested}; log in with TSIH 0"
-        )
+        return _join(node, result, connection)
+    session = Session(node, result, connection, asker)
     target = result.target
     if target is None:
         with node.lock:
             _check(result, node)
         node.take_tsih(session)
-        return session, None
+        return session, ()
+    key = (session.initiator.lower(), session.isid)
     with target.device.lock:
-        if node.targets.get(target.name.lower()) is not target:
-            raise LoginFailure(LoginStatus.TARGET_REMOVED, f"{target.name} was removed during the login")
-        _check(result, target)
-        old = target.sessions.get(session.key)
-        target.check_room(session.key)
+        _check_target(node, target, result)
+        old = target.sessions.get(key)
+        target.check_room(session.initiator, session.isid)
         node.take_tsih(session)
-        target.sessions[session.key] = session
+        target.sessions[key] = session
         if old is not None:
             target.ending.add(old)
-    return session, old
+        return session, [each for ended in session.replaced() for each in ended.present]
+
+
+def _join(node: IscsiNode, result: LoginResult, connection: Connection) -> tuple[Session, Sequence[Connection]]:
+    """Add a connection to a session, or replace one (section 6.3.1)."""
+    target = result.target
+    if target is not None:
+        with target.device.lock:
+            _check_target(node, target, result)
+            session = target.session(result.initiator_name, result.isid, result.tsih_requested)
+            if session is not None:
+                if (session.user, session.view) != (result.user, result.terms.view):
+                    problem = "the session was begun by another user, or from where more or less is to be seen"
+                    raise LoginFailure(LoginStatus.CANNOT_INCLUDE_IN_SESSION, problem)
+                old = session.join(connection, result.cid)
+                return session, () if old is None else (old,)
+    problem = f"this initiator port has no session with TSIH {result.tsih_requested}; log in with TSIH 0"
+    raise LoginFailure(LoginStatus.SESSION_DOES_NOT_EXIST, problem)
+
+
+def _check_target(node: IscsiNode, target: TargetNode, result: LoginResult) -> None:
+    if node.targets.get(target.name.lower()) is not target:
+        raise LoginFailure(LoginStatus.TARGET_REMOVED, f"{target.name} was removed during the login")
+    _check(result, target)
 
 
 def _check(result: LoginResult, scope: IscsiNode | TargetNode) -> None:

@@ -52,11 +52,11 @@ def data_or_r2t(connection: Connection, retention: Retention, asked: Snack) -> N
     if asked.mark != NO_TAG:
         raise Reject(RejectReason.INVALID_PDU_FIELD, f"Target Transfer Tag {asked.mark:#x} of a SNACK for data")
     task = session.tasks.get(asked.tag)
-    if task is not None:
+    if task is not None and task.connection is connection:
         _r2ts(connection, task, asked)
     elif asked.tag in retention.tasks:
         retention.tasks[asked.tag].repeat_data(connection, asked.first, asked.run)
-    elif asked.first or asked.run or all(task.tag != asked.tag for task in tasks_of(connection)):
+    elif asked.first or asked.run or all(task.tag != asked.tag for task in tasks_of(session)):
         raise Reject(RejectReason.PROTOCOL_ERROR, f"nothing was sent for task {asked.tag:#x}, or it is acknowledged")
 
 

@@ -45,7 +45,7 @@ class Function:
     ``numbers`` are those of the units whose tasks end, also of one that had the number before (None: of all). Of their
     units ``reporting`` report it to other nexuses with TASK ABORTED (TAS of the control mode page, when the function
     began); else, if it ``clears``, those are told by a unit attention. ``nexuses``: only theirs end. ``others`` are
-    connections still to be visited by ``abort``; ``tasks`` are aborted tasks that workers still run; ``closing`` are
+    sessions still to be visited by ``abort``; ``tasks`` are aborted tasks that workers still run; ``closing`` are
     connections to be closed after the answer. ``author``: the task whose answer is given in place of one to the
     function; ``executed``: it was. Changed under the device's lock.
     """
@@ -64,7 +64,7 @@ class Function:
         self.reporting: Collection[LogicalUnit] = ()
         self.nexuses: Collection[Nexus] | None = None
         self.clears = False
-        self.others: list[Connection] = []
+        self.others: list[Session] = []
         self.tasks: set[Task] = set()
         self.closing: list[Connection] = []
         self.author: Task | None = None
@@ -77,14 +77,14 @@ class Function:
         self.reporting = [lu for lu in units if lu.task_aborted_status]
 
     def concerns(self, task: Task) -> bool:
-        """Whether it ends this task, of a connection it asks."""
+        """Whether it ends this task, of a session it asks."""
         if self.numbers is not None and task.nexus.number not in self.numbers:
             return False
         return (self.nexuses is None or task.nexus in self.nexuses) and task is not self.author
 
     def is_told(self, task: Task) -> bool:
         """Whether the task, aborted by this, ends with TASK ABORTED."""
-        return task.connection is not self.connection and task.nexus.lu in self.reporting
+        return task.connection.session is not self.connection.session and task.nexus.lu in self.reporting
 
     def finished(self) -> bool:
         """Whether the answer may go now; True once only."""
@@ -144,9 +144,9 @@ def answer(function: Function) -> None:
 def abort_task(connection: Connection, function: Function, asked: Request) -> int:
     """ABORT TASK; one not yet arrived counts as aborted when it comes (section 11.6.1 a, b)."""
     session: Any = connection.session
-    task = _referenced(connection, asked)
+    task = _referenced(session, asked)
     if task is not None:
-        _end(function, connection, [task])
+        _end(function, session, [task])
         return COMPLETE
     if _logical_unit(session, asked.lun) is None:
         return NO_SUCH_LUN
@@ -163,7 +163,7 @@ def abort_task_set(connection: Connection, function: Function, asked: Request) -
     if lu is None:
         return NO_SUCH_LUN
     function.numbers = (lu.number,)
-    abort(function, connection)
+    abort(function, session)
     return COMPLETE
 
 
@@ -207,7 +207,7 @@ def target_cold_reset(connection: Connection, function: Function, asked: Request
     if not session.view.whole:
         return NOT_AUTHORIZED
     target_warm_reset(connection, function, asked)
-    function.closing = [other.connection for other in _sessions(session)]
+    function.closing = [each for other in _sessions(session) for each in other.present]
     return COMPLETE
 
 
@@ -226,7 +226,7 @@ def query_task(connection: Connection, function: Function, asked: Request) -> in
     session: Any = connection.session
     if _logical_unit(session, asked.lun) is None:
         return NO_SUCH_LUN
-    return COMPLETE if _referenced(connection, asked) is None else SUCCEEDED
+    return COMPLETE if _referenced(session, asked) is None else SUCCEEDED
 
 
 def query_task_set(connection: Connection, function: Function, asked: Request) -> int:
@@ -235,13 +235,13 @@ def query_task_set(connection: Connection, function: Function, asked: Request) -
     lu = _logical_unit(session, asked.lun)
     if lu is None:
         return NO_SUCH_LUN
-    return SUCCEEDED if any(task.nexus.number == lu.number for task in tasks_of(connection)) else COMPLETE
+    return SUCCEEDED if any(task.nexus.number == lu.number for task in tasks_of(session)) else COMPLETE
 
 
 def nexus_reset(connection: Connection, function: Function, asked: Request) -> int:
     """I_T NEXUS RESET: this session's tasks on all logical units, and what they remember of its nexuses."""
     session: Any = connection.session
-    _end(function, connection, tasks_of(connection))
+    _end(function, session, tasks_of(session))
     for nexus in set(session.nexuses.values()):
         nexus.lu.nexus_reset(nexus)
     return COMPLETE
@@ -287,11 +287,11 @@ def _logical_unit(session: Session, lun: int) -> LogicalUnit | None:
     return None if number is None or session.device is None else session.device.logical_units.get(number)
 
 
-def _referenced(connection: Connection, asked: Request) -> Task | None:
+def _referenced(session: Session, asked: Request) -> Task | None:
     """The task of this tag on this logical unit."""
     number = decode(asked.lun)
     return next((
-        task for task in tasks_of(connection)
+        task for task in tasks_of(session)
         if task.tag == asked.referenced_tag and decode(task.lun_field) == number
     ), None)
 
@@ -302,11 +302,11 @@ def _sessions(session: Session) -> Iterable[Session]:
 
 
 def _abort_everywhere(function: Function, units: Sequence[LogicalUnit], everything: bool = False) -> None:
-    """Abort this connection's tasks now; the others are visited by the server, under their own locks."""
+    """Abort this session's tasks now; the others are visited by the server, under their own locks."""
     function.address(units, everything)
     session: Any = function.connection.session
-    abort(function, function.connection)
-    function.others = [other.connection for other in _sessions(session) if other is not session]
+    abort(function, session)
+    function.others = [other for other in _sessions(session) if other is not session]
 
 
 def preempt(author: Task, lu: LogicalUnit, nexuses: Collection[Nexus]) -> Function:
@@ -323,7 +323,7 @@ def preempt(author: Task, lu: LogicalUnit, nexuses: Collection[Nexus]) -> Functi
     function.tasks = {author}
     with session.device.lock:
         function.others = [
-            other.connection for other in _sessions(session)
+            other for other in _sessions(session)
             if not function.nexuses.isdisjoint(other.nexuses.values())
         ]
     return function
@@ -352,28 +352,28 @@ def _reset(function: Function, units: Sequence[LogicalUnit], everything: bool = 
         lu.reset()
 
 
-def abort(function: Function, connection: Connection) -> bool:
-    """Abort what ``function`` asks for among a connection's tasks; whether the function may be answered now.
+def abort(function: Function, session: Session) -> bool:
+    """Abort what ``function`` asks for among a session's tasks; whether the function may be answered now.
 
-    The caller holds the connection's lock.
+    The caller holds the session's lock.
     """
-    session: Any = connection.session
+    assert session.device is not None
     with session.device.lock:
-        tasks = [task for task in tasks_of(connection) if function.concerns(task)]
-        if function.clears and connection is not function.connection:
+        tasks = [task for task in tasks_of(session) if function.concerns(task)]
+        if function.clears and session is not function.connection.session:
             for nexus in {task.nexus for task in tasks if not function.is_told(task)}:
                 attention.establish(nexus, attention.COMMANDS_CLEARED)
-        _end(function, connection, tasks)
-        if connection in function.others:
-            function.others.remove(connection)
+        _end(function, session, tasks)
+        if session in function.others:
+            function.others.remove(session)
             return function.finished()
         return False
 
 
-def _end(function: Function, connection: Connection, tasks: Iterable[Task]) -> None:
+def _end(function: Function, session: Session, tasks: Iterable[Task]) -> None:
     """Workers' tasks are marked and waited for; those that wait end here."""
-    session: Any = connection.session
     for task in tasks:
+        connection: Connection = task.connection
         if task.may_block:
             task.aborted_by = [*(task.aborted_by or ()), function]
             begun = session.begun.get(task)

@@ -44,7 +44,7 @@ class Task:
 
     Transport-private (RFC 7143 names in ``ietpy.iscsi``): tag, cmd_sn, flags, lun_field, wanted, credit,
     connection, transfer, chunks and aborted_by. Of these the task set compares cmd_sn and credit (0: immediate) of the
-    tasks of one connection.
+    tasks of one nexus.
     """
 
     __slots__ = (

@@ -2,7 +2,7 @@
 
 Tasks that a connection's own thread executes as they come are not here, and cost nothing. Here are those that wait for
 their data and those that go to workers, in one order that never changes, so no two can wait for each other. It is the
-order of arrival, but that a task comes before those of its connection with later CmdSNs: they were parsed while it was
+order of arrival, but that a task comes before those of its nexus with later CmdSNs: they were parsed while it was
 not here yet. So something younger may execute already, which an ORDERED task waits for as well.
 """
 
@@ -143,13 +143,13 @@ class TaskSet:
             self._places.insert(self._position(place.task), place)
 
     def _position(self, task: Task) -> int:
-        """Behind all others, but before those of its connection that were sent later."""
+        """Behind all others, but before those of its nexus that were sent later."""
         position = index = len(self._places)
-        connection, number, credit = task.connection, task.cmd_sn, task.credit
+        nexus, number, credit = task.nexus, task.cmd_sn, task.credit
         for place in reversed(self._places):
             index -= 1
             other = place.task
-            if other.connection is connection:
+            if other.nexus is nexus:
                 # By CmdSN, of which an immediate command has the next one's (RFC 7143 section 4.2.2.1).
                 if not before(number, other.cmd_sn) and (number != other.cmd_sn or credit >= other.credit):
                     break

@@ -14,16 +14,15 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ietpy.iscsi.connection import Connection
-from ietpy.iscsi.session import Session
-from ietpy.iscsi.target import PORTAL_GROUP_TAG, IscsiNode, Portal, TargetNode
+from ietpy.iscsi.target import IscsiNode, TargetNode
 from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.server.drain import still_busy
-from ietpy.server.logins import HalfOpen, Logins
-from ietpy.server.portals import Portals
+from ietpy.server.interfaces import addresses_of_host
+from ietpy.server.logins import HalfOpen, Logins, plain
 from ietpy.server.pump import Pump
 from ietpy.server.services import Jobs, serve
 from ietpy.server.workers import WorkerPool
@@ -39,26 +38,26 @@ CLOSING_SECONDS: Final = 1.0
 #: A peer that takes no answer for this long is given up (seconds).
 SEND_SECONDS: Final = 30
 
+_WILDCARDS: Final = frozenset(("0.0.0.0", "::"))
+
 
 def _nothing() -> None:
     pass
 
 
 class Server:
-    """Serves an ``IscsiNode`` on listening sockets, from ``start`` to ``stop``.
+    """Serves an ``IscsiNode`` on listening sockets, from ``start`` to ``stop``."""
 
-    ``sockets`` are of IET's portal group; ``listen`` adds others.
-    """
-
-    def __init__(self, node: IscsiNode, sockets: Sequence[socket.socket] = ()) -> None:
+    def __init__(self, node: IscsiNode, sockets: Sequence[socket.socket]) -> None:
         self.node = node
+        node.addresses = self.addresses
+        self._sockets = list(sockets)
+        self._portals = [sock.getsockname()[:2] for sock in sockets]
         self._lock = threading.Lock()
         self._pumps: dict[Pump, threading.Thread] = {}
         self._workers: dict[TargetNode, WorkerPool] = {}
         self._selector = selectors.DefaultSelector()
         self._logins = Logins(self, self._selector)
-        self._portals = Portals(self._selector, self._accept, self._wake_up)
-        node.addresses = self._portals.told_to
         self._wake_receive, self._wake_send = socket.socketpair()
         self._stopping = False
         self._rest_until = 0.0
@@ -68,24 +67,15 @@ class Server:
         #: Whether tasks may be waiting for an initiator, which is to be given up in time.
         self._attentive = False
         self._jobs = Jobs(self._wake_up)
-        self.listen(sockets)
         node.serve = lambda target: serve(target, self._jobs)
         for target in node.targets.values():
             node.serve(target)
 
     # What others ask ----------------------------------------------------------------------------------------------
 
-    def portals(self) -> list[Portal]:
-        """Numeric addresses, with their zones, and ports listened on."""
-        return self._portals.all()
-
-    def listen(self, sockets: Iterable[socket.socket], group: int = PORTAL_GROUP_TAG) -> None:
-        """Accept on these, too, as portals of the group with this tag."""
-        self._portals.add(sockets, group)
-
-    def leave(self, sockets: Sequence[socket.socket]) -> None:
-        """Accept on these no more and close them; connections that came by them stay."""
-        self._portals.remove(sockets, listening=self._thread is not None and not self._stopping)
+    def portals(self) -> list[tuple[str, int]]:
+        """Numeric addresses and ports listened on."""
+        return list(self._portals)
 
     def sessions(self) -> list[dict[str, Any]]:
         """Plain facts about every live session, in the order of their logins."""
@@ -98,22 +88,21 @@ class Server:
                 facts.append({
                     "tsih": session.tsih,
                     "isid": session.isid.hex(),
-                    "cid": session.cid,
+                    "cid": pump.connection.cid,
                     "initiator": session.initiator,
-                    "address": session.asker.peer,
-                    "portal": session.asker.local,
-                    "portal_group": session.asker.group,
+                    "address": pump.connection.asker.peer,
+                    "portal": pump.connection.asker.local,
                     "target": session.target.name if session.target is not None else None,
                     "user": session.user,
-                    "header_digest": session.parameters.header_digest,
-                    "data_digest": session.parameters.data_digest,
+                    "header_digest": pump.connection.header_digest,
+                    "data_digest": pump.connection.data_digest,
                     "closing": pump.connection.closing,
                 })
         return facts
 
-    def end_session(self, session: Session) -> None:
+    def end_connection(self, connection: Connection) -> None:
         """Close a session's connection; any thread may ask. Its tasks are ended by its own thread."""
-        session.connection.owner.close()
+        connection.owner.close()
 
     def under_way(self, unit: LogicalUnit) -> Callable[[], bool]:
         """After ``unit`` was removed: a function that says whether commands may still touch its store (``drain``)."""
@@ -136,6 +125,19 @@ class Server:
             pool = self._workers.pop(target, None)
         if pool is not None:
             pool.close()
+
+    def addresses(self, local: str, port: int) -> Sequence[tuple[str, int]]:
+        """Portals to name to someone who reached ``local``: that one, then others of its family (iet-compat 8.4)."""
+        found = {(local, port): None}
+        family_mark = ":" in local
+        for address, listening in self._portals:
+            if (":" in address) != family_mark:
+                continue
+            if address in _WILDCARDS:
+                found.update(((each, listening), None) for each in addresses_of_host(family_mark))
+            else:
+                found[plain(address), listening] = None
+        return tuple(found)
 
     def workers(self, target: TargetNode) -> WorkerPool:
         """The worker pool of a target."""
@@ -168,6 +170,9 @@ class Server:
 
     def start(self) -> None:
         """Start accepting. Threads begin here, none before."""
+        for sock in self._sockets:
+            sock.setblocking(False)
+            self._selector.register(sock, selectors.EVENT_READ, self._accept)
         self._wake_receive.setblocking(False)
         self._wake_send.setblocking(False)
         self._selector.register(self._wake_receive, selectors.EVENT_READ, self._woken)
@@ -187,8 +192,7 @@ class Server:
             self._wake_up()
             if self._thread is not None:
                 self._thread.join(timeout)
-            self._portals.close()
-            for sock in (self._wake_receive, self._wake_send):
+            for sock in (*self._sockets, self._wake_receive, self._wake_send):
                 sock.close()
             self._selector.close()
         with self._lock:
@@ -220,8 +224,6 @@ class Server:
 
     def _run(self) -> None:
         while not self._stopping:
-            if not self._rest_until:
-                self._portals.follow()
             for key, _ in self._selector.select(self._patience()):
                 assert isinstance(key.fileobj, socket.socket)
                 self._serve(key.data, key.fileobj)
@@ -254,6 +256,8 @@ class Server:
         now = time.monotonic()
         if 0.0 < self._rest_until <= now:
             self._rest_until = 0.0
+            for sock in self._sockets:
+                self._selector.register(sock, selectors.EVENT_READ, self._accept)
         self._logins.look_at_clock(now)
         if self._jobs.waiting:
             self._jobs.start()
@@ -280,12 +284,13 @@ class Server:
             if problem.errno in _EXHAUSTED:
                 log.warning("cannot accept connections for %.0f s: %s", EXHAUSTED_SECONDS, problem.strerror)
                 self._rest_until = time.monotonic() + EXHAUSTED_SECONDS
-                self._portals.rest()
+                for each in self._sockets:
+                    self._selector.unregister(each)
             return
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._logins.begin(sock, peer[0], self._portals.group_of(listening))
+        self._logins.begin(sock, peer[0])
 
     def new_pump(self, sock: socket.socket, connection: Connection) -> Pump:
         return Pump(self, sock, connection)

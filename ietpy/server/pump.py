@@ -13,20 +13,24 @@ import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ietpy.errors import FormatError
-from ietpy.iscsi import deferred, task_management
+from ietpy.iscsi import deferred, logout, task_management
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.data_in import complete
 from ietpy.iscsi.pings import hold_back
+from ietpy.iscsi.session import Session
 from ietpy.iscsi.task_management import Function
 from ietpy.scsi.status import Status, TaskAttribute
 from ietpy.scsi.task import Task
 from ietpy.scsi.task_set import Place
+from ietpy.server import sharing
 from ietpy.server.egress import Egress
 from ietpy.server.line import Line
+from ietpy.server.sharing import STAGED_LIMIT
 from ietpy.server.workers import WorkerPool
 
 if TYPE_CHECKING:
@@ -36,9 +40,6 @@ log = logging.getLogger(__name__)
 
 #: How long a new session waits for work of the one it replaces that a device still holds (seconds).
 REINSTATEMENT_WAIT: Final = 30.0
-#: A batch is sent in parts when its answers take more memory than this (bytes), and no worker gets a task while more
-#: waits to be sent.
-STAGED_LIMIT: Final = 4 * 1024 * 1024
 #: While a connection ends, how often it looks for word of workers (seconds).
 _ENDING_PAUSE: Final = 0.05
 
@@ -63,8 +64,8 @@ class Pump:
         self.running = 0  #: tasks on workers
         self.parked: deque[Task] = deque()  #: tasks that go to workers when there is room
         self.finished = threading.Event()
-        #: The pumps of the sessions this one replaces, to be waited for before the first command.
-        self.predecessors: list[Pump] = []
+        #: Of the connections this one replaces, alone or with their sessions: waited for before the first command.
+        self.predecessors: list[threading.Event] = []
         self._sender: threading.Thread | None = None
 
     # The connection's own thread ----------------------------------------------------------------------------------
@@ -73,6 +74,7 @@ class Pump:
         """Serve until logout, loss, or ``close``; then end the session."""
         try:
             self._await_predecessors()
+            self._join()
             self._serve()
         except FormatError as problem:
             self._give_up(logging.WARNING, "connection dropped", problem)
@@ -87,29 +89,48 @@ class Pump:
 
     def _await_predecessors(self) -> None:
         deadline = time.monotonic() + REINSTATEMENT_WAIT
-        for older in self.predecessors:
-            if not older.finished.wait(max(0.0, deadline - time.monotonic())):
-                raise FormatError(f"work of the session it replaces has not ended within {REINSTATEMENT_WAIT:.0f} s")
+        for finished in self.predecessors:
+            if not finished.wait(max(0.0, deadline - time.monotonic())):
+                raise FormatError(f"work of what it replaces has not ended within {REINSTATEMENT_WAIT:.0f} s")
         self.predecessors = []
+
+    def succeed(self, session: Session, replaced: Sequence[Connection]) -> None:
+        """The login has made, or joined, this session, and ends these connections."""
+        self.line = session.line
+        self.predecessors = [each.owner.finished for each in replaced]
+        for each in replaced:
+            each.owner.close()
+
+    def _join(self) -> None:
+        """From here the connection takes part in what its session shares."""
+        line = self.line
+        with line.lock:
+            if self not in line.members:
+                line.members.append(self)
 
     def _give_up(self, level: int, what: str, why: object) -> None:
         log.log(level, "%s: %s: %s", self.name, what, why)
         self.close()
 
     def _serve(self) -> None:
-        connection, line, egress = self.connection, self.line, self.egress
-        lock, inbox, between = line.lock, line.inbox, line.between
+        connection, line = self.connection, self.line
+        lock, inbox = line.lock, line.inbox
         receive, space, received = self.sock.recv_into, connection.space, connection.received
-        assert connection.session is not None
-        if connection.session.target is not None:
-            self.workers = self.server.workers(connection.session.target)
+        session = connection.session
+        assert session is not None
+        if session.target is not None:
+            self.workers = self.server.workers(session.target)
+        execute: Callable[[list[Task]], None] = self._execute
+        shared = session.shared
+        if shared:
+            execute = partial(sharing.execute, self)
         count = 0  # what came behind the login is in the window already
         while True:
             with lock:
-                self._execute(received(count))
+                execute(received(count))
                 if inbox or connection.enabled:
                     line.read()
-                egress.flush(between)
+                self._flush(shared)
                 self._employ()
                 room = space()  # workers give chunks back under the lock, so chunks are chosen under it
             if connection.functions:
@@ -134,7 +155,7 @@ class Pump:
                     hold_back(connection, task)
                 lu = task.nexus.lu
                 if (task.data_length and lu.writes_wait) or not lu.execute(task):
-                    self._hand_over(task)
+                    self.hand_over(task)
                     continue
                 complete(connection, task)
                 if connection.staged_size > STAGED_LIMIT:
@@ -148,7 +169,8 @@ class Pump:
             line.read()
             self.egress.flush(line.between)
 
-    def _hand_over(self, task: Task) -> None:
+    def hand_over(self, task: Task) -> None:
+        """A task cannot be executed here and now: it is a worker's, or waits for others."""
         if deferred.defer(self.connection, task):
             self._park(task)
         else:
@@ -186,16 +208,17 @@ class Pump:
                 self.line.inbox.append(partial(self._worked, task))
 
     def _spread_functions(self) -> None:
-        """Ask the other connections to abort their part of task management functions (``task_management``)."""
-        functions, self.connection.functions = self.connection.functions, []
-        for function in functions:
-            self.spread(function)
+        """Ask the other sessions to abort their part of task management functions (``task_management``)."""
+        functions = self.connection.functions
+        with contextlib.suppress(IndexError):  # another connection's thread may be at it as well
+            while functions:
+                self.spread(functions.popleft())
 
     def spread(self, function: Function) -> None:
-        """Leave word with the connections it is still to visit; any thread that holds no lock may."""
+        """Leave word with the sessions it is still to visit; any thread that holds no lock may."""
         for other in list(function.others):
-            owner: Pump = other.owner
-            owner.line.post(partial(owner._abort, function))
+            line: Line = other.line
+            line.post(partial(self._abort, function, other))
 
     def abandon(self) -> None:
         """End a session whose thread could not be had."""
@@ -203,24 +226,37 @@ class Pump:
         self._end()
 
     def _end(self) -> None:
-        """Wait for what workers still run and for its answers to leave, leave the target, close the socket."""
-        session, line = self.connection.session, self.line
+        """Wait for what workers still run and for its answers to leave, leave the session, close the socket."""
+        connection, line = self.connection, self.line
+        session = connection.session
         line.executing = False
         while not self.finished.is_set():
             with line.lock:
-                deferred.withdraw(self.connection)
+                deferred.withdraw(connection)
+                if session is not None and session.ready:
+                    sharing.execute(self, session.ready)  # what others sent, of a batch that broke off
                 line.read()
                 self.flush_now()
-                if self.connection.closing:
+                if connection.closing:
                     self._unpark()
-                if not self.running and self._sender is None and not (session and (session.dormant or session.begun)):
-                    if session is not None:
-                        session.end()
-                    self.finished.set()  # who waits for this finds the target without the session
+                if not self.running and self._sender is None and not (session and deferred.has_tasks(connection)):
+                    self._leave()
             self.finished.wait(_ENDING_PAUSE)
+        self._spread_functions()
         self.sock.close()
         self.server.forget(self)
         line.attend()
+
+    def _leave(self) -> None:
+        """All its tasks have ended."""
+        connection, line = self.connection, self.line
+        if self in line.members:
+            line.members.remove(self)
+        if connection.session is not None and not connection.session.leave(connection):
+            logout.gone(connection)
+            for member in line.members:
+                member.flush_now()
+        self.finished.set()  # who waits for this finds the target without the session
 
     def _unpark(self) -> None:
         """End the tasks no worker has begun: nobody will see an answer."""
@@ -240,7 +276,7 @@ class Pump:
         try:
             if self.egress.flush_now():
                 self._employ()
-            elif self._sender is None:
+            elif self._sender is None and not self.egress.busy:
                 sender = threading.Thread(target=self._send_rest, name="sender", daemon=True)
                 sender.start()
                 self._sender = sender
@@ -255,9 +291,17 @@ class Pump:
             self.line.guarded(self._flush_waiting)
         self.line.attend()
 
-    def _flush_waiting(self) -> None:
-        try:
+    def _flush(self, shared: bool) -> None:
+        """Send everything. Raises OSError when the peer is gone or takes nothing."""
+        if shared:
+            sharing.flush(self)
+        else:
             self.egress.flush(self.line.between)
+
+    def _flush_waiting(self) -> None:
+        session = self.connection.session
+        try:
+            self._flush(session is not None and session.shared)
         except BlockingIOError:
             self._give_up(logging.WARNING, "connection dropped", TAKES_NOTHING)
         except OSError as problem:
@@ -274,18 +318,19 @@ class Pump:
 
     def _worked(self, task: Task) -> None:
         self.running -= 1
-        session = self.connection.session
+        connection: Connection = task.connection
+        session = connection.session
         functions = task_management.author_executed(task) if session is not None and session.begun else None
-        for function in deferred.finish(self.connection, task) if functions is None else functions:
+        for function in deferred.finish(connection, task) if functions is None else functions:
             self._answer(function)
 
     def _finish(self, task: Task) -> None:
-        for function in deferred.finish(self.connection, task):
+        for function in deferred.finish(task.connection, task):
             self._answer(function)
 
-    def _abort(self, function: Function) -> None:
-        """Abort this connection's part of another one's function."""
-        if task_management.abort(function, self.connection):
+    def _abort(self, function: Function, other: Session) -> None:
+        """Abort another session's part of a function of ours, under its lock."""
+        if task_management.abort(function, other):
             self._answer(function)
 
     def _answer(self, function: Function) -> None:
@@ -297,7 +342,8 @@ class Pump:
         if function.author is not None:
             self._finish(function.author)
             return
-        if function.closing and self.egress.busy:
+        session = self.connection.session
+        if function.closing and self.egress.busy and not (session is not None and session.shared):
             self.line.inbox.append(partial(self._say, function))  # its answer must leave before the end
             return
         if not (self.connection.closing or self.finished.is_set()):

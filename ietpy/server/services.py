@@ -45,7 +45,7 @@ def quiesce(target: TargetNode) -> None:
         sessions = (*target.sessions.values(), *target.ending)
     waited_for = []
     for session in sessions:
-        line: Line = session.connection.line
+        line: Line = session.line
         if line.executing:
             been = threading.Event()
             line.post(been.set)

@@ -156,7 +156,7 @@ class Network:
     def portals(self) -> list[tuple[str, int]]:
         return []
 
-    def end_session(self, session: Any) -> None:
+    def end_connection(self, connection: Any) -> None:
         raise AssertionError
 
 

@@ -172,7 +172,7 @@ def test_json_has_what_holds_where_the_file_is_silent(tmp_path: Path) -> None:
     keys = target["session_keys"]
     assert target["session_keys_set"] == ["InitialR2T", "MaxConnections", "MaxXmitDataSegmentLength"]
     assert set(target["session_keys_set"]) < set(keys)
-    assert (keys["InitialR2T"], keys["MaxConnections"], keys["MaxXmitDataSegmentLength"]) == (False, 1, 8192)
+    assert (keys["InitialR2T"], keys["MaxConnections"], keys["MaxXmitDataSegmentLength"]) == (False, 4, 8192)
     assert (keys["HeaderDigest"], keys["MaxBurstLength"], keys["OFMarkInt"]) == (["None", "CRC32C"], 1048576, None)
     assert (target["queued_commands"], target["wthreads"], target["max_sessions"]) == (128, 8, 0)
     silent = run(tmp_path, "Target t\nQueuedCommands 5\n", "--json")

@@ -20,7 +20,6 @@ from ietpy.daemon.media import Media
 from ietpy.daemon.options import StartOptions
 from ietpy.errors import AdminError
 from ietpy.iscsi.keys import Parameters
-from ietpy.iscsi.target import Portal
 
 NAME = "iqn.2001-04.com.example:t"
 TEXT = f"""\
@@ -43,11 +42,11 @@ class Network:
     def sessions(self) -> list[dict[str, Any]]:
         return []
 
-    def portals(self) -> list[Portal]:
-        return [Portal("127.0.0.1", 3260)]
+    def portals(self) -> list[tuple[str, int]]:
+        return [("127.0.0.1", 3260)]
 
-    def end_session(self, session: Any) -> None:
-        self.ended.append(session)
+    def end_connection(self, connection: Any) -> None:
+        self.ended.append(connection)
 
 
 class Names:
@@ -92,7 +91,7 @@ def failure(code: int, match: str | None = None) -> Any:
 def session(daemon: Administration) -> Any:
     """A live session of the target: ISID and TSIH as a Linux initiator's first one had under IET."""
     made = SimpleNamespace(
-        isid=bytes.fromhex("00023d010000"), tsih=1, cid=7,
+        isid=bytes.fromhex("00023d010000"), tsih=1, connections={7: object()},
         parameters=Parameters(header_digest=True, max_xmit_data_segment_length=4096, initial_r2t=False),
     )
     daemon.inventory.target(1).node.sessions["iqn.i", made.isid] = made  # type: ignore[assignment]
@@ -197,7 +196,7 @@ def test_a_connection_is_closed(daemon: Administration, session: Any) -> None:
         daemon.close_connection(1, 1, 7)
     assert daemon.network.ended == []  # type: ignore[attr-defined]
     daemon.close_connection(1, SID, 7)
-    assert daemon.network.ended == [session]  # type: ignore[attr-defined]
+    assert daemon.network.ended == [session.connections[7]]  # type: ignore[attr-defined]
 
 
 def test_a_redirection(daemon: Administration) -> None:

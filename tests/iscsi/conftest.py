@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ietpy.errors import LoginFailure, StoreError
+from ietpy.iscsi import logout
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.data_in import StreamedStatus, complete
-from ietpy.iscsi.deferred import defer, enable, finish
+from ietpy.iscsi.deferred import defer, enable, finish, withdraw
 from ietpy.iscsi.keys import Parameters
 from ietpy.iscsi.login import Login, LoginResult
 from ietpy.iscsi.pdu import CONTINUE, LAYOUTS, TRANSIT, Opcode
@@ -102,12 +104,13 @@ class Nexus:
     """An initiator's end of one session, as far as sending bytes and parsing answers goes."""
 
     def __init__(
-        self, node: IscsiNode, target: TargetNode | None, isid: bytes = b"ISID01", group: int = 1, **parameters: Any
+        self, node: IscsiNode, target: TargetNode | None, isid: bytes = b"ISID01", *, tsih: int = 0, cid: int = 0,
+        user: str = "", **parameters: Any,
     ) -> None:
         self.replaced: list[Any] = []
+        self.node, self.target = node, target
         self.connection = Connection(
-            node, Asker("iqn.i", "10.0.0.2", "10.0.0.1", group), 3260, bytes,
-            lambda session, old: self.replaced.append(old),
+            node, Asker("iqn.i", "10.0.0.2", "10.0.0.1"), 3260, bytes, lambda session, old: self.replaced.append(old),
             parameters.pop("window", None) or ReceiveWindow(4096),
         )
         self.connection.owner = self
@@ -117,18 +120,40 @@ class Nexus:
         )
         result = SimpleNamespace(
             session_type="Normal" if target else "Discovery", target=target, initiator_name="iqn.2026-11.test:i",
-            isid=isid, tsih_requested=0, tsih=0, cid=0, parameters=self.parameters, cmd_sn=100, stat_sn=500,
-            revision=0, user="", terms=target.terms(self.connection.asker) if target else UNRESTRICTED,
+            isid=isid, tsih_requested=tsih, tsih=0, cid=cid, parameters=self.parameters, cmd_sn=100, stat_sn=500,
+            revision=0, user=user, terms=target.terms(self.connection.asker) if target else UNRESTRICTED,
         )
         self.connection._establish(result)  # type: ignore[arg-type]
         self.connection._enter_full_feature(result)  # type: ignore[arg-type]
         self.connection.login = None
         self.session = self.connection.session
-        self.cmd_sn = 100
-        self.tag = 1
+        self.numbers = SimpleNamespace(cmd_sn=100, tag=1)
         self.deferred: list[Task] = []
         self.short_extents = False
         self.store: MemoryStore
+
+    cmd_sn = property(lambda self: self.numbers.cmd_sn, lambda self, value: setattr(self.numbers, "cmd_sn", value))
+    tag = property(lambda self: self.numbers.tag, lambda self, value: setattr(self.numbers, "tag", value))
+
+    def join(self, cid: int, **options: Any) -> Nexus:
+        """Another connection of its session; numbers and tags are common to both."""
+        session = self.session
+        assert session is not None
+        settled = {each.name: getattr(session.parameters, each.name) for each in fields(session.parameters)}
+        asked = {"isid": session.isid, "tsih": session.tsih, "cid": cid}
+        joined = Nexus(self.node, self.target, **(asked | settled | options))
+        joined.numbers, joined.store = self.numbers, self.store
+        return joined
+
+    def end(self) -> bool:
+        """What a pump does when its connection has closed; whether the session has ended with that."""
+        assert self.session is not None
+        self.connection.closing = True
+        withdraw(self.connection)
+        ended = self.session.leave(self.connection)
+        if not ended:
+            logout.gone(self.connection)
+        return ended
 
     def feed(self, stream: bytes, *, execute: bool = True) -> None:
         """Hand bytes to the connection and do what a pump does with the tasks."""
@@ -140,12 +165,13 @@ class Nexus:
             position += size
             tasks = self.connection.received(size)
             for task in tasks if execute else ():
-                if task.attribute == TaskAttribute.ORDERED and self.connection.streamed:
-                    hold_back(self.connection, task)
+                connection = task.connection
+                if task.attribute == TaskAttribute.ORDERED and connection.streamed:
+                    hold_back(connection, task)
                 if task.nexus.lu.execute(task):
-                    complete(self.connection, task)
-                elif defer(self.connection, task):
-                    self.deferred.append(task)
+                    complete(connection, task)
+                elif defer(connection, task):
+                    connection.owner.deferred.append(task)
             tasks.clear()
         self.pass_on()
 
@@ -166,7 +192,7 @@ class Nexus:
         for task in tasks:
             if task.aborted_by is None:
                 task.nexus.lu.execute(task)
-            functions += finish(self.connection, task)
+            functions += finish(task.connection, task)
         self.pass_on()
         return functions
 
@@ -297,13 +323,11 @@ class Dialogue:
     initiator = "iqn.2026-11.test:i"
     peer, local = "10.0.0.2", "10.0.0.1"
 
-    def __init__(
-        self, node: IscsiNode, *, target: str = "iqn.2010-06.servername:desc", refuse: int = 0, group: int = 1
-    ) -> None:
+    def __init__(self, node: IscsiNode, *, target: str = "iqn.2010-06.servername:desc", refuse: int = 0) -> None:
         self.drawn = 0
         self.refuse = refuse
         self.results: list[LoginResult] = []
-        self.login = Login(node, self.peer, self.local, 3260, self.entropy, self._establish, group)
+        self.login = Login(node, self.peer, self.local, 3260, self.entropy, self._establish)
         self.names = {"InitiatorName": self.initiator, "TargetName": target}
         self.fields: dict[str, Any] = {
             "isid": b"\x80\0\0\0\0\1", "initiator_task_tag": 0x77, "cid": 1, "cmd_sn": 100, "exp_stat_sn": 500,

@@ -247,10 +247,10 @@ def test_the_session_hears_what_the_login_settled(line: Line, talk: Any, target:
     keys = {**talk.names, "MaxRecvDataSegmentLength": "4096", "MaxBurstLength": "2048", "FirstBurstLength": "1024"}
     line.feed(talk.request(OPERATIONAL, keys, FULL, cid=9))
     answer = LAYOUTS[Opcode.LOGIN_RESPONSE].unpack(line.out())
-    ((session, old),) = line.sessions
-    assert old is None
+    ((session, replaced),) = line.sessions
+    assert not replaced
     assert session is line.connection.session
-    assert (session.target, session.initiator, session.cid) == (target, talk.initiator, 9)
+    assert (session.target, session.initiator, line.connection.cid) == (target, talk.initiator, 9)
     assert session.tsih == answer["tsih"] != 0
     assert (session.exp_cmd_sn, session.max_cmd_sn) == (answer["exp_cmd_sn"], answer["max_cmd_sn"])
     assert session.asker == Asker(talk.initiator, talk.peer, talk.local)
@@ -264,7 +264,7 @@ def test_the_same_port_again_replaces_its_session(node: Any, target: Any, dialog
     first, second = Line(node, dialogue()), Line(node, dialogue())
     for line in (first, second):
         line.feed(dialogue().request(OPERATIONAL, dialogue().names, FULL))
-    assert second.sessions[0] == (second.connection.session, first.connection.session)
+    assert second.sessions[0] == (second.connection.session, [first.connection])
     assert list(target.sessions.values()) == [second.connection.session]
 
 

@@ -29,7 +29,7 @@ def nothing_left(unit: Any) -> Any:
         assert not unit.tasks._places
         assert not unit.gates
         for nexus in nexuses:
-            assert not deferred.tasks_of(nexus.connection)
+            assert not deferred.tasks_of(nexus.session)
             assert all(not each.barrier & ORDERING for each in nexus.session.nexuses.values())
 
     return check

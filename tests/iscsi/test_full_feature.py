@@ -42,42 +42,6 @@ def test_a_ping_without_a_tag_is_not_answered(nexus: Any) -> None:
     )) == []
 
 
-@pytest.mark.rfc7143("11.15.2-1", "11.15-1", "4.3-1")
-@pytest.mark.parametrize(
-    ("reason", "cid", "response", "closes"),
-    [
-        pytest.param(0, 0, 0, True, id="close the session"),
-        pytest.param(1, 0, 0, True, id="close the connection"),
-        pytest.param(1, 5, 1, False, id="no such connection"),
-        pytest.param(2, 0, 2, False, id="recovery is not supported"),
-    ],
-)
-@pytest.mark.parametrize("discovery", [False, True])
-def test_logout(connect: Any, reason: int, cid: int, response: int, closes: bool, discovery: bool) -> None:
-    nexus = connect(discovery=discovery)
-    (answer,) = nexus.ask(nexus.request(Opcode.LOGOUT_REQUEST, flags=0x80 | reason, cid=cid))
-    assert (answer.opcode, answer.response) == (Opcode.LOGOUT_RESPONSE, response)
-    assert nexus.connection.closing is closes
-    assert nexus.connection.problem == ""
-
-
-@pytest.mark.rfc7143("11.14-3")
-def test_nothing_is_taken_after_logout(nexus: Any) -> None:
-    (answer,) = nexus.ask(nexus.request(Opcode.LOGOUT_REQUEST, flags=0x80) + nexus.command("00"))
-    assert answer.opcode == Opcode.LOGOUT_RESPONSE
-
-
-@pytest.mark.rfc7143("11.14-1")
-def test_logout_ends_the_commands_before_it(nexus: Any, store: Any) -> None:
-    """Of its own batch and on workers: their answers would follow the Logout Response (section 11.14)."""
-    store.waits = True
-    assert nexus.ask(nexus.read(0, 1)) == []
-    (answer,) = nexus.ask(nexus.read(0, 1) + nexus.request(Opcode.LOGOUT_REQUEST, flags=0x80))
-    assert answer.opcode == Opcode.LOGOUT_RESPONSE
-    assert nexus.work() == nexus.answers() == []
-    assert not nexus.session.running
-
-
 @pytest.mark.rfc7143("11-3", "11.2.1.2-1", "7.8-5")
 @pytest.mark.parametrize(
     ("opcode", "fields", "reason"),

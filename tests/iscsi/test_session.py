@@ -10,6 +10,8 @@ import pytest
 from ietpy.errors import LoginFailure
 from ietpy.iscsi.session import establish
 from ietpy.iscsi.target import UNRESTRICTED, Accounts, Terms, everybody
+from ietpy.scsi.limits import EXTENT_MINIMUM
+from ietpy.scsi.store import Extent
 from ietpy.scsi.view import EVERYTHING, View
 from ietpy.wire.serial import MASK
 
@@ -23,7 +25,7 @@ def test_the_initiator_port_name_has_the_isid(nexus: Any) -> None:
 def test_the_same_port_reinstates_its_session(connect: Any, target: Any) -> None:
     first = connect()
     second = connect(attention=True)
-    assert second.replaced == [first.session]
+    assert second.replaced == [[first.connection]]
     first.session.end()
     assert list(target.sessions.values()) == [second.session]
 
@@ -31,44 +33,9 @@ def test_the_same_port_reinstates_its_session(connect: Any, target: Any) -> None
 @pytest.mark.rfc7143("6.3.1-2", "4.4.3-1")
 def test_another_isid_is_another_session(connect: Any, target: Any) -> None:
     first, second = connect(), connect(isid=b"ISID02")
-    assert first.replaced == second.replaced == [None]
+    assert first.replaced == second.replaced == [[]]
     assert len(target.sessions) == 2
     assert first.session.tsih != second.session.tsih
-
-
-@pytest.mark.rfc7143("4.4.3", "4.4.3-2", "6.3.5")
-def test_the_same_isid_by_another_portal_group_is_another_nexus(connect: Any, target: Any) -> None:
-    """Nobody is reinstated, and the target's SCSI device sees another target port."""
-    target.offer((1, 2))
-    target.revision = 0  # as the logins that follow have seen it
-    first, second = connect(), connect(group=2)
-    assert first.replaced == second.replaced == [None]
-    assert second.session.replaced() == []
-    assert len(target.sessions) == 2
-    by = [each.session.nexus(0).it_nexus for each in (first, second)]
-    assert by == [(first.session.port, 1), (first.session.port, 2)]
-    first.session.end()
-    assert list(target.sessions.values()) == [second.session]
-    assert connect(attention=True, group=2).replaced == [second.session]
-
-
-def test_a_registration_is_of_the_portal_group_it_came_by(connect: Any, target: Any) -> None:
-    """PERSISTENT RESERVE OUT by both, READ FULL STATUS by one: two registrants, each with its target port."""
-    target.offer((1, 2))
-    target.revision = 0  # as the logins that follow have seen it
-    both = first, second = connect(), connect(group=2)
-    for nexus, key in zip(both, (b"K", b"L"), strict=True):
-        data = bytes(8) + key * 8 + bytes(8)
-        (answer,) = nexus.ask(nexus.command("5F 00 00 0000 00000018 00", data, flags=0xA0, expected=len(data)))
-        assert answer.status == 0
-    (answer,) = second.ask(second.command("5E 03 0000000000 0400 00", flags=0xC0, expected=1024))
-    status = answer.data
-    assert [status.find(key * 8) for key in (b"K", b"L")] == [8, 8 + (len(status) - 8) // 2]
-    assert [status[status.find(key * 8) + 18:][:2] for key in (b"K", b"L")] == [b"\0\1", b"\0\2"]
-    page, = first.ask(first.command("12 01 83 00 FF 00", flags=0xC0, expected=255))
-    other, = second.ask(second.command("12 01 83 00 FF 00", flags=0xC0, expected=255))
-    assert page.data[:4 + 28] == other.data[:4 + 28], "the logical unit is the same"
-    assert (b",t,0x0001\0" in page.data, b",t,0x0002\0" in other.data) == (True, True)
 
 
 def test_max_sessions(connect: Any, target: Any) -> None:
@@ -106,19 +73,6 @@ def test_a_tsih_is_free_when_its_session_has_ended(connect: Any, node: Any) -> N
     normal.session.end()
     discovery.session.end()
     assert not node._tsihs
-
-
-@pytest.mark.rfc7143("6.3.1-6", "11.12.6-1")
-@pytest.mark.parametrize(("live", "status"), [(True, 0x0206), (False, 0x020A)])
-def test_a_tsih_in_the_login(nexus: Any, node: Any, target: Any, live: bool, status: int) -> None:
-    result = SimpleNamespace(
-        target=target, initiator_name="iqn.i", isid=b"ISID09", cid=1, parameters=None, cmd_sn=1, user="",
-        terms=UNRESTRICTED,
-        tsih_requested=nexus.session.tsih if live else 999,
-    )
-    with pytest.raises(LoginFailure) as caught:
-        establish(node, result, nexus.connection, nexus.connection.asker)  # type: ignore[arg-type]
-    assert caught.value.status == status
 
 
 @pytest.mark.rfc7143("6.3.1-6")
@@ -322,3 +276,112 @@ def test_sessions_that_are_being_replaced_follow_too(target: Any, connect: Any) 
     connect(attention=True)
     follow(target, View({}))
     assert first.session.view == View({})
+
+
+class TestSeveralConnections:
+    """RFC 7143 sections 6.3.1, 6.3.4 and 4.2.2.1."""
+
+    @pytest.mark.rfc7143("6.3.1", "13.2")
+    def test_as_many_as_were_agreed_on(self, connect: Any, target: Any) -> None:
+        target.max_sessions = 1
+        first = connect(max_connections=2)
+        second = first.join(1)
+        assert second.session is first.session
+        assert dict(first.session.connections) == {0: first.connection, 1: second.connection}
+        with pytest.raises(LoginFailure, match="its MaxConnections 2") as caught:
+            first.join(2)
+        assert caught.value.status == 0x0206
+        assert not first.end()
+        assert second.ask(second.command("00"))[0].status == 0
+        assert second.end()
+        assert not target.sessions
+
+    @pytest.mark.rfc7143("6.3.1")
+    @pytest.mark.parametrize(
+        "named", [{"tsih": 999}, {"isid": b"ISID02"}], ids=["another handle", "another initiator port"]
+    )
+    def test_a_session_that_is_not_there(self, connect: Any, named: dict[str, Any]) -> None:
+        with pytest.raises(LoginFailure, match="has no session with TSIH") as caught:
+            connect(max_connections=2).join(1, **named)
+        assert caught.value.status == 0x020A
+
+    def test_a_session_that_has_ended(self, connect: Any) -> None:
+        first = connect(max_connections=2)
+        assert first.end()
+        with pytest.raises(LoginFailure) as caught:
+            first.join(1)
+        assert caught.value.status == 0x020A
+
+    def test_nobody_joins_as_another_user(self, connect: Any) -> None:
+        with pytest.raises(LoginFailure, match="another user") as caught:
+            connect(max_connections=2).join(1, user="joe")
+        assert caught.value.status == 0x0208
+
+    def test_who_joins_a_target_that_is_removed(self, connect: Any, node: Any, target: Any) -> None:
+        first = connect(max_connections=2)
+        node.remove(target)
+        with pytest.raises(LoginFailure) as caught:
+            first.join(1)
+        assert caught.value.status == 0x0204
+
+    @pytest.mark.rfc7143("6.3.4", "11.12.7", "11.14.5")
+    @pytest.mark.parametrize("most", [1, 2])
+    def test_the_same_cid_replaces_its_connection(self, connect: Any, store: Any, most: int) -> None:
+        """Also where there may be no second one beside it; its tasks end."""
+        first = connect(max_connections=most)
+        (r2t,) = first.ask(first.write(0, 8))
+        again = first.join(0)
+        assert again.replaced == [(first.connection,)]
+        assert not first.end()
+        assert first.answers() == []
+        (answer,) = again.ask(again.command("00"))
+        assert answer.data[14:16] == b"\x47\x7f"
+        assert again.ask(again.data_out(r2t.initiator_task_tag, r2t.target_transfer_tag, b"x" * 4096, 0)) == []
+        assert again.ask(again.command("00"))[0].status == 0
+        assert store.data[:4096] == bytes(4096)
+        assert again.end()
+
+    @pytest.mark.rfc7143("6.3.5")
+    def test_the_same_port_replaces_them_all(self, connect: Any) -> None:
+        first = connect(max_connections=2)
+        second = first.join(1)
+        (replaced,) = connect(attention=True).replaced
+        assert set(replaced) == {first.connection, second.connection}
+
+    @pytest.mark.rfc7143("4.2.2.1")
+    def test_one_numbering_for_all(self, connect: Any, store: Any) -> None:
+        """A request waits for one of another connection; it is executed and answered when that has come."""
+        first = connect(max_connections=2)
+        second = first.join(1)
+        number = first.cmd_sn
+        assert second.ask(second.write(0, 1, b"x" * 512, cmd_sn=number + 1)) == []
+        (mine,) = first.ask(first.write(0, 2, b"y" * 1024, cmd_sn=number))
+        (other,) = second.answers()
+        assert (mine.status, other.status) == (0, 0)
+        assert other.exp_cmd_sn == number + 2
+        assert store.data[:1024] == b"x" * 512 + b"y" * 512
+
+    def test_a_rejected_request_that_waited_is_rejected_where_it_came(self, connect: Any) -> None:
+        first = connect(max_connections=2)
+        second = first.join(1)
+        number = first.cmd_sn
+        assert second.ask(second.request(0x06, flags=0x85, cmd_sn=number + 1)) == []
+        assert first.ask(first.command("00", cmd_sn=number))[0].status == 0
+        (answer,) = second.answers()
+        assert answer.opcode == 0x3F
+
+    def test_what_each_settles_for_itself(self, connect: Any) -> None:
+        first = connect(max_connections=2)
+        second = first.join(1, header_digest=True, data_digest=True, max_xmit_data_segment_length=512)
+        assert len(second.ask(second.read(0, 2))) == 2
+        assert len(first.ask(first.read(0, 2))) == 1
+
+    def test_nothing_is_sent_from_a_file(self, connect: Any, store: Any) -> None:
+        """Reading it could wait for a disk, under the lock of all."""
+        store.streams = True
+        for most, sent_from_file in ((2, False), (1, True)):
+            nexus = connect(isid=bytes(6 * [most]), max_connections=most)
+            nexus.feed(nexus.read(0, EXTENT_MINIMUM // 512))
+            pieces = nexus.connection.take_outbox()
+            assert any(isinstance(piece, Extent) for piece in pieces) is sent_from_file
+            nexus.connection.sent()

@@ -36,7 +36,7 @@ def asc_of(answer: Any) -> int:
 
 def finish_functions(nexus: Any) -> None:
     """What a pump does after its batch: wait for the other connections, then answer."""
-    functions, nexus.connection.functions = nexus.connection.functions, []
+    functions = [nexus.connection.functions.popleft() for _ in range(len(nexus.connection.functions))]
     for function in functions:
         for other in list(function.others):
             if task_management.abort(function, other):
@@ -216,7 +216,7 @@ def test_tasks_of_other_sessions(connect: Any, store: Any, function: int, runnin
 def test_an_idle_other_session_is_waited_for_too(connect: Any) -> None:
     mine, other = connect(), connect(isid=b"ISID02")
     assert mine.ask(manage(mine, LU_RESET)) == []
-    assert mine.connection.functions[0].others == [other.connection]
+    assert mine.connection.functions[0].others == [other.session]
     finish_functions(mine)
     assert response(mine.answers()) == COMPLETE
 
@@ -332,7 +332,7 @@ class TestFunctionsOfTheSecondProtocolLevel:
         (done,) = nexus.work()
         task_management.answer(done)
         assert response(nexus.answers()) == COMPLETE
-        assert not deferred.tasks_of(nexus.connection)
+        assert not deferred.tasks_of(nexus.session)
         assert len(other.session.tasks) == 1
         for lun in (0, LUN_1):
             (answer,) = nexus.ask(nexus.command("00", lun=lun))
@@ -388,7 +388,7 @@ class TestTaskAbortedStatus:
         assert (answer.status, answer.data) == (TASK_ABORTED, b"")
         assert not any(store.data)
         assert other.session.max_cmd_sn == other.session.exp_cmd_sn + 7
-        assert len(deferred.tasks_of(other.connection)) == len(other.connection.ready)
+        assert len(deferred.tasks_of(other.session)) == len(other.connection.ready)
         store.waits = False
         (answer,) = other.ask(other.command("00"))
         assert answer.status == (0 if function == CLEAR_TASK_SET else 2)
@@ -444,7 +444,7 @@ class TestTaskAbortedStatus:
             task_management.answer(done)
         assert response(mine.answers()) == COMPLETE
         assert other.answers() == []
-        assert not deferred.tasks_of(other.connection)
+        assert not deferred.tasks_of(other.session)
 
 
 @pytest.mark.parametrize("function", [CLEAR_TASK_SET, LU_RESET])
@@ -482,14 +482,14 @@ class TestAfterItsUnitWasReplaced:
         (done,) = replaced.work()
         task_management.answer(done)
         assert response(replaced.answers()) == COMPLETE
-        assert not deferred.tasks_of(replaced.connection)
+        assert not deferred.tasks_of(replaced.session)
 
     def test_a_target_reset_ends_those_of_no_unit_at_all(self, replaced: Any, target: Any) -> None:
         target.device.remove(0)
         assert response(replaced.ask(manage(replaced, LU_RESET))) == NO_LUN
         assert replaced.ask(manage(replaced, WARM_RESET)) == []
         assert len(replaced.work()) == 1
-        assert not deferred.tasks_of(replaced.connection)
+        assert not deferred.tasks_of(replaced.session)
 
     def test_they_are_there(self, connect: Any, target: Any) -> None:
         nexus = connect(protocol_level=2)
@@ -519,8 +519,8 @@ class TestPreemption:
         for each in (other, third):
             each.feed(each.read(0, 1) + each.read(0, 1, lun=LUN_1))
         author, function = self.begin(mine, other)
-        assert function.others == [other.connection]
-        assert not task_management.abort(function, other.connection)
+        assert function.others == [other.session]
+        assert not task_management.abort(function, other.session)
         assert task_management.author_executed(author) == []
         assert other.work() == [function]
         assert [answer.status for answer in other.answers()] == ([TASK_ABORTED] if tas else []) + [0]
@@ -536,7 +536,7 @@ class TestPreemption:
         other.ask(other.write(0, 2))
         store.waits = True
         author, function = self.begin(mine, other)
-        assert not task_management.abort(function, other.connection)
+        assert not task_management.abort(function, other.session)
         assert not other.session.tasks
         assert task_management.author_executed(author) == [function]
         assert task_management.author_executed(author) == []  # once only
@@ -553,10 +553,10 @@ class TestPreemption:
         (others_author,) = other.session.running
         author, function = self.begin(mine, other)
         others = task_management.preempt(others_author, others_author.nexus.lu, [author.nexus])
-        assert not task_management.abort(function, other.connection)
+        assert not task_management.abort(function, other.session)
         if late:
             assert task_management.author_executed(author) == []
-        assert not task_management.abort(others, mine.connection)
+        assert not task_management.abort(others, mine.session)
         if not late:
             assert task_management.author_executed(author) == []
         assert set(task_management.author_executed(others_author) or ()) == {function, others}
@@ -570,12 +570,12 @@ class TestPreemption:
         store.waits = True
         other.feed(other.read(0, 1))
         author, function = self.begin(mine, other)
-        assert not task_management.abort(function, other.connection)
+        assert not task_management.abort(function, other.session)
         assert task_management.author_executed(author) == []
         third.feed(manage(third, LU_RESET))
         (reset,) = third.connection.functions
-        assert not task_management.abort(reset, mine.connection)
-        assert not task_management.abort(reset, other.connection)
+        assert not task_management.abort(reset, mine.session)
+        assert not task_management.abort(reset, other.session)
         assert other.work() == [function]
         assert deferred.finish(mine.connection, author) == [reset]
 
@@ -587,7 +587,7 @@ class TestPreemption:
         mine.feed(mine.read(1, 1))
         (author,) = mine.session.running - {first}
         function = task_management.preempt(author, author.nexus.lu, [author.nexus])
-        assert not task_management.abort(function, mine.connection)
+        assert not task_management.abort(function, mine.session)
         assert first.aborted_by == [function]
         assert author.aborted_by is None
 

@@ -610,7 +610,7 @@ class TestReinstatementOfASessionWhoseWorkDoesNotEnd:
             with pytest.raises(ConnectionLost):
                 served.connect()
             eventually(lambda: len(served.server._pumps) == 1)
-        assert caplog.text.count("work of the session it replaces has not ended") == 3
+        assert caplog.text.count("work of what it replaces has not ended") == 3
         served.store.open_gate()
         eventually(lambda: not served.server._pumps)
         served.connect().test_unit_ready(0)

@@ -276,7 +276,7 @@ def test_parked_tasks_of_a_connection_that_closes(
     eventually(lambda: len(pump.parked) == 2)
     ordered = write(other, 24, ORDERED)
     dormant(1)
-    served.server.end_session(pump.connection.session)
+    served.server.end_connection(pump.connection)
     eventually(lambda: not pump.parked)
     served.store.open_gate()
     assert other.wait(ordered).status == 0

@@ -1,0 +1,110 @@
+"""Logout of sessions and of connections, one's own and others (RFC 7143 sections 11.14, 11.15)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ietpy.iscsi.pdu import Opcode
+
+
+@pytest.mark.rfc7143("11.15.2-1", "11.15-1", "4.3-1")
+@pytest.mark.parametrize(
+    ("reason", "cid", "response", "closes"),
+    [
+        pytest.param(0, 0, 0, True, id="close the session"),
+        pytest.param(1, 0, 0, True, id="close the connection"),
+        pytest.param(1, 5, 1, False, id="no such connection"),
+        pytest.param(2, 0, 2, False, id="recovery is not supported"),
+    ],
+)
+@pytest.mark.parametrize("discovery", [False, True])
+def test_logout(connect: Any, reason: int, cid: int, response: int, closes: bool, discovery: bool) -> None:
+    nexus = connect(discovery=discovery)
+    (answer,) = nexus.ask(nexus.request(Opcode.LOGOUT_REQUEST, flags=0x80 | reason, cid=cid))
+    assert (answer.opcode, answer.response) == (Opcode.LOGOUT_RESPONSE, response)
+    assert nexus.connection.closing is closes
+    assert nexus.connection.problem == ""
+
+
+@pytest.mark.rfc7143("11.14-3")
+def test_nothing_is_taken_after_logout(nexus: Any) -> None:
+    (answer,) = nexus.ask(nexus.request(Opcode.LOGOUT_REQUEST, flags=0x80) + nexus.command("00"))
+    assert answer.opcode == Opcode.LOGOUT_RESPONSE
+
+
+@pytest.mark.rfc7143("11.14-1")
+def test_logout_ends_the_commands_before_it(nexus: Any, store: Any) -> None:
+    """Of its own batch and on workers: their answers would follow the Logout Response (section 11.14)."""
+    store.waits = True
+    assert nexus.ask(nexus.read(0, 1)) == []
+    (answer,) = nexus.ask(nexus.read(0, 1) + nexus.request(Opcode.LOGOUT_REQUEST, flags=0x80))
+    assert answer.opcode == Opcode.LOGOUT_RESPONSE
+    assert nexus.work() == nexus.answers() == []
+    assert not nexus.session.running
+
+
+class TestSeveralConnections:
+    @pytest.fixture
+    def pair(self, connect: Any) -> tuple[Any, Any]:
+        first = connect(max_connections=2)
+        return first, first.join(7)
+
+    @pytest.mark.rfc7143("11.14.1", "11.14.5")
+    def test_closing_the_session_closes_them_all(self, pair: Any, store: Any) -> None:
+        first, second = pair
+        store.waits = True
+        second.feed(second.read(0, 1))
+        (answer,) = first.ask(first.request(Opcode.LOGOUT_REQUEST, flags=0x80))
+        assert (answer.opcode, answer.response) == (Opcode.LOGOUT_RESPONSE, 0)
+        assert first.connection.closing
+        assert second.connection.closing
+        assert second.work() == second.answers() == []
+        assert not second.end()
+        assert first.end()
+
+    @pytest.mark.rfc7143("11.14.1", "11.14.3")
+    def test_closing_a_connection_leaves_the_others(self, pair: Any) -> None:
+        first, second = pair
+        (answer,) = second.ask(second.request(Opcode.LOGOUT_REQUEST, flags=0x81, cid=7))
+        assert answer.response == 0
+        assert not second.end()
+        (answer,) = first.ask(first.command("00"))
+        assert answer.status == 0
+
+    @pytest.mark.rfc7143("11.14", "11.15", "11.14.5")
+    def test_another_connection_is_answered_for_when_its_tasks_have_ended(self, pair: Any, store: Any) -> None:
+        first, second = pair
+        store.waits = True
+        second.feed(second.read(0, 1))
+        assert first.ask(first.request(Opcode.LOGOUT_REQUEST, flags=0x81, cid=7)) == []
+        assert second.connection.closing
+        store.waits = False
+        assert first.ask(first.command("00"))[0].status == 0
+        second.work()
+        assert not second.end()
+        (answer,) = first.answers()
+        assert (answer.opcode, answer.response, second.answers()) == (Opcode.LOGOUT_RESPONSE, 0, [])
+        (answer,) = first.ask(first.command("00"))
+        assert (answer.status, answer.data[14:16]) == (2, b"\x47\x7f")
+
+    def test_nobody_is_answered_who_has_left_himself(self, connect: Any) -> None:
+        first = connect(max_connections=3)
+        second, third = first.join(7), first.join(8)
+        assert first.ask(first.request(Opcode.LOGOUT_REQUEST, flags=0x81, cid=7)) == []
+        assert not third.end()
+        assert first.answers() == []
+        assert not first.end()
+        assert second.end()
+        assert first.answers() == []
+
+    @pytest.mark.rfc7143("11.14")
+    def test_requests_before_their_turn_are_discarded_with_their_connection(self, pair: Any) -> None:
+        first, second = pair
+        number = first.cmd_sn
+        second.feed(second.command("00", cmd_sn=number + 1))
+        second.feed(second.request(Opcode.LOGOUT_REQUEST, flags=0x81, cid=7, immediate=True))
+        second.end()
+        (answer,) = first.ask(first.command("00", cmd_sn=number))
+        assert answer.exp_cmd_sn == number + 1
