@@ -89,6 +89,8 @@ class ChapTarget:
         self._challenge = b""
         #: The user that proved who it is, else empty.
         self.user = ""
+        #: Whether a proof came and was wrong.
+        self.guessed = False
 
     @property
     def challenged(self) -> bool:
@@ -107,10 +109,13 @@ class ChapTarget:
             raise _failure("CHAP_N or CHAP_R is missing", LoginStatus.MISSING_PARAMETER)
         if ("CHAP_I" in keys) != ("CHAP_C" in keys):
             raise _failure("CHAP_I and CHAP_C come together or not at all", LoginStatus.MISSING_PARAMETER)
+        self.guessed = True
         try:
-            return self._verify(keys)
+            answers = self._verify(keys)
         except ValueError as problem:
             raise _failure(str(problem)) from None
+        self.guessed = False
+        return answers
 
     def close(self) -> None:
         """The challenge is no longer open."""

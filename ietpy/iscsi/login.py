@@ -117,6 +117,16 @@ class Login:
         self._session: Session | None = None  #: the one this connection is to be added to
         self._negotiation: Negotiation
 
+    @property
+    def challenged(self) -> bool:
+        """Whether the next request may hold a proof of who the initiator is."""
+        return self._security is not None and self._security.challenged
+
+    @property
+    def guessed(self) -> bool:
+        """Whether a proof came and was wrong."""
+        return self._security is not None and self._security.guessed
+
     def receive(self, header: bytes | memoryview, data: bytes | memoryview) -> bytes:
         """Take a Login Request; the Login Response to send, padded.
 

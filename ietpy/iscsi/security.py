@@ -46,6 +46,11 @@ class Security:
         """Whether the next request may hold a proof."""
         return self._chap is not None and self._chap.challenged
 
+    @property
+    def guessed(self) -> bool:
+        """Whether a proof came and was wrong."""
+        return self._chap is not None and self._chap.guessed
+
     def close(self) -> None:
         """No challenge of this login is open any more."""
         if self._chap is not None:

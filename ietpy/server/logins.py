@@ -1,6 +1,7 @@
 """Connections in their login phase, all served by the listener's thread, so that until it succeeds a login costs none.
 
-Each has its time (``LOGIN_SECONDS``) and its place: so many in all, so many from one address.
+Each has its time (``LOGIN_SECONDS``) and its place: so many in all, so many from one address. Between our challenge and
+the proof that answers it an address which got secrets wrong waits (``throttle``): its sockets are not read meanwhile.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.session import Session
 from ietpy.iscsi.target import Asker, IscsiNode
 from ietpy.server.pump import Pump
-from ietpy.server.throttle import source
+from ietpy.server.throttle import FREE, MEMORY, Throttle, source
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,8 @@ class HalfOpen:
         self.sock = sock
         self.source = source(address)
         self.deadline = deadline
+        self.heard = False  #: what follows our challenge is listened to
+        self.waits = False  #: it is not yet, and the socket not looked at
         self.connection: Connection
         self.pump: Pump
 
@@ -66,6 +69,7 @@ class Logins:
         self._listener = listener
         self._selector = selector
         self._open: dict[int, HalfOpen] = {}
+        self._throttle = Throttle()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -118,25 +122,59 @@ class Logins:
             log.info("%s: connection lost during login: %s", name(sock), problem)
         else:
             if connection.closing:
-                log.warning("%s: login refused: %s", name(sock), connection.problem)
+                self._refused(login)
             elif connection.login is None:
+                if login.heard:
+                    self._throttle.right(login.source, time.monotonic())
                 self._forget(login)
                 self._listener.promote(login)
                 return
             else:
+                if connection.login.challenged and not login.heard:
+                    self._selector.unregister(sock)
+                    login.waits = True
+                    self._hear(login, time.monotonic())
                 return
         self._drop(login)
+
+    # Secrets --------------------------------------------------------------------------------------------------------
+
+    def _hear(self, login: HalfOpen, now: float) -> None:
+        """Listen to a proof whose turn has come."""
+        if self._throttle.ready(login.source) <= now:
+            self._throttle.heard(login.source, now)
+            login.heard, login.waits = True, False
+            self._selector.register(login.sock, selectors.EVENT_READ, self._bytes)
+
+    def _refused(self, login: HalfOpen) -> None:
+        """Say so; of many wrong secrets only that there are many."""
+        name, problem = self._listener.name_of(login.sock), login.connection.problem
+        half = login.connection.login
+        wrong = self._throttle.wrong(login.source, time.monotonic()) if half is not None and half.guessed else 0
+        log.log(logging.WARNING if wrong <= FREE else logging.DEBUG, "%s: login refused: %s", name, problem)
+        if wrong == FREE:
+            log.warning(
+                "%s: %d wrong secrets from there; from now on they are heard at growing intervals and no longer listed,"
+                " until there was none for %d min", login.source, wrong, MEMORY // 60,
+            )
 
     # The clock ------------------------------------------------------------------------------------------------------
 
     def due(self) -> float | None:
         """When the clock matters next (``time.monotonic``); None while it does not."""
-        return min((login.deadline for login in self._open.values()), default=None)
+        return min((
+            min(login.deadline, self._throttle.ready(login.source)) if login.waits else login.deadline
+            for login in self._open.values()
+        ), default=None)
 
     def look_at_clock(self, now: float) -> None:
         for login in [login for login in self._open.values() if login.deadline <= now]:
             log.warning("%s: no login within %d s", self._listener.name_of(login.sock), LOGIN_SECONDS)
             self._drop(login)
+        for login in [login for login in self._open.values() if login.waits]:  # in the order they came
+            self._hear(login, now)
+        for whose, wrong in self._throttle.forget(now):
+            log.warning("%s: %d wrong secrets in all; none for %d min", whose, wrong, MEMORY // 60)
 
     # The end --------------------------------------------------------------------------------------------------------
 
@@ -165,5 +203,6 @@ class Logins:
             login.sock.close()
 
     def _forget(self, login: HalfOpen) -> None:
-        self._selector.unregister(login.sock)
+        if not login.waits:
+            self._selector.unregister(login.sock)
         del self._open[login.sock.fileno()]

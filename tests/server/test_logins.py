@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import socket
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from ietpy.initiator.errors import LoginRefused
-from ietpy.initiator.login import LoginPlan
-from ietpy.server import logins
+from ietpy.initiator.errors import ConnectionLost, LoginRefused
+from ietpy.initiator.login import Chap, LoginPlan
+from ietpy.iscsi.errors import LoginStatus
+from ietpy.iscsi.target import Accounts
+from ietpy.server import logins, throttle
 
 
 def test_a_refused_login_is_logged(served: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -93,3 +99,95 @@ def test_a_login_frees_its_place(served: Any, monkeypatch: pytest.MonkeyPatch) -
     first, second = served.connect(), served.connect(isid=b"\x80\0\0\0\0\2")
     for client in (first, second):
         client.test_unit_ready(0)
+
+
+# Wrong secrets --------------------------------------------------------------------------------------------------------
+
+RIGHT, WRONG = Chap("joe", "the right secret"), Chap("joe", "another secret")
+
+
+@pytest.fixture
+def guarded(served: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A target with an account, whose throttle slows down at once and takes its time."""
+    served.target.let_in(Accounts({"joe": "the right secret"}), served.target.admits)
+    monkeypatch.setattr(throttle, "FREE", 1)
+    monkeypatch.setattr(logins, "FREE", 1)
+    return served
+
+
+def guess(served: Any, chap: Chap, source: str = "127.0.0.1") -> Any:
+    client = served.dial(source)
+    client.login(LoginPlan(target=served.target.name, chap=chap))
+    return client
+
+
+def wrong(served: Any, times: int) -> None:
+    for _ in range(times):
+        with pytest.raises(LoginRefused) as caught:
+            guess(served, WRONG)
+        assert caught.value.status == LoginStatus.AUTHENTICATION_FAILURE
+
+
+def test_who_guesses_waits_and_others_do_not(
+    guarded: Any, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., None]
+) -> None:
+    monkeypatch.setattr(throttle, "FIRST_PAUSE", 1e6)
+    monkeypatch.setattr(throttle, "LONGEST_PAUSE", 1e6)
+    wrong(guarded, 1)
+    guesser = guarded.dial()
+    guesser.timeout = 60
+    login = threading.Thread(target=lambda: swallow(lambda: guesser.login(
+        LoginPlan(target=guarded.target.name, chap=RIGHT)
+    )))
+    login.start()
+    eventually(lambda: any(each.waits for each in guarded.server._logins._open.values()))
+    guess(guarded, RIGHT, "127.0.0.2").logout()  # from elsewhere, while the listener's thread waits for nobody
+    assert any(each.waits for each in guarded.server._logins._open.values())
+    guesser.socket.shutdown(socket.SHUT_RDWR)
+    login.join(20)
+
+
+def swallow(function: Callable[[], Any]) -> None:
+    with contextlib.suppress(ConnectionLost):
+        function()
+
+
+def test_a_right_secret_gets_in_when_its_turn_has_come(guarded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(throttle, "LONGEST_PAUSE", 0.05)
+    wrong(guarded, 3)
+    heard = guarded.server._logins._throttle.ready("127.0.0.1")
+    guess(guarded, RIGHT).logout()
+    assert time.monotonic() >= heard
+    guess(guarded, RIGHT).logout()
+
+
+def test_waiting_counts_as_login_time(guarded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "FIRST_PAUSE", 1e6)
+    monkeypatch.setattr(throttle, "LONGEST_PAUSE", 1e6)
+    wrong(guarded, 1)
+    monkeypatch.setattr(logins, "LOGIN_SECONDS", 0.2)
+    with pytest.raises(ConnectionLost):
+        guess(guarded, RIGHT)
+
+
+def test_one_line_for_many_guesses(
+    guarded: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, eventually: Callable[..., None]
+) -> None:
+    monkeypatch.setattr(throttle, "FIRST_PAUSE", 0.0)
+    wrong(guarded, 8)
+    lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(lines) == 2
+    assert "wrong user or secret" in lines[0]
+    assert "127.0.0.1: 1 wrong secrets from there" in lines[1]
+    monkeypatch.setattr(throttle, "MEMORY", 0.0)
+    guarded.dial()  # makes the listener look at its clock
+    eventually(lambda: "127.0.0.1: 8 wrong secrets in all" in caplog.text)
+
+
+def test_what_is_no_guess_is_not_counted(guarded: Any) -> None:
+    for plan in (LoginPlan(target="iqn.none"), LoginPlan(target=guarded.target.name)):
+        for _ in range(3):
+            with pytest.raises(LoginRefused):
+                guarded.dial().login(plan)
+    assert guarded.server._logins._throttle.ready("127.0.0.1") == 0.0
