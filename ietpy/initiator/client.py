@@ -100,6 +100,7 @@ class Client:
         self.framer.longest = outcome.parameters.max_recv_data_segment_length
         self.framer.header_digest = outcome.parameters.header_digest
         self.framer.data_digest = outcome.parameters.data_digest
+        self.framer.forgiving = outcome.parameters.error_recovery_level > 0
         return outcome
 
     def discover(self, which: str = "All") -> list[tuple[str, list[str]]]:
@@ -162,6 +163,11 @@ class Client:
         tag = self.submit(lun, cdb, read=read, write=write, attribute=attribute, immediate=immediate)
         response: Response = self.wait(tag, timeout=timeout)
         return response
+
+    def recover(self) -> None:
+        """Ask for what may be lost (``Session.recover``); at ErrorRecoveryLevel 1 and 2 only."""
+        self.session.recover()
+        self._flush()
 
     def ping(self, data: bytes = b"", *, immediate: bool = False) -> bytes:
         """NOP-Out and back; the data that returned."""

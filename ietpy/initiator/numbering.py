@@ -132,11 +132,15 @@ class Numbering:
             self.cmd_sn = advance(self.cmd_sn)
         return number
 
-    def accept(self, pdu: Pdu) -> None:
-        """Check the header and all counters of ``pdu`` and follow them. Raises TargetFault."""
+    def accept(self, pdu: Pdu, *, late: bool = False) -> None:
+        """Check the header and all counters of ``pdu`` and follow them. Raises TargetFault.
+
+        ``late``: others that were sent behind it may have come before it, or some before it be lost.
+        """
         rule = check_header(pdu)
-        self._check_stat_sn(pdu, rule)
-        self._check_window(pdu, rule)
+        if not (late and rule.stat_sn is StatSn.NEXT):
+            self._check_stat_sn(pdu, rule)
+        self._check_window(pdu, late=late)
         self.follow(pdu)
 
     def follow(self, pdu: Pdu) -> None:
@@ -166,11 +170,11 @@ class Numbering:
         if expected is not None and not meaningless and came != expected:
             raise TargetFault("4.2.2.2", f"StatSN is {came:#x} where {expected:#x} was due ({pdu})")
 
-    def _check_window(self, pdu: Pdu, rule: Rule) -> None:
+    def _check_window(self, pdu: Pdu, *, late: bool) -> None:
         expected, maximum = pdu.header["exp_cmd_sn"], pdu.header["max_cmd_sn"]
         if before(self.cmd_sn, expected):
             raise TargetFault("4.2.2.1", f"ExpCmdSN is {expected:#x}, but {self.cmd_sn:#x} was not sent yet ({pdu})")
-        if before(expected, self.exp_cmd_sn):
+        if before(expected, self.exp_cmd_sn) and not late:
             raise TargetFault("4.2.2.1", f"ExpCmdSN went back from {self.exp_cmd_sn:#x} to {expected:#x} ({pdu})")
         if before(maximum, advance(expected, -1)):
             raise TargetFault("4.2.2.1", f"MaxCmdSN {maximum:#x} is less than ExpCmdSN {expected:#x} - 1 ({pdu})")

@@ -15,9 +15,10 @@ from typing import Any, Final
 from ietpy.initiator.errors import InitiatorError, Rejected, TargetFault
 from ietpy.initiator.framing import Pdu, build_pdu
 from ietpy.initiator.numbering import Numbering
+from ietpy.initiator.recovery import DATA_OR_R2T, STATUS, Mischief, Recovery, acknowledge, is_mended, ordered
 from ietpy.initiator.tasks import DataOut, Response, ScsiTask
 from ietpy.iscsi.keys import Parameters
-from ietpy.iscsi.pdu import BHS_SIZE, CONTINUE, FINAL, NO_TAG, Opcode
+from ietpy.iscsi.pdu import BHS_SIZE, CONTINUE, FINAL, NO_TAG, OPCODE_MASK, Opcode
 from ietpy.scsi.status import TaskAttribute
 
 #: Task management functions (RFC 7143 section 11.5.1) whose success ends the tasks the predicate selects.
@@ -87,6 +88,9 @@ class Session:
     def __init__(self, numbering: Numbering, parameters: Parameters) -> None:
         self.numbering = numbering
         self.parameters = parameters
+        #: Brings what comes into order, and asks for what is missing; None at ErrorRecoveryLevel 0.
+        self.recovery = Recovery(self) if parameters.error_recovery_level else None
+        self.mischief = Mischief()
         #: PDUs to send, in order.
         self.output: list[bytes] = []
         #: By tag: Response, bytes (Text, NOP-In), int (task management), LogoutResult, or an InitiatorError.
@@ -157,9 +161,27 @@ class Session:
             self.build(
                 Opcode.DATA_OUT, piece.data, flags=FINAL if piece.final else 0, lun=piece.lun,
                 initiator_task_tag=tag, target_transfer_tag=piece.target_transfer_tag, data_sn=piece.data_sn,
-                buffer_offset=piece.buffer_offset,
+                buffer_offset=piece.buffer_offset, spoil_data=self.mischief.spoil(piece),
             )
         )  # fmt: skip
+
+    def snack(
+        self, kind: int, first: int = 0, run: int = 0, *, tag: int = NO_TAG, mark: int = NO_TAG, lun: int = 0
+    ) -> None:
+        """Send a SNACK Request (section 11.16): BegRun, RunLength, and the Target Transfer or SNACK Tag ``mark``."""
+        self.output.append(
+            self.build(
+                Opcode.SNACK_REQUEST, flags=FINAL | kind, lun=lun, initiator_task_tag=tag, target_transfer_tag=mark,
+                beg_run=first, run_length=run,
+            )
+        )  # fmt: skip
+
+    def recover(self) -> None:
+        """Ask for all that was sent and not acknowledged: it may be lost with nothing behind it that shows it."""
+        for tag, request in self._flying.items():
+            if isinstance(request, ScsiTask):
+                self.snack(DATA_OR_R2T, tag=tag)
+        self.snack(STATUS)
 
     def ping(self, data: bytes = b"", *, immediate: bool = False) -> int:
         """Send a NOP-Out that wants its data back (section 11.18); its tag."""
@@ -222,8 +244,17 @@ class Session:
     # -- responses -------------------------------------------------------------------------------------------
 
     def handle(self, pdu: Pdu) -> None:
-        """Judge one PDU and act on it. Raises TargetFault."""
-        self.numbering.accept(pdu)
+        """Judge one PDU, and those whose turn comes with it, and act on them. Raises TargetFault."""
+        if self.mischief.lose(pdu):
+            return
+        if self.recovery is None:
+            self._act(pdu)
+            return
+        for each in self.recovery.arrange(pdu):
+            self._act(each, late=True)
+
+    def _act(self, pdu: Pdu, *, late: bool = False) -> None:
+        self.numbering.accept(pdu, late=late)
         if pdu.opcode not in _HANDLERS:
             raise TargetFault("7.4", f"a PDU that has no place in the full feature phase ({pdu})")
         _HANDLERS[pdu.opcode](self, pdu)
@@ -247,12 +278,14 @@ class Session:
     def _on_data_in(self, pdu: Pdu) -> None:
         task = self._find(pdu, ScsiTask)
         response: Response | None = task.data_in(pdu)
+        if self.recovery is not None:
+            acknowledge(self, pdu)
         if response is not None:
             self._end(task.tag, response)
 
     def _on_ready_to_transfer(self, pdu: Pdu) -> None:
         task = self._find(pdu, ScsiTask)
-        for piece in task.ready_to_transfer(pdu):
+        for piece in ordered(task.ready_to_transfer(pdu), self.mischief.order):
             self._send_data(task.tag, piece)
 
     def _on_nop_in(self, pdu: Pdu) -> None:
@@ -333,7 +366,9 @@ class Session:
             raise TargetFault("11.17.4", f"a Reject brings {len(pdu.data)} bytes of the header it complains about")
         rejected = Rejected(pdu.header["reason"], pdu.data[:BHS_SIZE])
         tag = int.from_bytes(rejected.header[16:20], "big")
-        if tag in self._flying:
+        if self.recovery is not None and is_mended(rejected.header):
+            return
+        if tag in self._flying and rejected.header[0] & OPCODE_MASK != Opcode.SNACK_REQUEST:
             self._end(tag, rejected)
         else:
             self.rejects.append(rejected)

@@ -12,10 +12,8 @@ from typing import Final
 from ietpy.initiator.errors import TargetFault
 from ietpy.initiator.framing import Pdu
 from ietpy.iscsi.keys import Parameters
-from ietpy.iscsi.pdu import COMMAND_READ, COMMAND_WRITE, FINAL, HAS_STATUS, NO_TAG, OVERFLOW, UNDERFLOW
+from ietpy.iscsi.pdu import ACKNOWLEDGE, COMMAND_READ, COMMAND_WRITE, FINAL, HAS_STATUS, NO_TAG, OVERFLOW, UNDERFLOW
 from ietpy.scsi.status import Status, TaskAttribute
-
-_ACKNOWLEDGE: Final = 0x40  #: the A bit of Data-In (section 11.7.2)
 
 #: What may come in a Data-In: every status that needs no sense data (section 11.7.3).
 _STATUS_WITH_DATA: Final = frozenset({Status.GOOD, Status.CONDITION_MET, 0x10, 0x14})
@@ -141,10 +139,11 @@ class ScsiTask:
             )
         if offset + length > len(self._write):
             raise TargetFault("11.8.4", f"an R2T asks for bytes {offset} to {offset + length} of {len(self._write)}")
-        if self._keys.data_sequence_in_order and offset != self._solicited:
+        again = self._keys.error_recovery_level and offset + length <= self._solicited  # a recovery R2T
+        if self._keys.data_sequence_in_order and offset != self._solicited and not again:
             raise TargetFault("13.19", f"an R2T asks for offset {offset} where {self._solicited} comes next")
         self._r2t_sn += 1
-        self._solicited += length
+        self._solicited += 0 if again else length
         return self._sequence(self.lun, header["target_transfer_tag"], offset, length)
 
     def data_in(self, pdu: Pdu) -> Response | None:
@@ -154,7 +153,7 @@ class ScsiTask:
             raise TargetFault("11.7", f"Data-In came for a command that reads nothing ({pdu})")
         if header["data_sn"] != self._data_sn:
             raise TargetFault("11.7.5", f"DataSN is {header['data_sn']} where {self._data_sn} was due")
-        if flags & _ACKNOWLEDGE and not self._keys.error_recovery_level:
+        if flags & ACKNOWLEDGE and not self._keys.error_recovery_level:
             raise TargetFault("11.7.2", "the A bit is set, but ErrorRecoveryLevel is 0")
         self._data_sn += 1
         self._place(header["buffer_offset"], pdu.data)
