@@ -14,7 +14,7 @@ from examples import EXAMPLES, Example
 from rfc7143 import REQUIREMENTS, Requirement, marks
 
 from ietpy.config.findings import Finding, printable
-from ietpy.config.options import LUN_EXTENSIONS, LUN_OPTIONS, OPTIONS, Option, Origin, Reader
+from ietpy.config.options import INITIATOR_PARAMETERS, LUN_EXTENSIONS, LUN_OPTIONS, OPTIONS, Option, Origin, Reader
 from ietpy.errors import Diagnostic
 from ietpy.iscsi.keys import KEYS, SAM_5_LEVEL, Key, Result
 from ietpy.iscsi.task_management import FIRST_OF_SAM_5, FUNCTIONS
@@ -50,6 +50,27 @@ same in every mode. `LunOption NUMBER NAME=VALUE,...` takes the parameters below
 """
 
 
+_INITIATORS: Final = """\
+`Initiator PATTERN NAME=VALUE,...`, all of them optional. `Address` and `Luns` take several values between commas:
+
+    Target iqn.2001-04.com.example:storage.disk1
+        Lun 0 Path=/srv/disk1.img,Type=fileio
+        Lun 1 Path=/srv/disk2.img,Type=fileio
+        IncomingUser joe secretsecret
+        Initiator iqn.1993-08.org.debian:01:backup  Address=192.0.2.7,Mode=ro
+        Initiator iqn.1991-05.com.microsoft:*       Address=192.0.2.0/24,2001:db8::/64,Luns=0:1,User=joe
+
+Of the first line's initiator both disks can be read from one address and written from none. Those of the second have
+disk2.img as their LUN 0, if they log in as joe. Nobody else finds the target: neither a login nor discovery tells it
+from one that is not there. `ietpy explain` says which line decides about an initiator, and what it has.
+
+When the file is read again, what an initiator has changes for sessions, too: they are told with REPORTED LUNS DATA HAS
+CHANGED, or, when all that changes is what they may write, MODE PARAMETERS CHANGED. Who may log in, and as whom, matters
+at the next login. As for a disk that is write protected, reservations and mode parameters are for readers, too. A
+TARGET COLD RESET, which ends the sessions of all, is refused to whom the target is not there as a whole.
+"""
+
+
 def ietd_conf() -> str:
     """The page about ietd.conf: keywords, parameters of Lun lines, extensions, findings."""
     parts = [_INTRODUCTION, "## Keywords\n"]
@@ -60,6 +81,9 @@ def ietd_conf() -> str:
     parts.append("## Extensions\n")
     parts.append(_EXTENSIONS)
     parts += [_keyword(option) for option in (*OPTIONS, *LUN_EXTENSIONS) if option.origin is Origin.IETPY]
+    parts.append("## Parameters of an Initiator line\n")
+    parts.append(_INITIATORS)
+    parts += [_keyword(option) for option in INITIATOR_PARAMETERS]
     parts.append("## Mistakes\n")
     parts.append(
         "What is said about a mistake, how grave it is in each mode, and what IET did is in [messages](messages.md);"

@@ -15,7 +15,7 @@ import click
 from ietpy.config.access import AccessFiles
 from ietpy.config.findings import MODES, printable
 from ietpy.config.load import load
-from ietpy.config.model import Account, Configuration, LunConfig, TargetConfig
+from ietpy.config.model import Account, Configuration, InitiatorConfig, LunConfig, TargetConfig
 from ietpy.errors import ConfigError, Diagnostic
 from ietpy.iscsi.chap import ALGORITHMS
 from ietpy.iscsi.keys import KEYS
@@ -149,7 +149,20 @@ def _target(target: TargetConfig) -> dict[str, Any]:
         "session_keys_set": sorted(target.session_keys),
         "initiator_addresses": [printable(item) for item in target.initiator_addresses],
         "initiator_names": [printable(item) for item in target.initiator_names],
+        "initiators": [_initiator(line) for line in target.initiators],
         "luns": [_lun(target, lun) for lun in target.luns],
+    }
+
+
+def _initiator(line: InitiatorConfig) -> dict[str, Any]:
+    return {
+        "name": printable(line.name),
+        "line": line.span.line,
+        "addresses": [str(network) for network in line.addresses],
+        "luns": None if line.luns is None else [mapping._asdict() for mapping in line.luns],
+        "read_only": line.read_only,
+        "user": printable(line.user) or None,
+        "closed": line.closed,
     }
 
 

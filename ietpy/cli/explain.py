@@ -14,11 +14,13 @@ import click
 from ietpy.config.access import AccessFiles, Decision, decisive
 from ietpy.config.access_rules import TARGETS_ALLOW
 from ietpy.config.findings import MODES, printable, quoted
+from ietpy.config.initiator_access import deciding, view
 from ietpy.config.load import load
 from ietpy.config.model import Configuration, TargetConfig
 from ietpy.errors import Diagnostic, Span, UsageError
 from ietpy.iscsi.keys import KEY_BY_NAME
 from ietpy.iscsi.target import Asker
+from ietpy.scsi.view import EVERYTHING, View
 
 DENIED: Final = 1  #: exit status
 _ALL_OR_NOTHING: Final = "configuration"  #: the check of the mode strict, after which nothing listens
@@ -176,7 +178,7 @@ def as_lines(answer: Explanation) -> Iterator[str]:
     for span in answer.unreached:
         yield printable(f"{span}: line {span.line} names this target too but is never reached")
     if decision.allowed and answer.target is not None:
-        yield from _later(answer.configuration, answer.target)
+        yield from _later(answer.configuration, answer.target, answer.asker)
     elif decision.check != _ALL_OR_NOTHING:
         yield "login: the answer is that there is no such target (02/03), and discovery does not list it"
 
@@ -189,7 +191,7 @@ def _placed(decision: Decision) -> str:
     return printable((f"{decision.where}: " if decision.where else "") + decision.reason)
 
 
-def _later(configuration: Configuration, target: TargetConfig) -> Iterator[str]:
+def _later(configuration: Configuration, target: TargetConfig, asker: Asker) -> Iterator[str]:
     """What comes after the files, in the order of a login."""
     server = _isns(configuration)
     if server:
@@ -198,7 +200,8 @@ def _later(configuration: Configuration, target: TargetConfig) -> Iterator[str]:
         f", and how many of its {target.max_sessions} sessions (MaxSessions) are there" if target.max_sessions else ""
     )
     yield f"daemon: only it knows whether ietadm changed or redirected the target{limit}"
-    users = ", ".join(_users(target))
+    yield from _has(target, asker)
+    users = ", ".join(_users(target, asker))
     asked = f"asks for an account, one of: {users}" if users else "asks for no account"
     answers = f"; the target answers as {target.outgoing.name} if asked to" if target.outgoing else ""
     yield printable(f"CHAP: {asked}{answers}")
@@ -209,8 +212,29 @@ def _isns(configuration: Configuration) -> str:
     return configuration.isns_server if configuration.isns_decides else ""
 
 
-def _users(target: TargetConfig) -> list[str]:
-    return list(dict.fromkeys(account.name for account in target.incoming))
+def _has(target: TargetConfig, asker: Asker) -> Iterator[str]:
+    """Which LUNs the initiator has by an Initiator line."""
+    found = _view(target, asker)
+    if found is not None:
+        luns = ", ".join(_lun(found, lun) for lun in found.luns(lun.number for lun in target.luns))
+        yield f"LUNs: {luns or 'none of those that are there'}"
+
+
+def _view(target: TargetConfig, asker: Asker) -> View | None:
+    line = deciding(target.initiators, asker)
+    return None if line is None else view(line)
+
+
+def _lun(found: View, lun: int) -> str:
+    unit = found.unit(lun)
+    return f"{lun}" + (f" (LUN {unit} of the target)" if unit != lun else "") + ("" if found.may_write(unit) else " ro")
+
+
+def _users(target: TargetConfig, asker: Asker) -> list[str]:
+    """As whom the initiator may log in."""
+    line = deciding(target.initiators, asker)
+    names = dict.fromkeys(account.name for account in target.incoming)
+    return [name for name in names if line is None or line.user in ("", name)]
 
 
 # -- the answer for machines --------------------------------------------------------------------------------------
@@ -233,14 +257,24 @@ def as_document(answer: Explanation) -> dict[str, Any]:
         "unreached": [_place(span) for span in answer.unreached],
         "isns_server": printable(_isns(answer.configuration)) or None,
         "max_sessions": None if target is None else target.max_sessions,
+        "luns": None if target is None else _luns(target, asker),
         "chap": None
         if target is None
         else {
             "required": bool(target.incoming),
-            "users": [printable(user) for user in _users(target)],
+            "users": [printable(user) for user in _users(target, asker)],
             "outgoing": None if target.outgoing is None else printable(target.outgoing.name),
         },
     }
+
+
+def _luns(target: TargetConfig, asker: Asker) -> list[dict[str, Any]]:
+    """What the initiator has, by its own numbers, if it may use the target."""
+    found = _view(target, asker) or EVERYTHING
+    return [
+        {"lun": lun, "unit": found.unit(lun), "read_only": not found.may_write(found.unit(lun))}
+        for lun in found.luns(lun.number for lun in target.luns)
+    ]
 
 
 def _place(span: Span | None) -> dict[str, Any]:

@@ -29,7 +29,8 @@ from ietpy.config.access_rules import (
     read_rules,
 )
 from ietpy.config.files import read_file
-from ietpy.config.findings import Finding, Report, printable
+from ietpy.config.findings import Finding, Report, printable, quoted
+from ietpy.config.initiator_access import admits, deciding
 from ietpy.config.model import TargetConfig
 from ietpy.config.syntax import Word
 from ietpy.errors import Diagnostic, Span
@@ -43,7 +44,7 @@ _SHOWN: Final = 3  #: items of a restriction that a reason repeats
 class Decision:
     """What one check says: the item or line that decided, if one did, and why, as a clause."""
 
-    check: str  #: "restriction", "initiators" or "targets.allow"
+    check: str  #: "restriction", "initiator", "initiators" or "targets.allow"
     allowed: bool
     where: Span | None
     reason: str
@@ -63,7 +64,9 @@ class AccessFiles:
     def rule(self, target: TargetConfig) -> Callable[[Asker], bool]:
         """The access rule of a configured target: these files, and the restrictions in its block."""
         groups = restrictions(target)
-        return lambda asker: decisive(chain(restricted(groups, asker), self.files_say(target.name, asker))).allowed
+        return lambda asker: decisive(
+            chain(restricted(groups, asker), admission(target, asker), self.files_say(target.name, asker))
+        ).allowed
 
     def decide(self, target: TargetConfig, asker: Asker) -> Decision:
         """The check that lets ``asker`` use a configured target, or that does not."""
@@ -71,7 +74,8 @@ class AccessFiles:
 
     def checks(self, target: TargetConfig, asker: Asker) -> Iterator[Decision]:
         """All checks in the order of a login, each made when it is asked for; the first that denies decides."""
-        return chain(restricted(restrictions(target), asker), self.files_say(target.name, asker))
+        groups = restrictions(target)
+        return chain(restricted(groups, asker), admission(target, asker), self.files_say(target.name, asker))
 
     def files_say(self, target: str, asker: Asker) -> Iterator[Decision]:
         """The checks of the files: the initiator, then our own address (iet-compat 3.4)."""
@@ -170,6 +174,22 @@ class AccessFiles:
 
     def _nowhere(self, kind: Kind) -> str:
         return f"there is no {kind.name} in {' or '.join(self.directories)}"
+
+
+def admission(target: TargetConfig, asker: Asker) -> Iterator[Decision]:
+    """What the Initiator lines of a target say; nothing if there are none."""
+    if not target.initiators:
+        return
+    line, who = deciding(target.initiators, asker), f"{quoted(printable(asker.initiator))} at {asker.peer}"
+    if line is None:
+        yield Decision("initiator", False, target.span, f"no Initiator line of this target is about {who}")
+        return
+    allowed, reason = admits(line, {account.name for account in target.incoming}), f"this line is about {who}"
+    if line.closed:
+        reason += " and has a mistake, so it admits nobody"
+    elif not allowed:
+        reason += f" and asks for the user {quoted(printable(line.user))}, who has no account here"
+    yield Decision("initiator", allowed, line.span, reason)
 
 
 def decisive(checks: Iterable[Decision]) -> Decision:

@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from ietpy.config.findings import Finding, Report, quoted
+from ietpy.config.initiator_access import look
 from ietpy.config.lun_option import LunOptions
-from ietpy.config.model import Account, LunConfig, TargetConfig, effective_nop_timeout
-from ietpy.config.options import OPTIONS
+from ietpy.config.model import Account, InitiatorConfig, LunConfig, TargetConfig, effective_nop_timeout
+from ietpy.config.options import OPTIONS, Option, Origin
 from ietpy.config.syntax import Word, to_bytes, to_text
 
 LONGEST_NAME: Final = 255  #: bytes; iet-compat 1.4
@@ -43,6 +44,17 @@ class Block:
     alias: str = ""
     addresses: list[Word] = field(default_factory=list)
     initiators: list[Word] = field(default_factory=list)
+    admitted: list[InitiatorConfig] = field(default_factory=list)  #: Initiator lines
+
+    def restricted(self, option: Option) -> Block | None:
+        """What a restriction here is about; None: nothing that is served.
+
+        In a second block of its name, of which IET read accounts only, an Initiator line is about the target all the
+        same: it closes in every mode.
+        """
+        if self.heir is None or option.origin is not Origin.IETPY:
+            return None if self.heir else self
+        return self.heir if self.heir.name and self.place.text.lower() == self.heir.name.lower() else None
 
     def close(self, why: str) -> None:
         """Serve nobody; the first reason stays."""
@@ -103,9 +115,11 @@ class Block:
         common = common or self
         self.check_directions(report)
         addresses, initiators = self.addresses or common.addresses, self.initiators or common.initiators
+        admitted = self.admitted or common.admitted
         luns = self.lun_options.applied(self.luns, self.name, report)
         if self.read_only or common.read_only:
             luns = tuple(replace(lun, read_only=True) for lun in luns)
+        look(admitted, luns, self.accounts(), self.name, report)
         fields = {
             option.attribute: self.values[option.name]
             for option in OPTIONS
@@ -131,6 +145,7 @@ class Block:
             initiator_names=tuple(word.text for word in initiators),
             address_spans=tuple(map(report.span, addresses)),
             name_spans=tuple(map(report.span, initiators)),
+            initiators=tuple(admitted),
             **fields,
         )
 

@@ -290,8 +290,10 @@ class Loader:
 
     def read_restriction(self, option: Option, statement: Statement) -> None:
         top = self.current is self.discovery
-        if self.in_target(option, statement.keyword) or top:
-            restrict(option, statement, self.everywhere if top else self.current, self.report)
+        self.in_target(option, statement.keyword)
+        block = self.everywhere if top else self.current.restricted(option)
+        if block is not None:
+            restrict(option, statement, block, self.report)
 
     # -- what the readers share ---------------------------------------------------------------------------------
 
@@ -313,7 +315,7 @@ class Loader:
     def in_target(self, option: Option, keyword: Word) -> bool:
         """Whether a line has a target to belong to; those of an orphan were reported with its Target line."""
         if self.current is self.discovery:
-            restricts = option.reader in (Reader.ADDRESS, Reader.INITIATOR)
+            restricts = option.reader in (Reader.ADDRESS, Reader.INITIATOR, Reader.ADMITTED)
             effect = "it holds for every target without one of its own" if restricts else "it is ignored"
             problem = f"{option.name} stands before the first Target; {effect}"
             self.report.add(Finding.SCOPE, keyword, problem, "move it below a Target line")
@@ -390,5 +392,6 @@ _READERS: Final[dict[Reader, Callable[[Loader, Option, Statement], None]]] = {
     Reader.TEXT: Loader.read_text,
     Reader.ADDRESS: Loader.read_restriction,
     Reader.INITIATOR: Loader.read_restriction,
+    Reader.ADMITTED: Loader.read_restriction,
     **EXTENSIONS,
 }

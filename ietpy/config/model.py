@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Network, IPv6Network
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 from ietpy.errors import Diagnostic, Span
 from ietpy.scsi.identity import AS_IET, IdentityOptions
@@ -43,6 +44,30 @@ class LunConfig:
     removable: bool = False
 
 
+Network: TypeAlias = IPv4Network | IPv6Network
+
+
+class LunMapping(NamedTuple):
+    """What an initiator calls ``lun`` is LUN ``unit`` of the target."""
+
+    lun: int
+    unit: int
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InitiatorConfig:
+    """One ``Initiator`` line: whom it is about, and what he has of the target."""
+
+    name: str  #: a pattern: * stands for any characters
+    span: Span = field(compare=False)
+    addresses: tuple[Network, ...] = ()  #: one of these; empty: any
+    luns: tuple[LunMapping, ...] | None = None  #: None: all of the target by their own numbers
+    read_only: bool = False
+    user: str = ""  #: the only IncomingUser as whom he may log in; empty: any
+    closed: bool = False  #: the line has a mistake and admits nobody
+
+
 @dataclass(frozen=True, slots=True)
 class TargetConfig:
     """One ``Target`` block."""
@@ -66,7 +91,9 @@ class TargetConfig:
     #: tgt's words applied as a restriction (decisions 1, ``repair``): address items and initiator names.
     initiator_addresses: tuple[str, ...] = ()
     initiator_names: tuple[str, ...] = ()
-    #: Where these stand.
+    #: Who may use it, and how; without any, whom all else admits.
+    initiators: tuple[InitiatorConfig, ...] = ()
+    #: Where tgt's words stand.
     address_spans: tuple[Span, ...] = field(default=(), compare=False)
     name_spans: tuple[Span, ...] = field(default=(), compare=False)
 

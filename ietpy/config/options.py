@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any, Final
 
 from ietpy.config.identity_values import Hex, Printable
+from ietpy.config.initiator_values import AddressOrNetwork, LunRange
 from ietpy.iscsi.chap import ALGORITHMS
 from ietpy.iscsi.keys import KEYS, LENGTH_LIMIT, Key
 from ietpy.schema import Choice, Number, Text, Value, WordList, YesNo
@@ -30,6 +31,7 @@ class Scope(Enum):
     TOP = "the first line"
     LUN = "on a Lun line"
     LUN_OPTION = "on a LunOption line"
+    INITIATOR = "on an Initiator line"
 
 
 class Reader(Enum):
@@ -46,6 +48,7 @@ class Reader(Enum):
     TEXT = "the rest of the line"
     ADDRESS = "an address or a network"
     INITIATOR = "an initiator's name"
+    ADMITTED = "a pattern of initiators' names, and parameters"
     PARAMETER = "a parameter of a Lun line"
 
 
@@ -268,6 +271,19 @@ OPTIONS: Final = (
         " joined by commas. It may stand above or below the Lun line. Initiators know disks by most of what it changes,"
         " so a disk in use gets another name with it. What it does not name stays as under IET, and so does a parameter"
         " with a mistake in it.",
+        origin=Origin.IETPY,
+        tokenised=False,
+    ),
+    Option(
+        "Initiator",
+        Scope.TARGET,
+        Reader.ADMITTED,
+        Text(),
+        "Who may use the target: a pattern of initiators' names, a blank, and parameters joined by commas. In the"
+        " pattern * stands for any characters, and letter case does not count. If a target has such lines, the first"
+        " that is about an initiator decides about it, and whom none is about may not use the target. The allow and"
+        " deny files must admit it, too. A line with a mistake admits nobody whom its pattern means.",
+        "whom all else admits",
         origin=Origin.IETPY,
         tokenised=False,
     ),
@@ -504,6 +520,43 @@ LUN_EXTENSIONS: Final = (
 )
 
 LUN_EXTENSION_BY_WORD: Final = {option.name.lower(): option for option in LUN_EXTENSIONS}
+
+
+def _initiator(name: str, value: Value, prose: str, default: str) -> Option:
+    return Option(name, Scope.INITIATOR, Reader.PARAMETER, value, prose, default, origin=Origin.IETPY)
+
+
+#: Parameters of an ``Initiator`` line.
+INITIATOR_PARAMETERS: Final = (
+    _initiator(
+        "Address",
+        AddressOrNetwork(),
+        "Only from here is an initiator meant; several stand between commas.",
+        "any address",
+    ),
+    _initiator(
+        "Luns",
+        LunRange(),
+        "Which LUNs the initiator has; to it there are no others. Several stand between commas. With /ro it may only"
+        " read them.",
+        "all LUNs of the target, under their own numbers",
+    ),
+    _initiator(
+        "Mode",
+        Choice(("rw", "ro")),
+        "ro: the initiator may only read. Its disks are write protected, those of others are not.",
+        "rw",
+    ),
+    _initiator(
+        "User",
+        Text(),
+        "The initiator must log in as this IncomingUser of the target. Other names, and their secrets, are as wrong as"
+        " any.",
+        "any of them",
+    ),
+)
+
+INITIATOR_PARAMETER_BY_WORD: Final = {option.name.lower(): option for option in INITIATOR_PARAMETERS}
 
 #: How other targets, and people, say who may use a target. ``repair`` closes a target below whose line one stands.
 #: True: it asks for what an IncomingUser gives, so with one the target is open to its user.

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from ietpy.config import lun_option
 from ietpy.config.findings import printable
-from ietpy.config.model import Account, LunConfig, TargetConfig
+from ietpy.config.initiator import rendered
+from ietpy.config.model import Account, InitiatorConfig, LunConfig, TargetConfig
 from ietpy.config.options import LUN_OPTION_BY_WORD, OPTIONS, Option, Reader, Scope
 from ietpy.config.syntax import split_blanks, to_text
 
@@ -57,6 +58,15 @@ def lun_line(lun: LunConfig) -> str:
     return line
 
 
+def initiator_line(line: InitiatorConfig, owner: str) -> str:
+    """``owner``, for messages, whose line it is."""
+    if line.closed:
+        raise UnwritableError(
+            f"an Initiator line of {printable(owner)} has a mistake and is no longer in the file; correct it and reload"
+        )
+    return rendered(line)
+
+
 def key_value(target: TargetConfig, option: Option) -> Any:
     """What ``target`` says about a key of ``TARGET_KEYS``; None if nothing."""
     return target.session_keys.get(option.name) if option.session_key else getattr(target, option.attribute)
@@ -85,6 +95,8 @@ def target_lines(target: TargetConfig) -> Iterator[str]:
         yield f"initiator-address {address}"
     for name in target.initiator_names:
         yield f"initiator-name {name}"
+    for line in target.initiators:
+        yield initiator_line(line, target.name)
     silent = TargetConfig(target.name, target.span, nop_timeout=target.nop_interval)
     for option in TARGET_KEYS:
         value = key_value(target, option)

@@ -1,4 +1,4 @@
-"""tgt's words that restrict who may use a target: ``initiator-address`` and ``initiator-name`` (decisions 1)."""
+"""Lines that restrict who may use a target: ``Initiator``, and tgt's ``initiator-address`` and ``initiator-name``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Final
 from ietpy.config.access_rules import EVERYBODY, read_restriction
 from ietpy.config.block import Block
 from ietpy.config.findings import Finding, Report, quoted
+from ietpy.config.initiator import read_initiator
 from ietpy.config.options import Option, Reader
 from ietpy.config.syntax import Statement, Word
 from ietpy.config.values import is_comment
@@ -19,6 +20,9 @@ _ITEM: Final = re.compile("[^,]+")
 
 def restrict(option: Option, statement: Statement, block: Block, report: Report) -> None:
     """Admit to ``block`` whom this line names; several lines, or several words, widen each other."""
+    if option.reader is Reader.ADMITTED:
+        block.admitted.append(read_initiator(statement, report))
+        return
     items = list(_items(statement))
     if not items:
         problem, hint = f"{option.name} names nobody; what it is about is closed", "write whom it admits"

@@ -366,8 +366,8 @@ def _matches(old: Sequence[T], new: Sequence[T], key: Callable[[T], Any] = lambd
 
 def _frame(target: TargetConfig) -> tuple[Any, ...]:
     """What cannot change while a target stays the same one."""
-    restrictions = target.initiator_addresses, target.initiator_names, target.chap_algorithms
-    return target.name, target.alias, target.closed, *restrictions
+    who = target.initiator_addresses, target.initiator_names, target.initiators, target.chap_algorithms
+    return target.name, target.alias, target.closed, *who
 
 
 def _holds_anywhere(entry: Entry) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, Protocol
 
 from ietpy.config.model import Account, LunConfig, TargetConfig
 from ietpy.errors import IetpyError, StoreError
-from ietpy.iscsi.target import QUEUED_COMMANDS, Accounts, Asker, TargetNode
+from ietpy.iscsi.target import QUEUED_COMMANDS, Accounts, Asker, TargetNode, Terms
 from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.exclusion import Exclusion
 from ietpy.scsi.identity import iet_identity
@@ -19,6 +19,14 @@ from ietpy.stores.state import FileState
 
 SECTOR: Final = 512  #: bytes; the block size of everything but blockio when the file says nothing (iet-compat 2.3)
 _AGAIN: Final = "then restart ietpy-daemon, or ietpy-daemon reload"
+
+
+class AccessRule(Protocol):
+    """Who may use a target, and on what terms (``daemon.rules``). Two that are equal let in the same."""
+
+    def __call__(self, asker: Asker) -> bool: ...
+
+    def terms(self, asker: Asker) -> Terms | None: ...
 
 
 class LunRefused(IetpyError):
@@ -42,20 +50,20 @@ def accounts(
     )
 
 
-def target_node(target: TargetConfig, device: ScsiDevice, admits: Callable[[Asker], bool]) -> TargetNode:
+def target_node(target: TargetConfig, device: ScsiDevice, rule: AccessRule) -> TargetNode:
     """A target without logical units."""
     node = TargetNode(target.name, device)
-    follow(node, target, admits)
+    follow(node, target, rule)
     return node
 
 
-def follow(node: TargetNode, target: TargetConfig, admits: Callable[[Asker], bool] | None = None) -> None:
+def follow(node: TargetNode, target: TargetConfig, rule: AccessRule) -> None:
     """Give a target the accounts and options it is configured with; what is negotiated holds for new sessions.
 
-    ``admits``: its new access rule, if that changes; with the accounts it changes in one step.
+    ``rule``: its access rule; with the accounts it changes in one step.
     """
     allowed = accounts(target.incoming, target.outgoing, target.closed, target.chap_algorithms)
-    node.let_in(allowed, admits or node.admits)
+    node.let_in(allowed, rule, rule.terms)
     node.key_values = target.session_keys
     node.max_sessions = target.max_sessions
     node.wthreads = target.wthreads

@@ -26,7 +26,7 @@ from ietpy.daemon.rules import Rules
 from ietpy.daemon.served import ServedTarget
 from ietpy.daemon.units import Units
 from ietpy.errors import AdminError, Diagnostic, Span
-from ietpy.iscsi.target import Accounts, Asker, IscsiNode
+from ietpy.iscsi.target import Accounts, IscsiNode
 from ietpy.scsi.device import ScsiDevice
 from ietpy.stores.state import StateDirectory
 
@@ -186,12 +186,10 @@ class Inventory:
             self._reconfigure(target, replace(target.config, session_keys=keys, **options))
         self._tell()
 
-    def _reconfigure(
-        self, target: ServedTarget, config: TargetConfig, admits: Callable[[Asker], bool] | None = None
-    ) -> None:
+    def _reconfigure(self, target: ServedTarget, config: TargetConfig) -> None:
         self._set(config)
         target.config = config
-        follow(target.node, config, admits)
+        follow(target.node, config, self.rules.of(config))
         self.units.transport.follow(target.node)
 
     def redirect(self, tid: int, address: str) -> None:
@@ -317,7 +315,7 @@ class Inventory:
         wanted = {lun.number: lun for lun in config.luns}
         changed = [number for number, served in target.units.items() if wanted.get(number) != served.config]
         going = [self.units.withdraw(target, number) for number in changed]
-        self._reconfigure(target, config, self.rules.of(config))
+        self._reconfigure(target, config)
         self._await(going, until)
         for lun in config.luns:
             served = target.units.get(lun.number)

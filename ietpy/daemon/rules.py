@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ietpy.config.access import AccessFiles
-from ietpy.config.model import Configuration, TargetConfig
-from ietpy.iscsi.target import Asker
+from ietpy.config.initiator_access import admits, deciding, terms
+from ietpy.config.model import Configuration, InitiatorConfig, TargetConfig
+from ietpy.iscsi.target import UNRESTRICTED, Asker, Terms
 
 
 class Gate(Protocol):
@@ -27,11 +28,20 @@ class Rule:
     name: str
     addresses: tuple[str, ...]
     names: tuple[str, ...]
+    initiators: tuple[InitiatorConfig, ...]
+    users: frozenset[str]  #: who has an account of the target
     isns: bool  #: whether an iSNS server has a say
     check: Callable[[Asker], bool] = field(compare=False)
 
     def __call__(self, asker: Asker) -> bool:
         return self.check(asker)
+
+    def terms(self, asker: Asker) -> Terms | None:
+        """On what terms it lets in ``asker``; None: it would not, by the Initiator lines."""
+        if not self.initiators:
+            return UNRESTRICTED
+        line = deciding(self.initiators, asker)
+        return terms(line) if line is not None and admits(line, self.users) else None
 
 
 class Rules:
@@ -52,7 +62,9 @@ class Rules:
         def check(asker: Asker) -> bool:
             return rule(asker) and self._listed(config.name, asker.initiator)
 
-        return Rule(files, config.name, config.initiator_addresses, config.initiator_names, isns, check)
+        users = frozenset(account.name for account in config.incoming) if config.initiators else frozenset()
+        addresses, names = config.initiator_addresses, config.initiator_names
+        return Rule(files, config.name, addresses, names, config.initiators, users, isns, check)
 
     def _listed(self, target: str, initiator: str) -> bool:
         """Whether iSNS has nothing against it."""

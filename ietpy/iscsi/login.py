@@ -301,10 +301,10 @@ class Login:
             raise LoginFailure(LoginStatus.MISSING_PARAMETER, "TargetName is missing")
         asker = Asker(initiator, self._peer, self._local)
         found = self._node.find(name, asker)
-        if found is None:
+        terms = None if found is None else found[0].terms(asker)
+        if found is None or terms is None:
             raise LoginFailure(LoginStatus.NOT_FOUND, f"{initiator} asks for {name}: no such target for it")
-        target, self._revision = found
-        self._terms = target.terms(asker) or UNRESTRICTED
+        (target, self._revision), self._terms = found, terms
         if target.redirect and _HOST.sub(r"\1\2", target.redirect) != self._local:
             raise LoginFailure(LoginStatus.MOVED_TEMPORARILY, f"redirected to {target.redirect}", target.redirect)
         if not fields["tsih"]:

@@ -99,7 +99,7 @@ class TargetNode:
         self.device = device
         self.accounts = accounts or Accounts()
         self.admits = admits
-        #: Asked of who is admitted; None: nothing is said of him, so what held when he came goes on.
+        #: None: they say nothing of him. He cannot log in, but for a session that is there what held goes on.
         self.terms = terms
         #: How often these have changed: a login ends under the rules it began with, or not at all.
         self.revision = 0

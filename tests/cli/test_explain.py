@@ -178,6 +178,31 @@ CASES = {
     "strict, no mistake": Case(
         ["allow", NO_ALLOW, IS_HERE.replace(":1:", ":2:"), NO_TARGETS, DAEMON, OPEN], conf=f"Compat strict\n{CONF}"
     ),
+    "an Initiator line that is about somebody else": Case(
+        [
+            "deny",
+            f"{{d}}/ietd.conf:1:1: no Initiator line of this target is about '{NAME}' at {PEER}",
+            IS_HERE,
+            NO_TARGET,
+        ],
+        conf=f"{CONF}Initiator iqn.x\nInitiator * Address=10.9.0.0/16\n",
+    ),
+    "an Initiator line": Case(
+        [
+            "allow", f"{{d}}/ietd.conf:7:1: this line is about '{NAME}' at {PEER}", IS_HERE, NO_ALLOW, NO_TARGETS,
+            DAEMON, "LUNs: 0 (LUN 1 of the target), 2, 3 (LUN 0 of the target) ro",
+            "CHAP: asks for an account, one of: jim",
+        ],
+        conf=f"{CONF}Lun 1 Type=nullio\nLun 2 Type=nullio\nIncomingUser joe {SECRET}\nIncomingUser jim {SECRET}\n"
+        f"Initiator {NAME} Luns=0:1,2,3:0/ro,9,User=jim\n",
+    ),
+    "an Initiator line with LUNs that are not there": Case(
+        [
+            "allow", f"{{d}}/ietd.conf:3:1: this line is about '{NAME}' at {PEER}", IS_HERE, NO_ALLOW, NO_TARGETS,
+            DAEMON, "LUNs: none of those that are there", OPEN,
+        ],
+        conf=f"{CONF}Initiator * Luns=9\n",
+    ),
     "restricted in its block": Case(
         [
             "deny",
@@ -389,8 +414,16 @@ def test_json(tmp_path: Path) -> None:
         "unreached": [{"file": f"{tmp_path}/initiators.allow", "line": 2, "column": 1}],
         "isns_server": "h",
         "max_sessions": 2,
+        "luns": [{"lun": 0, "unit": 0, "read_only": False}],
         "chap": {"required": True, "users": ["joe"], "outgoing": "me"},
     }
+
+
+def test_json_of_an_initiator_line(tmp_path: Path) -> None:
+    put(tmp_path, ietd_conf=f"{CONF}Lun 1 Type=nullio\nInitiator * Luns=5:1,Mode=ro\n")
+    found = document(tmp_path, T, "--to", HERE)
+    assert found["luns"] == [{"lun": 5, "unit": 1, "read_only": True}]
+    assert (found["decided"]["check"], found["decided"]["line"]) == ("initiator", 4)
 
 
 def test_json_of_a_target_that_is_not_there_has_the_same_keys(tmp_path: Path) -> None:
@@ -399,6 +432,7 @@ def test_json_of_a_target_that_is_not_there_has_the_same_keys(tmp_path: Path) ->
     assert list(there) == list(missing)
     assert there["chap"] == {"required": False, "users": [], "outgoing": None}
     assert (missing["verdict"], missing["max_sessions"], missing["chap"]) == ("deny", None, None)
+    assert (there["luns"], missing["luns"]) == ([{"lun": 0, "unit": 0, "read_only": False}], None)
     assert (missing["to"], missing["isns_server"]) == (HERE, None)
 
 

@@ -892,3 +892,40 @@ def test_nobody_gets_in_who_could_not_unless_the_file_names_him(
 def test_a_deny_line_that_iet_honoured_is_honoured(deny: str, mode: str, initiator: str, peer: str) -> None:
     if _iet_says(deny, initiator, peer):
         assert not _admits(None, deny, initiator, peer, mode)
+
+
+# -- Initiator lines ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("lines", "allowed", "place", "reason"), [
+    ("", True, None, None),
+    ("Initiator iqn.a", True, (3, 1), "this line is about 'iqn.a' at 10.0.0.9"),
+    ("Initiator iqn.b\nInitiator *", True, (4, 1), "this line is about 'iqn.a' at 10.0.0.9"),
+    ("Initiator iqn.b", False, (1, 1), "no Initiator line of this target is about 'iqn.a' at 10.0.0.9"),
+    ("Initiator iqn.a x\nInitiator *", False, (3, 1),
+     "this line is about 'iqn.a' at 10.0.0.9 and has a mistake, so it admits nobody"),
+    ("Initiator iqn.a User=jim", False, (3, 1),
+     "this line is about 'iqn.a' at 10.0.0.9 and asks for the user 'jim', who has no account here"),
+    ("Initiator iqn.a User=joe", True, (3, 1), "this line is about 'iqn.a' at 10.0.0.9"),
+])
+def test_initiator_lines(
+    tmp_path: Path, lines: str, allowed: bool, place: tuple[int, int] | None, reason: str | None
+) -> None:
+    (target,) = loads(f"Target t\nIncomingUser joe s\n{lines}\n", "f").targets
+    files, asker = AccessFiles(str(tmp_path)), Asker("iqn.a", "10.0.0.9", "10.0.0.1")
+    assert files.rule(target)(asker) is allowed
+    decision = files.decide(target, asker)
+    assert decision.allowed is allowed
+    if place is not None:
+        assert decision == Decision("initiator", allowed, Span("f", *place), reason or "")
+
+
+def test_all_must_admit(tmp_path: Path) -> None:
+    (tmp_path / "initiators.allow").write_text("t iqn.a\n")
+    (target,) = loads("Target t\nInitiator *\n").targets
+    files = AccessFiles(str(tmp_path))
+    rule = files.rule(target)
+    assert [rule(Asker(name, "10.0.0.9", "10.0.0.1")) for name in ("iqn.a", "iqn.b")] == [True, False]
+    assert [check.check for check in files.checks(target, Asker("iqn.a", "10.0.0.9", "10.0.0.1"))] == [
+        "initiator", "initiators", "targets.allow"
+    ]

@@ -131,6 +131,7 @@ def _slips(draw: st.DrawFn) -> str:
     """A line with a keyword that restricts, one edit away from right, or something else than a blank behind it."""
     keyword, value = draw(st.sampled_from([
         ("IncomingUser", "joe secret"), ("initiator-address", "10.0.0.1"), ("initiator-name", "iqn.x"),
+        ("Initiator", "iqn.x Mode=ro"),
         ("MaxSessions", "1"), ("iSNSAccessControl", "Yes"), ("User", "joe secret"),
     ]))
     at = draw(st.integers(0, len(keyword) - 1))
@@ -157,7 +158,8 @@ def _slips(draw: st.DrawFn) -> str:
 def test_one_slip_leaves_no_target_open(line: str, end: str) -> None:
     configuration = loads(f"iSNSServer h\nTarget t\nLun 0 Path=/x\n{line}{end}")
     (target,) = configuration.targets
-    kept_out = target.incoming or target.closed or target.initiator_addresses or target.initiator_names
+    named = target.initiator_addresses or target.initiator_names or target.initiators
+    kept_out = target.incoming or target.closed or named
     assert kept_out or target.max_sessions == 1 or configuration.isns_access_control
     for account in target.incoming:
         assert account.secret == "secret"

@@ -14,7 +14,16 @@ from ietpy.config.access import AccessFiles
 from ietpy.config.findings import MODES, Finding
 from ietpy.config.load import load, loads
 from ietpy.config.model import LunConfig, TargetConfig
-from ietpy.config.options import LUN_EXTENSIONS, LUN_OPTIONS, OPTIONS, Option, Origin, Reader, Scope
+from ietpy.config.options import (
+    INITIATOR_PARAMETERS,
+    LUN_EXTENSIONS,
+    LUN_OPTIONS,
+    OPTIONS,
+    Option,
+    Origin,
+    Reader,
+    Scope,
+)
 from ietpy.iscsi.keys import KEYS
 from ietpy.scsi.identity import IdentityOptions
 from ietpy.stores import STORES
@@ -47,7 +56,10 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("option", [*OPTIONS, *LUN_OPTIONS, *LUN_EXTENSIONS], ids=lambda option: option.name)
+ROWS = (*OPTIONS, *LUN_OPTIONS, *LUN_EXTENSIONS, *INITIATOR_PARAMETERS)
+
+
+@pytest.mark.parametrize("option", ROWS, ids=lambda option: option.name)
 def test_a_row_is_complete(option: Option) -> None:
     assert option.prose.endswith(".") or option.scope is Scope.LUN
     if option.attribute and option.scope in MODELS and option.attribute != "scsi_type":
@@ -88,5 +100,5 @@ def test_the_reference_is_not_stale() -> None:
     result = subprocess.run([sys.executable, ROOT / "docs" / "generate.py", "--check"], capture_output=True, text=True)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     page = (ROOT / "docs" / "reference" / "ietd.conf.md").read_text("utf-8")
-    for option in (*OPTIONS, *LUN_OPTIONS, *LUN_EXTENSIONS):
+    for option in ROWS:
         assert f"### {option.name}\n" in page

@@ -44,7 +44,7 @@ def test_what_is_joined_to_a_keyword_is_no_part_of_it(joint: str) -> None:
     [
         ("Incoming User a b", "IncomingUser", "a b"),
         ("I ncomingUser a b", "IncomingUser", "a b"),
-        ("initiator address 10.0.0.1", "initiator-address", "10.0.0.1"),
+        ("initiat address 10.0.0.1", "initiator-address", "10.0.0.1"),
         ("Max Sessions=1", "MaxSessions", "1"),
         ("initiat r-address 10.0.0.1", "initiator-address", "10.0.0.1"),
         ("Max BurstLength 512", "MaxBurstLength", "512"),
@@ -86,7 +86,7 @@ def test_words_for_read_only(word: str) -> None:
     ("line", "kind"),
     [
         ("IncUser a b", "closes"),
-        ("Initiator iqn.x", "closes"),
+        ("initiator-list iqn.x", "closes"),
         ("iSNSAccess Yes", "isns"),
         ("iSNSAccess No", None),
         ("used by accounting", None),

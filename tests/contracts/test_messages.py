@@ -106,7 +106,9 @@ def test_every_field_of_the_json_is_in_the_manual(tmp_path: Path, monkeypatch: p
     monkeypatch.syspath_prepend(str(DOCS))
     fields = importlib.import_module("check_json").FIELDS
     path = tmp_path / "ietd.conf"
-    path.write_text("IncomingUser a b\nTarget t\nOutgoingUser a b\nLun 0 Type=nullio,Blocks=8\nfoo\n")
+    path.write_text(
+        "IncomingUser a b\nTarget t\nOutgoingUser a b\nLun 0 Type=nullio,Blocks=8\nfoo\nInitiator * Luns=0\n"
+    )
     document = json.loads(CliRunner().invoke(check, ["-c", str(path), "--json", "--all-modes"]).stdout)
     assert {name for name, _, _ in fields} == set(_paths(document, ""))
     assert len({name for name, _, _ in fields}) == len(fields)

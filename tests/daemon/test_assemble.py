@@ -14,8 +14,8 @@ from ietpy.config.load import loads
 from ietpy.config.model import LunConfig, TargetConfig
 from ietpy.daemon import assemble
 from ietpy.daemon.assemble import LunRefused, accounts, follow, logical_unit, refusal, target_node
+from ietpy.daemon.rules import Rules
 from ietpy.errors import Span, StoreError
-from ietpy.iscsi.target import everybody
 from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.store import Capabilities
 from ietpy.stores.state import StateDirectory
@@ -31,6 +31,10 @@ def target(*lines: str) -> TargetConfig:
 
 def device() -> ScsiDevice:
     return ScsiDevice(NAME, threading.RLock())
+
+
+def rule(config: TargetConfig) -> Any:
+    return Rules(loads("")).of(config)
 
 
 def store(size: int = 1 << 20, block_size: int = 512) -> Any:
@@ -50,18 +54,26 @@ def test_options_of_a_target() -> None:
     config = target(
         "MaxSessions 3", "Wthreads 4", "QueuedCommands 16", "NOPInterval 30", "NOPTimeout 10", "InitialR2T No"
     )
-    node = target_node(config, device(), everybody)
+    node = target_node(config, device(), rule(config))
     assert (node.max_sessions, node.wthreads, node.queued_commands) == (3, 4, 16)
     assert (node.nop_interval, node.nop_timeout) == (30, 10)
     assert node.key_values == {"InitialR2T": False}
-    follow(node, target())
+    follow(node, target(), rule(target()))
     assert (node.max_sessions, node.wthreads, node.queued_commands) == (0, 8, 128)
     assert (node.nop_interval, node.nop_timeout, node.key_values) == (0, 0, {})
 
 
 def test_a_target_that_a_mistake_closes_admits_nobody_new() -> None:
-    node = target_node(target("IncomingUser joe"), device(), everybody)
+    config = target("IncomingUser joe")
+    node = target_node(config, device(), rule(config))
     assert node.accounts.closed
+
+
+def test_access_rule_and_terms_come_together() -> None:
+    config = target("Initiator iqn.a Luns=0")
+    made = rule(config)
+    node = target_node(config, device(), made)
+    assert (node.admits, node.terms) == (made, made.terms)
 
 
 def test_a_unit_has_the_identity_of_its_target_and_number() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -12,13 +13,14 @@ from unittest.mock import Mock
 import pytest
 
 from ietpy.config.access import AccessFiles
-from ietpy.config.model import Account, Configuration, LunConfig, TargetConfig
+from ietpy.config.model import Account, Configuration, InitiatorConfig, LunConfig, LunMapping, TargetConfig
 from ietpy.daemon import inventory as module
 from ietpy.daemon.inventory import Inventory
 from ietpy.daemon.media import Media
 from ietpy.errors import AdminError, Span, StoreError
 from ietpy.iscsi.target import Asker
 from ietpy.scsi.store import Capabilities
+from ietpy.scsi.view import View
 from ietpy.stores.state import StateDirectory
 
 NAME = "iqn.2001-04.com.example:storage.disk1"
@@ -579,6 +581,28 @@ def test_restrictions_of_the_file_hold_at_once(live: Inventory) -> None:
     assert live.node.find(NAME, ASKER)
     live.apply(file(target(initiator_names=("iqn.b",))))
     assert live.node.find(NAME, ASKER) is None
+
+
+def test_initiator_lines_of_the_file_hold_at_once(live: Inventory) -> None:
+    """A session that is there goes on, with what it has now; who it must be matters at the next login."""
+    session = Mock(asker=ASKER)
+    live.target(1).node.sessions["iqn.a", b""] = session
+    line = InitiatorConfig("iqn.a", SPAN, luns=(LunMapping(5, 0),))
+    live.apply(file(target(lun(0, path="/a"), initiators=(line,))))
+    assert live.node.find(NAME, ASKER)
+    session.see.assert_called_once_with(View({5: 0}))
+    live.apply(file(target(lun(0, path="/a"), initiators=(replace(line, user="joe"),))))
+    assert live.node.find(NAME, ASKER) is None
+    session.see.assert_called_once()
+
+
+def test_an_account_made_by_hand_lets_in_whom_a_line_names(live: Inventory) -> None:
+    live.apply(file(target(initiators=(InitiatorConfig("*", SPAN, user="joe"),))))
+    assert live.node.visible(ASKER) == []
+    live.set_accounts(1, (Account("joe", "secret", SPAN),), None)
+    assert [each.name for each in live.node.visible(ASKER)] == [NAME]
+    live.set_accounts(1, (), None)
+    assert live.node.visible(ASKER) == []
 
 
 class Lasting(FakeStore):

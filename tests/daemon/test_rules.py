@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from ietpy.config.access import AccessFiles
+from ietpy.config.load import loads
 from ietpy.config.model import Configuration, TargetConfig
 from ietpy.daemon.rules import Rules
 from ietpy.errors import Span
-from ietpy.iscsi.target import Asker
+from ietpy.iscsi.target import UNRESTRICTED, Asker, Terms
+from ietpy.scsi.view import View
 
 NAME = "iqn.2001-04.com.example:t"
 ASKER = Asker("iqn.a", "10.0.0.7", "10.0.0.1")
@@ -86,3 +88,52 @@ def test_whoever_decides_hears_of_targets(files: AccessFiles) -> None:
     gate = rules.gate = Gate(True)
     rules.refresh()
     assert gate.refreshed == 1
+
+
+# Initiator lines
+
+
+def lines(*said: str) -> TargetConfig:
+    text = "".join(f"{line}\n" for line in (f"Target {NAME}", "Lun 0 Type=nullio", "IncomingUser joe s", *said))
+    return loads(text, "ietd.conf").targets[0]
+
+
+@pytest.mark.parametrize(("said", "admitted"), [
+    (["Initiator iqn.a"], True),
+    (["Initiator iqn.b"], False),
+    (["Initiator iqn.b", "Initiator * Address=10.0.0.0/8"], True),
+    (["Initiator iqn.a Address=192.0.2.0/24"], False),
+    (["Initiator iqn.a x", "Initiator *"], False),
+    (["Initiator iqn.a User=joe"], True),
+    (["Initiator iqn.a User=jim", "Initiator *"], False),
+    (["initiator-name iqn.b", "Initiator *"], False),
+])
+def test_initiator_lines(files: AccessFiles, said: list[str], admitted: bool) -> None:
+    """What decides is the first line that is about an initiator; others must admit it as well."""
+    rule = Rules(file(), files).of(lines(*said))
+    assert rule(ASKER) is admitted
+
+
+def test_the_allow_files_must_admit_it_too(files: AccessFiles, tmp_path: Path) -> None:
+    (tmp_path / "initiators.allow").write_text("ALL iqn.b\n")
+    rule = Rules(file(), files).of(lines("Initiator *"))
+    assert not rule(ASKER)
+    assert rule(Asker("iqn.b", "10.0.0.7", "10.0.0.1"))
+
+
+def test_terms(files: AccessFiles) -> None:
+    rules = Rules(file(), files)
+    rule = rules.of(lines("Initiator iqn.a Luns=3:0,Mode=ro,User=joe", "Initiator iqn.b x", "Initiator iqn.c User=jim"))
+    assert rule.terms(ASKER) == Terms(View({3: 0}, frozenset()), "joe")
+    for name in ("iqn.b", "iqn.c", "iqn.d"):
+        assert rule.terms(Asker(name, "10.0.0.7", "10.0.0.1")) is None
+    assert rules.of(lines()).terms(ASKER) is UNRESTRICTED
+
+
+def test_rules_with_other_lines_or_users_are_not_equal(files: AccessFiles) -> None:
+    rules = Rules(file(), files)
+    rule = rules.of(lines("Initiator iqn.a User=joe"))
+    assert rule == rules.of(lines("# moved", "Initiator iqn.a User=joe"))
+    assert rule != rules.of(lines("Initiator iqn.a"))
+    assert rule != rules.of(lines("Initiator iqn.a User=joe", "IncomingUser jim s"))
+    assert rules.of(lines()) == rules.of(lines("IncomingUser jim s")), "accounts change by themselves"

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from ietpy.config.model import LunConfig, TargetConfig
-from ietpy.daemon.assemble import LunRefused, target_node
+from ietpy.daemon.assemble import LunRefused
 from ietpy.daemon.media import Media
 from ietpy.daemon.served import ServedTarget
 from ietpy.daemon.units import Problems, Units
 from ietpy.errors import Diagnostic, Span, StoreError
-from ietpy.iscsi.target import everybody
+from ietpy.iscsi.target import TargetNode
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.sense import CheckCondition
@@ -63,7 +63,7 @@ class Site:
         self.stores: list[Store] = []
         self.told = threading.Semaphore(0)
         config = TargetConfig(NAME, Span("ietd.conf", 1, 1))
-        node = target_node(config, ScsiDevice(NAME, threading.RLock()), everybody)
+        node = TargetNode(NAME, ScsiDevice(NAME, threading.RLock()))
         self.target = ServedTarget(1, config, node)
         self.units = Units(
             Media(opener=self.open), threading.RLock(), lambda: [self.target], self.told.release

@@ -14,7 +14,7 @@ from ietpy.errors import FormatError
 from ietpy.iscsi import chap
 from ietpy.iscsi.keys import KEYS, Result, Use
 from ietpy.iscsi.login import ALIAS_LIMIT, RESPONSE_LIMIT, ROUNDS_LIMIT
-from ietpy.iscsi.target import UNRESTRICTED, Accounts, Terms
+from ietpy.iscsi.target import Accounts, Terms
 from ietpy.iscsi.text import KEYS_LIMIT, TEXT_LIMIT, encode
 from ietpy.scsi.view import View
 
@@ -511,14 +511,20 @@ def test_a_user_without_an_account_is_nobody(dialogue: Any, target: Any) -> None
     assert login.say(OPERATIONAL, login.names, FULL).status == AUTHENTICATION
 
 
-@pytest.mark.parametrize("terms", [Terms(View({0: 1}), "joe"), None])
-def test_a_login_notes_the_terms_it_was_admitted_on(dialogue: Any, chap_target: Any, terms: Any) -> None:
-    chap_target.terms = lambda asker: terms
+def test_a_login_notes_the_terms_it_was_admitted_on(dialogue: Any, chap_target: Any) -> None:
+    chap_target.terms = lambda asker: Terms(View({0: 1}), "joe")
     login = dialogue()
     login.say(SECURITY, {**login.names, "AuthMethod": "CHAP"})
     challenge = login.say(SECURITY, {"CHAP_A": "5"}).keys
     login.say(SECURITY, chap_reply(challenge), FULL)
-    assert login.results[0].terms == (terms or UNRESTRICTED)
+    assert login.results[0].terms == Terms(View({0: 1}), "joe")
+
+
+def test_without_terms_there_is_no_such_target(dialogue: Any, target: Any) -> None:
+    """Rules that change at this moment admitted it before."""
+    target.terms = lambda asker: None
+    login = dialogue()
+    assert login.say(OPERATIONAL, login.names, FULL).status == NOT_FOUND
 
 
 def test_a_normal_session_never_takes_a_discovery_user(dialogue: Any, node: Any, chap_target: Any) -> None:

@@ -192,14 +192,14 @@ RULES: Final = (
     ),
     Rule(
         "1.7", "words for access elsewhere",
-        T + "initiator-portal 10.0.0.1\nTarget u\nInitiator iqn.x\nTarget v\nallowed_portal 10.0.0.1\n",
+        T + "initiator-portal 10.0.0.1\nTarget u\ninitiator-list iqn.x\nTarget v\nallowed_portal 10.0.0.1\n",
         "ignored the lines, which left the targets open",
         repair="t: CLOSED; u: CLOSED; v: CLOSED", found="unclear-keyword@2 unclear-keyword@4 unclear-keyword@6",
         iet="t:; u:; v:", iet_found="unknown-keyword@2 unknown-keyword@4 unknown-keyword@6",
         strict_found="unknown-keyword@2 unknown-keyword@4 unknown-keyword@6",
     ),
     Rule(
-        "1.7", "words for access above all targets", "Initiator iqn.x\n" + T,
+        "1.7", "words for access above all targets", "initiator-list iqn.x\n" + T,
         "ignored the line, which left the target open",
         repair="CLOSED; t: CLOSED", found="unclear-keyword@1", iet="t:", iet_found="unknown-keyword@1",
         strict_found="unknown-keyword@1",
