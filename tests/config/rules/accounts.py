@@ -45,7 +45,7 @@ RULES: Final = (
     Rule(
         "1.7", "one secret for both directions", T + "IncomingUser a secret\nOutgoingUser a secret\n",
         "allowed it",
-        repair="t: +a/secret -a/secret", starts=True,
+        repair="t: +a/secret -a/secret", found="same-secret-both-ways@3",
     ),
     Rule(
         "1.7", "a name and a secret of 255 bytes", T + "IncomingUser " + "n" * 255 + " " + "s" * 255 + "\n",

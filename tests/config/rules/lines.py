@@ -364,9 +364,9 @@ RULES: Final = (
         found="surplus-words@2 surplus-words@3 surplus-words@4 surplus-words@6",
     ),
     Rule(
-        "1.2", "words behind names and accounts", "Target t v\nIncomingUser a b c\nOutgoingUser a b c\n",
+        "1.2", "words behind names and accounts", "Target t v\nIncomingUser a b c\nOutgoingUser a d c\n",
         "ignored them",
-        repair="t: +a/b -a/b", found="surplus-words@1 surplus-words@2 surplus-words@3",
+        repair="t: +a/b -a/d", found="surplus-words@1 surplus-words@2 surplus-words@3",
     ),
     Rule(
         "1.2", "an unknown keyword", "xyzzy\n" + T + "xyzzy 5\n",
