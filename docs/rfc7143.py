@@ -282,7 +282,7 @@ REQUIREMENTS: Final = tuple(Requirement(*row) for row in (
     ("11.4.5.3-2", MUST, "Data shorter than expected, by allocation length or nature, is an underflow."),
     ("11.4.6-1", MUST, "Bidirectional Read Residual Count is valid with u or o.", _ONE_WAY),
     ("11.4.7-1", MUST, "CHECK CONDITION has sense data in the response's data segment."),
-    ("11.4.8-1", MUST, "ExpDataSN is 0 where no Data-In and no R2T was sent."),
+    ("11.4.8-1", MUST, "ExpDataSN of a response is 0 where no Data-In was sent."),
     ("11.4.9-1", MUST, "A response sent again has the StatSN it had."),
     ("11.4.11-1", MUST, "A MaxCmdSN that changed while nothing is to be sent is told by NOP-In."),
     ("11.5.1-1", MUST, "Every task management request is answered by a response."),

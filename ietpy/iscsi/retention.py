@@ -59,7 +59,7 @@ class Kept:
     def repeat(self, connection: Connection) -> None:
         """Send it again: a replica but for ExpCmdSN and MaxCmdSN."""
         session: Any = connection.session
-        _count(connection, BHS_SIZE + len(self.data))
+        count(connection, BHS_SIZE + len(self.data))
         window = _window(session.exp_cmd_sn, session.max_cmd_sn)
         connection.send(self.header[:28] + window + self.header[36:], self.data)
 
@@ -139,7 +139,7 @@ class Read:
                 exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn, data_sn=data_sn, buffer_offset=offset,
                 **status,
             )
-            _count(connection, BHS_SIZE + end - offset)
+            count(connection, BHS_SIZE + end - offset)
             connection.send(header, data[offset:end])
 
     def repeat(self, connection: Connection) -> None:
@@ -148,7 +148,7 @@ class Read:
             self.send(connection, self.count - 1)
             return
         session: Any = connection.session
-        _count(connection, BHS_SIZE)
+        count(connection, BHS_SIZE)
         connection.send(SCSI_RESPONSE.pack(
             opcode=Opcode.SCSI_RESPONSE, flags=FINAL | self.residual[0], status=self.status,
             initiator_task_tag=self.tag, snack_tag=self.snack_tag, stat_sn=self.stat_sn,
@@ -336,7 +336,7 @@ class Retention:
             read.data = None
 
 
-def _count(connection: Connection, size: int) -> None:
+def count(connection: Connection, size: int) -> None:
     """Bytes on their way that are not staged; they are settled when all was sent."""
     connection.staged.append(_NOTHING)
     connection.staged_size += size

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ietpy.errors import Reject
 from ietpy.iscsi.deferred import tasks_of
-from ietpy.iscsi.errors import RejectReason
-from ietpy.iscsi.pdu import NO_TAG
-from ietpy.iscsi.retention import Read, Retention
+from ietpy.iscsi.errors import RejectReason, ServiceFailure
+from ietpy.iscsi.pdu import BHS_SIZE, NO_TAG
+from ietpy.iscsi.retention import Read, Retention, count
 from ietpy.iscsi.transfer import send_r2t
 
 if TYPE_CHECKING:
@@ -42,8 +42,17 @@ def request(
     if kind >= len(_KINDS):
         raise Reject(RejectReason.INVALID_PDU_FIELD, f"SNACK type {kind}; 0 to 3 are defined")
     if connection.staged_size > retention.limit:
+        _end(connection, tag)
         raise Reject(RejectReason.SNACK_REJECT, "too much was asked for again and is still to be sent")
     _KINDS[kind](connection, retention, Snack(lun, tag, word20, *_run(tail)))
+
+
+def _end(connection: Connection, tag: int) -> None:
+    """A command whose status was not sent ends when a SNACK for it is refused so (section 7.8)."""
+    session: Any = connection.session
+    task = session.tasks.get(tag)
+    if task is not None:
+        task.transfer.give_up(connection, task, ServiceFailure.SNACK_REJECTED)
 
 
 def data_or_r2t(connection: Connection, retention: Retention, asked: Snack) -> None:
@@ -73,6 +82,7 @@ def _r2ts(connection: Connection, task: Any, asked: Snack) -> None:
             f"R2TSN {asked.first}, run length {asked.run}; outstanding are {sorted(outstanding)}",
             task.transfer.r2t_sn,
         )
+    count(connection, len(numbers) * BHS_SIZE)
     for number in numbers:
         send_r2t(connection, task, outstanding[number])
 

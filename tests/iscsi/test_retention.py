@@ -23,18 +23,19 @@ def careful(connect: Any, store: Any) -> Any:
     return nexus
 
 
-@pytest.mark.rfc7143("13.20")
+@pytest.mark.rfc7143("7.1.5-2", "11.7.2-2")
 def test_nothing_is_kept_at_level_0(nexus: Any) -> None:
     assert nexus.connection.retention is None
     assert nexus.connection.plain
     assert nexus.connection.extents
+    assert all(not answer.flags & 0x40 for answer in nexus.ask(nexus.read(0, 4000)))
 
 
 def test_nothing_is_kept_in_discovery(connect: Any) -> None:
     assert connect(discovery=True, error_recovery_level=1).connection.retention is None
 
 
-@pytest.mark.rfc7143("4.2.2.2")
+@pytest.mark.rfc7143("4.2.2.2-1")
 def test_statuses_are_kept_until_they_are_acknowledged(careful: Any) -> None:
     retention = careful.connection.retention
     careful.ask(careful.command("00", exp_stat_sn=STAT_SN))
@@ -83,7 +84,7 @@ def test_no_read_is_left_to_a_file_or_to_the_slab(careful: Any, store: Any) -> N
     assert careful.connection.used == 0
 
 
-@pytest.mark.rfc7143("11.7.2")
+@pytest.mark.rfc7143("11.7.2-1", "11.7.3-2", "11.7.4-1")
 def test_who_acknowledges_little_is_asked_to_and_then_loses_the_oldest(careful: Any) -> None:
     retention = careful.connection.retention
     retention.limit = 4096
@@ -109,7 +110,7 @@ def test_no_more_statuses_are_kept_than_may_be(careful: Any) -> None:
     assert next(iter(retention.statuses)) == STAT_SN + 3
 
 
-@pytest.mark.rfc7143("7.2.2")
+@pytest.mark.rfc7143("7.2.2-1", "7.2.2-2", "7.2.2-6")
 class TestAnotherConnection:
     """The answer to a task whose connection was lost, on one that took it over."""
 

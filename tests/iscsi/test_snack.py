@@ -55,7 +55,7 @@ def refused(answers: list[Any], reason: int, data_sn: int = 0) -> bool:
     return [(each.opcode, each.reason, each.data_sn) for each in answers] == [(REJECT, reason, data_sn)]
 
 
-@pytest.mark.rfc7143("11.16")
+@pytest.mark.rfc7143("11.16-1", "11.16-3")
 @pytest.mark.parametrize(
     ("first", "run", "which"),
     [
@@ -74,7 +74,7 @@ def test_data_in_is_sent_again(careful: Any, first: int, run: int, which: list[i
         assert answer.exp_cmd_sn == answers[number].exp_cmd_sn + 1
 
 
-@pytest.mark.rfc7143("11.16", "11.17.2")
+@pytest.mark.rfc7143("11.16-4")
 @pytest.mark.parametrize(
     ("kind", "first", "run", "fields", "reason"),
     [
@@ -111,18 +111,17 @@ def test_what_cannot_be_is_refused(
     assert careful.ask(careful.command("00"))[0].status == 0
 
 
-@pytest.mark.rfc7143("11.16")
+@pytest.mark.rfc7143("11.16-4", "11.16.1-1")
 def test_data_of_an_acknowledged_task_is_refused(careful: Any) -> None:
     careful.ask(careful.read(0, 5))
     assert refused(careful.ask(snack(careful, DATA_OR_R2T, tag=3, exp_stat_sn=STAT_SN + 1)), PROTOCOL_ERROR)
 
 
-@pytest.mark.rfc7143("13.20", "11.17.1")
 def test_no_snack_is_taken_at_level_0(nexus: Any) -> None:
     assert refused(nexus.ask(snack(nexus, STATUS)), SNACK_REJECT)
 
 
-@pytest.mark.rfc7143("11.16", "11.16.1")
+@pytest.mark.rfc7143("11.4.9-1", "11.16-1", "11.16-2")
 def test_statuses_are_sent_again(careful: Any) -> None:
     originals = careful.ask(careful.command("00", lun=7 << 48))
     originals += careful.ask(careful.request(Opcode.NOP_OUT, b"echo", target_transfer_tag=NO_TAG))
@@ -144,7 +143,7 @@ def test_statuses_are_sent_again(careful: Any) -> None:
     assert [each.stat_sn for each in again] == [STAT_SN + 4, STAT_SN + 5, STAT_SN + 6]
 
 
-@pytest.mark.rfc7143("11.16", "11.8")
+@pytest.mark.rfc7143("11.16-2")
 def test_r2ts_are_sent_again_while_they_are_outstanding(connect: Any) -> None:
     nexus = connect(
         error_recovery_level=1, data_sequence_in_order=False, max_outstanding_r2t=3, max_burst_length=512
@@ -185,7 +184,7 @@ def test_unsolicited_data_has_no_r2t_to_send_again(connect: Any) -> None:
     assert refused(nexus.ask(snack(nexus, DATA_OR_R2T, 0, 1, tag=tag)), PROTOCOL_ERROR)
 
 
-@pytest.mark.rfc7143("11.7.2", "11.16.2")
+@pytest.mark.rfc7143("11.16-1", "11.16.5-1")
 def test_data_that_is_acknowledged_is_let_go(careful: Any) -> None:
     retention = careful.connection.retention
     retention.limit = 2 * 2560
@@ -207,6 +206,7 @@ def test_data_that_is_acknowledged_is_let_go(careful: Any) -> None:
     assert refused(careful.ask(snack(careful, DATA_ACK, 5, mark=mark, lun=1 << 48)), INVALID_DATA_ACK)
 
 
+@pytest.mark.rfc7143("7.8-5")
 def test_data_that_was_let_go_is_refused(careful: Any) -> None:
     careful.connection.retention.limit = 1024
     careful.ask(careful.read(0, 5))
@@ -225,7 +225,20 @@ def test_who_asks_for_too_much_at_once_is_refused(careful: Any) -> None:
     assert len(careful.ask(snack(careful, DATA_OR_R2T, tag=3))) == 4
 
 
-@pytest.mark.rfc7143("11.16.3", "11.4.4")
+@pytest.mark.rfc7143("7.8-5", "7.8-6")
+def test_a_write_ends_when_its_r2ts_are_not_sent_again(connect: Any) -> None:
+    nexus = connect(error_recovery_level=1)
+    nexus.connection.retention.limit = 100
+    tag = nexus.tag
+    (r2t,) = nexus.ask(nexus.write(0, 2))
+    answers = nexus.ask(b"".join(snack(nexus, DATA_OR_R2T, tag=tag) for _ in range(4)))
+    assert [each.opcode for each in answers] == [R2T, R2T, R2T, REJECT]
+    assert answers[-1].reason == SNACK_REJECT
+    (answer,) = nexus.ask(nexus.data_out(tag, r2t.target_transfer_tag, bytes(1024), 0))
+    assert (answer.status, answer.data[4], answer.data[14:16]) == (2, 0xB, b"\x11\x13")
+
+
+@pytest.mark.rfc7143("11.16-1", "11.16.3-1", "11.16.3-2")
 class TestResegmentation:
     def test_all_data_comes_in_pdus_of_the_new_length(self, careful: Any) -> None:
         originals = careful.ask(careful.read(0, 3, expected=2048))

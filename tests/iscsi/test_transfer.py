@@ -15,7 +15,7 @@ NO_TAG = 0xFFFFFFFF
 DATA = bytes(range(256)) * 64
 
 
-@pytest.mark.rfc7143("11.8", "11.8.2", "13.17")
+@pytest.mark.rfc7143("4.2.2.4-1", "11.8-3", "11.8-4", "13.19-1")
 @pytest.mark.parametrize(
     ("limit", "first"), [pytest.param(1, 1, id="one"), pytest.param(3, 3, id="three"), pytest.param(9, 5, id="all")],
 )
@@ -46,7 +46,7 @@ def test_no_more_r2ts_are_outstanding_than_negotiated(connect: Any, store: Any, 
     assert store.data[:10240] == DATA[:10240]
 
 
-@pytest.mark.rfc7143("11.8")
+@pytest.mark.rfc7143("11.8-2")
 def test_r2ts_that_are_outstanding_are_answered_in_their_order(connect: Any) -> None:
     nexus = connect(max_outstanding_r2t=2, max_burst_length=1024)
     tag = nexus.tag
@@ -57,7 +57,7 @@ def test_r2ts_that_are_outstanding_are_answered_in_their_order(connect: Any) -> 
     assert answer.data[14:16] == b"\x4b\x00"
 
 
-@pytest.mark.rfc7143("7.8")
+@pytest.mark.rfc7143("7.8-3", "7.8-4", "11.17.1-2", "11.17.1-3")
 def test_a_task_that_lost_data_ends_when_all_outstanding_data_has_come(connect: Any, store: Any) -> None:
     nexus = connect(max_outstanding_r2t=2, max_burst_length=1024, data_digest=True)
     tag = nexus.tag
@@ -78,7 +78,7 @@ def test_a_task_that_lost_data_ends_when_all_outstanding_data_has_come(connect: 
     assert not nexus.session.tasks
 
 
-@pytest.mark.rfc7143("7.9")
+@pytest.mark.rfc7143("7.9-1")
 def test_a_skipped_data_sn_counts_as_a_digest_error(connect: Any) -> None:
     nexus = connect()
     tag = nexus.tag
@@ -88,7 +88,7 @@ def test_a_skipped_data_sn_counts_as_a_digest_error(connect: Any) -> None:
     assert (answer.status, answer.data[14:16]) == (2, b"\x47\x05")
 
 
-@pytest.mark.rfc7143("7.8")
+@pytest.mark.rfc7143("7.8-4")
 def test_a_task_management_function_ends_the_wait_for_the_rest(connect: Any) -> None:
     nexus = connect(data_digest=True)
     tag = nexus.tag
@@ -103,7 +103,7 @@ def test_a_task_management_function_ends_the_wait_for_the_rest(connect: Any) -> 
     assert not nexus.session.tasks
 
 
-@pytest.mark.rfc7143("13.19")
+@pytest.mark.rfc7143("13.19-2")
 @pytest.mark.parametrize(
     ("level", "in_order", "limit"), [(0, True, 5), (0, False, 5), (1, True, 1), (1, False, 5), (2, True, 1)],
 )
