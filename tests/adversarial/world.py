@@ -172,15 +172,15 @@ def read_cdb(lba: int, blocks: int) -> bytes:
 class Attacker:
     """A hostile connection. ``say`` and ``send`` attack; ``refused``, ``dropped`` and so on say what must follow."""
 
-    def __init__(self, world: World, stack: contextlib.ExitStack) -> None:
+    def __init__(self, world: World, stack: contextlib.ExitStack, source: str = "") -> None:
         self.world = world
         self._stack = stack
-        self.client = world.dial()
+        self.client = world.dial(source)
         stack.callback(self.client.close)
 
-    def another(self) -> Attacker:
+    def another(self, source: str = "") -> Attacker:
         """One more connection of the same attack."""
-        return Attacker(self.world, self._stack)
+        return Attacker(self.world, self._stack, source)
 
     # Sending ------------------------------------------------------------------------------------------------------
 
