@@ -71,7 +71,7 @@ class Judge:
         self.came: Counter[bytes] = Counter()
         self.unread = bytearray()
 
-    def full_feature(self, *, header_digest: bool, data_digest: bool, error_recovery_level: int) -> None:
+    def full_feature(self, header_digest: bool, data_digest: bool, error_recovery_level: int) -> None:
         """What the login settled; holds from its last response on."""
         self.header_digest, self.data_digest = header_digest, data_digest
         self.error_recovery_level = error_recovery_level

@@ -7,10 +7,11 @@ judged (``judge``), and at the end nothing may be left: no task, no memory, no s
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any, Final
 
 from ietpy.errors import FormatError
-from ietpy.iscsi import deferred, task_management
+from ietpy.iscsi import deferred, logout, task_management
 from ietpy.iscsi.chap import response
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.data_in import StreamedStatus, complete
@@ -163,7 +164,7 @@ class Peer:
         self.cid = choices.below(3)
         self.tsih = choices.pick([0, 0, *(peer.known_tsih() for peer in world.peers)])
         self.stage = 0
-        self.tag = 0
+        self.tag = len(world.peers) << 12
         self.cmd_sn = 100
         self.r2ts: list[Pdu] = []
         self.tags: list[int] = [0]
@@ -180,10 +181,11 @@ class Peer:
         self.drawn += 1
         return (id(self) << 16 | self.drawn).to_bytes(max(size, 16), "little")[:size]
 
-    def _on_login(self, session: Session, old: Session | None) -> None:
-        if old is not None and old.connection is not self.connection:
-            old.connection.owner.lose()
-            old.connection.owner.end()
+    def _on_login(self, session: Session, replaced: Sequence[Connection]) -> None:
+        for each in replaced:
+            each.owner.lose()
+        for each in replaced:
+            each.owner.end()
 
     # The server's part ------------------------------------------------------------------------------------------
 
@@ -215,35 +217,37 @@ class Peer:
         try:
             tasks = connection.received(count)
         except FormatError:
-            self.dead = self.broken = True
-            return
+            self.broken = True
+            self.lose()
+        else:
+            self.execute(tasks)
+        self.spread()
+        self.pass_on()
+
+    def execute(self, tasks: list[Task]) -> None:
+        """What the thread that received a batch does with it; the tasks are of any connection of the session."""
         for task in tuple(tasks):
             if task not in tasks:
                 continue  # ended by one before it
-            if task.attribute == TaskAttribute.ORDERED and connection.streamed:
-                hold_back(connection, task)
+            if task.attribute == TaskAttribute.ORDERED and task.connection.streamed:
+                hold_back(task.connection, task)
             if task.nexus.lu.execute(task):
                 complete(task.connection, task)
             elif deferred.defer(task.connection, task):
                 task.connection.owner.working.append(task)
         tasks.clear()
-        self.spread()
-        self.pass_on()
 
     def enter_full_feature(self) -> None:
-        session = self.connection.session
+        connection, session = self.connection, self.connection.session
         assert session is not None
-        parameters = session.parameters
-        self.judge.full_feature(
-            header_digest=parameters.header_digest, data_digest=parameters.data_digest,
-            error_recovery_level=parameters.error_recovery_level,
-        )
-        self.digests = parameters.header_digest, parameters.data_digest
+        self.digests = connection.header_digest, connection.data_digest
+        self.judge.full_feature(*self.digests, session.parameters.error_recovery_level)
 
     def spread(self) -> None:
-        """Have other connections abort their part of functions, and answer those that are finished."""
-        functions, self.connection.functions = self.connection.functions, []
-        for function in functions:
+        """Have other sessions abort their part of functions, and answer those that are finished."""
+        functions = self.connection.functions
+        while functions:
+            function = functions.popleft()
             for other in list(function.others):
                 if task_management.abort(function, other):
                     self.answer(function)
@@ -251,7 +255,7 @@ class Peer:
     def answer(self, function: Any) -> None:
         owner = function.connection.owner
         if function.author is not None:
-            for each in deferred.finish(owner.connection, function.author):
+            for each in deferred.finish(function.author.connection, function.author):
                 self.answer(each)
             return
         if not (owner.connection.closing or owner.gone):
@@ -277,7 +281,7 @@ class Peer:
             session: Any = self.connection.session
             functions = task_management.author_executed(task) if session.begun else None
             if functions is None:
-                functions = deferred.finish(self.connection, task)
+                functions = deferred.finish(task.connection, task)
             for function in functions:
                 self.answer(function)
         self.pass_on()
@@ -297,20 +301,19 @@ class Peer:
             connection.login.abandoned()
         connection.take_outbox()
         connection.sent()
-        deferred.withdraw(connection)
-        self.pass_on()
-        self.work()
-        deferred.withdraw(connection)
-        self.pass_on()
-        forget = getattr(connection.framer, "_forget", None) if connection.session is not None else None
-        if forget is not None:
-            forget()  # a segment of which only a part has come
-        if connection.session is not None:
-            session: Any = connection.session
-            assert not session.tasks, "a task that waits for data"
-            assert not session.dormant, "a task that waits for others"
-            assert not session.running, "a task on a worker"
-            session.end()
+        session = connection.session
+        if session is None:
+            return
+        for _ in range(3):  # the end of one task is the turn of another, whose connection has closed
+            deferred.withdraw(connection)
+            self.execute(session.ready)
+            self.pass_on()
+            self.work()
+        connection.framer._forget()  # a segment of which only a part has come
+        waiting = [*session.tasks.values(), *session.dormant, *session.running, *session.ready]
+        assert not [task for task in waiting if task.connection is connection], "a task of a connection that closed"
+        if not session.leave(connection):
+            logout.gone(connection)
 
     # What it says -----------------------------------------------------------------------------------------------
 
@@ -333,7 +336,7 @@ class Peer:
         session = connection.session
         if session is not None:
             assert len(session.held) <= QUEUED, "more requests held than the window has"
-            assert len(deferred.tasks_of(connection)) <= QUEUED + 33, "more tasks than window and immediate ones"
+            assert len(deferred.tasks_of(session)) <= QUEUED + 100, "more tasks than window and immediate ones"
 
     def learn(self, pdu: Pdu) -> None:
         if pdu.opcode is Opcode.READY_TO_TRANSFER:
@@ -609,5 +612,10 @@ def run(data: bytes) -> None:
                 world.add_peer()
             continue
         peer.step()
+        for each in world.peers:
+            if not each.gone:
+                each.hear(b"")  # what others of its session made it say
+                if each.connection.closing:
+                    each.lose()
     world.end()
 
