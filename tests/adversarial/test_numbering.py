@@ -260,7 +260,9 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.rfc7143("4.2.2.1", "4.2.2.2", "7.3", "7.11", "11.2.1.8", "11.14")
+@pytest.mark.rfc7143(
+    "4.2.2.1-1", "4.2.2.1-5", "4.2.2.1-7", "4.2.2.1-9", "4.2.2.1-10", "7.3-2", "7.11-1", "11.2.1.8-2", "11.14-1"
+)
 @each(CASES)
 def test_numbering(world: World, case: Case) -> None:
     world.run(case)

@@ -65,7 +65,7 @@ CASES = [
 ]
 
 
-@pytest.mark.rfc7143("6.3", "11.12.1", "11.12.2", "11.12.3", "11.13.3", "11.13.6", "13.9")
+@pytest.mark.rfc7143("6.2-1", "6.3-3", "6.3-5", "6.3-7", "11.12.2-1", "11.13.3-1", "11.13.6-2")
 @each(CASES)
 def test_stages(world: World, case: Case) -> None:
     world.run(case)

@@ -100,7 +100,7 @@ def test_the_first_algorithm_we_have(offered: str, chosen: str) -> None:
     assert dict(answer)["CHAP_A"] == chosen
 
 
-@pytest.mark.rfc7143("12.1.3")
+@pytest.mark.rfc7143("12.1.3-1")
 @pytest.mark.parametrize(("accepted", "offered", "chosen"), [
     pytest.param(("SHA3-256", "SHA256"), "5,7,8", "7", id="the first of the initiator's that the site accepts"),
     pytest.param(("SHA256", "SHA3-256"), "8,7", "8", id="the site's order does not count"),

@@ -99,6 +99,7 @@ def test_unsolicited_data_then_r2t(connect: Any, store: Any) -> None:
     assert store.data[:4096] == DATA[:4096]
 
 
+@pytest.mark.rfc7143("11.7.1-2")
 @pytest.mark.parametrize("more", [0, 1])
 def test_unsolicited_data_is_as_long_as_it_may_be_unless_it_could_be_all(connect: Any, more: int) -> None:
     nexus = connect(first_burst_length=4096)
@@ -221,7 +222,7 @@ def test_data_of_a_command_that_takes_none(nexus: Any, flags: int) -> None:
     assert sense(answer) == UNEXPECTED
 
 
-@pytest.mark.rfc7143("4.2.2.4-1", "4.2.5.3-1", "7.9-1", "11.4.2-1", "11.8-2", "11.8-5", "11.17.1-2")
+@pytest.mark.rfc7143("4.2.2.4-1", "4.2.5.3-1", "7.9-1", "11.4.2-1", "11.8-2", "11.8-5", "11.17.1-2", "11.17.1-3")
 @pytest.mark.parametrize(
     ("change", "failure"),
     [

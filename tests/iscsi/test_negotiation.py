@@ -264,7 +264,7 @@ def test_full_feature_phase_takes_declarations_only() -> None:
     assert asdict(parameters) == asdict(Parameters(max_xmit_data_segment_length=16384))
 
 
-@pytest.mark.rfc7143("13")
+@pytest.mark.rfc7143("13-1")
 @pytest.mark.parametrize("key", [key for key in KEYS if key.use is Use.LOGIN], ids=lambda key: key.name)
 def test_keys_of_the_leading_connection_are_rejected_on_later_ones(key: Any) -> None:
     parameters = Parameters()
@@ -273,7 +273,7 @@ def test_keys_of_the_leading_connection_are_rejected_on_later_ones(key: Any) -> 
     assert parameters == Parameters()
 
 
-@pytest.mark.rfc7143("13")
+@pytest.mark.rfc7143("13-1")
 def test_later_connections_settle_their_own_keys_and_are_offered_no_others() -> None:
     parameters = Parameters()
     configured = {"MaxBurstLength": 4096, "DefaultTime2Wait": 9, "HeaderDigest": ("CRC32C",)}

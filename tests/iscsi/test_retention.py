@@ -114,6 +114,7 @@ def test_no_more_statuses_are_kept_than_may_be(careful: Any) -> None:
 class TestAnotherConnection:
     """The answer to a task whose connection was lost, on one that took it over."""
 
+    @pytest.mark.rfc7143("7.2.2-2", "11.4.9-1")
     def test_a_status(self, careful: Any, connect: Any) -> None:
         careful.ask(careful.command("00", lun=5 << 48))
         other = connect(error_recovery_level=2, isid=b"ISID02")
@@ -122,6 +123,7 @@ class TestAnotherConnection:
         assert (answer.status, answer.initiator_task_tag, answer.stat_sn) == (2, 3, STAT_SN)
         assert other.connection.retention.tasks[3].header[24:28] == STAT_SN.to_bytes(4, "big")
 
+    @pytest.mark.rfc7143("7.2.2-1", "7.2.2-2", "11.5.6-1")
     @pytest.mark.parametrize("exp_data_sn", [0, 2, 3])
     def test_data(self, careful: Any, connect: Any, exp_data_sn: int) -> None:
         answers = careful.ask(careful.read(0, 4))
@@ -135,6 +137,7 @@ class TestAnotherConnection:
         assert STAT_SN + 1 in other.connection.retention.statuses
         assert other.connection.retention.size == 2048
 
+    @pytest.mark.rfc7143("7.2.2-1", "7.2.2-2", "7.2.2-6")
     def test_all_data_came(self, careful: Any, connect: Any) -> None:
         careful.ask(careful.read(0, 4, expected=4096))
         other = connect(error_recovery_level=2, isid=b"ISID02", max_xmit_data_segment_length=512)
@@ -143,6 +146,7 @@ class TestAnotherConnection:
         assert (answer.opcode, answer.status, answer.exp_data_sn, answer.residual_count) == (RESPONSE, 0, 4, 2048)
         assert answer.snack_tag == 0
 
+    @pytest.mark.rfc7143("7.2.2-2")
     def test_data_that_was_let_go(self, careful: Any, connect: Any) -> None:
         careful.connection.retention.limit = 512
         careful.ask(careful.read(0, 4))
@@ -153,6 +157,7 @@ class TestAnotherConnection:
         assert (answer.exp_data_sn, answer.stat_sn) == (4, STAT_SN)
         assert 3 in other.connection.retention.tasks
 
+    @pytest.mark.rfc7143("11.5.6-1", "11.7.1-1")
     def test_with_shorter_segments(self, careful: Any, connect: Any) -> None:
         careful.ask(careful.read(0, 4))
         other = connect(error_recovery_level=0, isid=b"ISID02", max_xmit_data_segment_length=256)

@@ -36,6 +36,7 @@ def spoilt(pdu: bytes) -> bytes:
     return pdu[:-1] + bytes((pdu[-1] ^ 1,))
 
 
+@pytest.mark.rfc7143("11.8-2")
 def test_pdus_of_a_sequence_come_in_any_order(connect: Any, store: Any) -> None:
     nexus = connect(data_pdu_in_order=False, max_burst_length=2048)
     tag = nexus.tag
@@ -51,6 +52,7 @@ def test_pdus_of_a_sequence_come_in_any_order(connect: Any, store: Any) -> None:
     assert not nexus.session.tasks
 
 
+@pytest.mark.rfc7143("11.8-2")
 def test_unsolicited_pdus_come_in_any_order(connect: Any, store: Any) -> None:
     nexus = connect(data_pdu_in_order=False, first_burst_length=1536)
     tag = nexus.tag
@@ -63,6 +65,7 @@ def test_unsolicited_pdus_come_in_any_order(connect: Any, store: Any) -> None:
     assert store.data[:4096] == DATA[:4096]
 
 
+@pytest.mark.rfc7143("11.8-2", "11.8-3")
 def test_sequences_come_in_any_order_and_between_each_other(connect: Any, store: Any) -> None:
     nexus = connect(data_sequence_in_order=False, max_outstanding_r2t=3, max_burst_length=1024)
     tag = nexus.tag
@@ -129,6 +132,7 @@ def test_what_no_rule_allows_ends_the_task(
     assert nexus.ask(nexus.command("00"))[0].status == 0
 
 
+@pytest.mark.rfc7143("11.7.1-2")
 def test_unsolicited_data_out_of_order_is_as_long_as_it_must_be(connect: Any) -> None:
     nexus = connect(data_pdu_in_order=False, first_burst_length=2048)
     tag = nexus.tag
@@ -138,6 +142,7 @@ def test_unsolicited_data_out_of_order_is_as_long_as_it_must_be(connect: Any) ->
     assert sense(answer) == INCORRECT
 
 
+@pytest.mark.rfc7143("11.8-2")
 def test_unsolicited_data_with_a_gap_ends_the_task(connect: Any) -> None:
     nexus = connect(data_pdu_in_order=False)
     tag = nexus.tag
@@ -146,7 +151,7 @@ def test_unsolicited_data_with_a_gap_ends_the_task(connect: Any) -> None:
     assert sense(answer) == INCORRECT
 
 
-@pytest.mark.rfc7143("7.3-3", "7.8-3")
+@pytest.mark.rfc7143("7.3-3", "7.8-3", "7.3-1", "7.1.5-1")
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_what_was_lost_is_asked_for_again(connect: Any, store: Any, which: int) -> None:
     nexus = connect(error_recovery_level=1, data_digest=True, max_burst_length=1536)
@@ -172,7 +177,7 @@ def test_what_was_lost_is_asked_for_again(connect: Any, store: Any, which: int) 
     assert store.data[:2048] == DATA[:2048]
 
 
-@pytest.mark.rfc7143("7.9-1")
+@pytest.mark.rfc7143("7.9-1", "7.8-3")
 def test_several_gaps_are_asked_for_with_one_r2t(connect: Any, store: Any) -> None:
     """DataSN tells of PDUs that never came; what lies between the gaps may come once more."""
     nexus = connect(error_recovery_level=1)
@@ -186,7 +191,7 @@ def test_several_gaps_are_asked_for_with_one_r2t(connect: Any, store: Any) -> No
     assert store.data[:2048] == DATA[:2048]
 
 
-@pytest.mark.rfc7143("7.8-3")
+@pytest.mark.rfc7143("7.8-3", "7.8-2")
 def test_unsolicited_data_that_was_lost_is_asked_for_again(connect: Any, store: Any) -> None:
     nexus = connect(error_recovery_level=1, data_digest=True)
     tag = nexus.tag

@@ -53,7 +53,7 @@ def test_who_skips_the_stage_is_refused() -> None:
     assert caught.value.status == LoginStatus.AUTHENTICATION_FAILURE
 
 
-@pytest.mark.rfc7143("12.1")
+@pytest.mark.rfc7143("9.2-2")
 @pytest.mark.parametrize(("pairs", "error"), [
     pytest.param([("AuthMethod", "None")], LoginFailure, id="a method that proves nothing"),
     pytest.param([("X-a", "1")], LoginFailure, id="no AuthMethod"),

@@ -55,7 +55,7 @@ def refused(answers: list[Any], reason: int, data_sn: int = 0) -> bool:
     return [(each.opcode, each.reason, each.data_sn) for each in answers] == [(REJECT, reason, data_sn)]
 
 
-@pytest.mark.rfc7143("11.16-1", "11.16-3")
+@pytest.mark.rfc7143("11.16-1", "11.16-3", "4.2.5.1-3", "7.8-5", "7.1.5-1")
 @pytest.mark.parametrize(
     ("first", "run", "which"),
     [
@@ -74,7 +74,7 @@ def test_data_in_is_sent_again(careful: Any, first: int, run: int, which: list[i
         assert answer.exp_cmd_sn == answers[number].exp_cmd_sn + 1
 
 
-@pytest.mark.rfc7143("11.16-4")
+@pytest.mark.rfc7143("11.16-4", "7.8-6", "11-3")
 @pytest.mark.parametrize(
     ("kind", "first", "run", "fields", "reason"),
     [
@@ -117,6 +117,7 @@ def test_data_of_an_acknowledged_task_is_refused(careful: Any) -> None:
     assert refused(careful.ask(snack(careful, DATA_OR_R2T, tag=3, exp_stat_sn=STAT_SN + 1)), PROTOCOL_ERROR)
 
 
+@pytest.mark.rfc7143("7.8-5")
 def test_no_snack_is_taken_at_level_0(nexus: Any) -> None:
     assert refused(nexus.ask(snack(nexus, STATUS)), SNACK_REJECT)
 
@@ -143,7 +144,7 @@ def test_statuses_are_sent_again(careful: Any) -> None:
     assert [each.stat_sn for each in again] == [STAT_SN + 4, STAT_SN + 5, STAT_SN + 6]
 
 
-@pytest.mark.rfc7143("11.16-2")
+@pytest.mark.rfc7143("11.16-2", "11.16-1")
 def test_r2ts_are_sent_again_while_they_are_outstanding(connect: Any) -> None:
     nexus = connect(
         error_recovery_level=1, data_sequence_in_order=False, max_outstanding_r2t=3, max_burst_length=512
@@ -184,7 +185,7 @@ def test_unsolicited_data_has_no_r2t_to_send_again(connect: Any) -> None:
     assert refused(nexus.ask(snack(nexus, DATA_OR_R2T, 0, 1, tag=tag)), PROTOCOL_ERROR)
 
 
-@pytest.mark.rfc7143("11.16-1", "11.16.5-1")
+@pytest.mark.rfc7143("11.16-1", "11.16.5-1", "11.16-4")
 def test_data_that_is_acknowledged_is_let_go(careful: Any) -> None:
     retention = careful.connection.retention
     retention.limit = 2 * 2560
@@ -240,6 +241,7 @@ def test_a_write_ends_when_its_r2ts_are_not_sent_again(connect: Any) -> None:
 
 @pytest.mark.rfc7143("11.16-1", "11.16.3-1", "11.16.3-2")
 class TestResegmentation:
+    @pytest.mark.rfc7143("11.16.3-1", "11.16.3-2")
     def test_all_data_comes_in_pdus_of_the_new_length(self, careful: Any) -> None:
         originals = careful.ask(careful.read(0, 3, expected=2048))
         careful.ask(careful.request(
@@ -261,6 +263,7 @@ class TestResegmentation:
         *_, newer = careful.ask(snack(careful, R_DATA, tag=3, mark=0x5678))
         assert newer.snack_tag == 0x5678
 
+    @pytest.mark.rfc7143("11.16.3-1")
     def test_less_than_was_sent_needs_it(self, careful: Any) -> None:
         careful.connection.transmit_limit = 1024
         careful.ask(careful.read(0, 2))
@@ -268,6 +271,7 @@ class TestResegmentation:
         assert refused(careful.ask(snack(careful, DATA_OR_R2T, tag=3)), PROTOCOL_ERROR)
         assert len(careful.ask(snack(careful, R_DATA, tag=3, mark=1))) == 3
 
+    @pytest.mark.rfc7143("11.16.3-1")
     def test_it_begins_with_what_is_not_acknowledged(self, careful: Any) -> None:
         careful.connection.retention.limit = 4096
         answers = careful.ask(careful.read(0, 6))

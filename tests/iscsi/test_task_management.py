@@ -603,7 +603,7 @@ def see(nexus: Any, view: View) -> None:
 
 
 @pytest.mark.parametrize("function", [ABORT_TASK_SET, CLEAR_TASK_SET, LU_RESET, QUERY_TASK_SET])
-@pytest.mark.rfc7143("11.5.1", "11.5.3")
+@pytest.mark.rfc7143("11.5.1-1")
 def test_functions_name_units_by_the_initiators_luns(connect: Any, function: int) -> None:
     """LUN 0 is the unit 1 for one of two initiators: who ends the tasks of LUN 0 does not end the other's on unit 0."""
     mapped, plain = connect(protocol_level=2), connect(isid=b"ISID02")
@@ -623,7 +623,7 @@ def test_functions_name_units_by_the_initiators_luns(connect: Any, function: int
     assert left == ([0, LUN_1] if function == ABORT_TASK_SET else [0])
 
 
-@pytest.mark.rfc7143("11.5.1")
+@pytest.mark.rfc7143("11.5.1-6")
 def test_a_warm_reset_is_of_the_units_the_initiator_knows(connect: Any, target: Any) -> None:
     mapped, plain = connect(), connect(isid=b"ISID02")
     see(mapped, View({0: 1}))
@@ -635,7 +635,7 @@ def test_a_warm_reset_is_of_the_units_the_initiator_knows(connect: Any, target: 
     assert [plain.ask(plain.command("00", lun=lun))[0].status for lun in (0, LUN_1)] == [0, 2]
 
 
-@pytest.mark.rfc7143("11.5.1", "11.6.1")
+@pytest.mark.rfc7143("11.5.1-6")
 @pytest.mark.parametrize("view", [View({0: 0, 1: 1}), View(writable=frozenset({0}))], ids=["map", "may not write"])
 def test_a_cold_reset_ends_no_sessions_of_others_for_one_with_less_than_they(connect: Any, view: View) -> None:
     nexus, other = connect(), connect(isid=b"ISID02")

@@ -57,7 +57,7 @@ def test_r2ts_that_are_outstanding_are_answered_in_their_order(connect: Any) -> 
     assert answer.data[14:16] == b"\x4b\x00"
 
 
-@pytest.mark.rfc7143("7.8-3", "7.8-4", "11.17.1-2", "11.17.1-3")
+@pytest.mark.rfc7143("7.8-3", "7.8-4", "11.17.1-2", "11.17.1-3", "11.4.2-1")
 def test_a_task_that_lost_data_ends_when_all_outstanding_data_has_come(connect: Any, store: Any) -> None:
     nexus = connect(max_outstanding_r2t=2, max_burst_length=1024, data_digest=True)
     tag = nexus.tag
