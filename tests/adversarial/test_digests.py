@@ -267,7 +267,7 @@ CASES = [
     Case("data of no task with a spoiled digest", nobodys_data_spoiled),
     *(Case(f"byte {place} of data and padding spoiled", partial(padding_spoiled, place=place)) for place in range(4)),
     Case("padding that is not zero", padding_filled),
-    *(Case(f"a bit of header byte {place} spoiled", partial(header_bit, place=place)) for place in range(0, 52)),
+    *(Case(f"a bit of header byte {place} spoiled", partial(header_bit, place=place)) for place in range(52)),
     Case("an Extended CDB spoiled", segments_are_covered),
     Case("no header digest", partial(no_digest, keys=HEADER)),
     Case("no digests", partial(no_digest, keys=BOTH)),
