@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from importlib import import_module
 from pathlib import Path
 
@@ -18,5 +19,5 @@ def test_there_are_enough_cases_and_no_two_of_one_name() -> None:
             continue
         cases: list[Case] = getattr(import_module(f"tests.adversarial.{path.stem}"), "CASES", [])
         found += [f"{path.stem}: {case.name}" for case in cases]
-    assert len(found) == len(set(found))
+    assert [name for name, times in Counter(found).items() if times > 1] == []
     assert len(found) >= AT_LEAST, len(found)
