@@ -26,6 +26,7 @@ from ietpy.daemon.served import ServedTarget, configured, negotiated, problem_fa
 from ietpy.errors import AdminError, Span
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.session import Session
+from ietpy.iscsi.target import Portal
 
 #: Seconds to wait for the end of a session, whose commands may wait for a device, and between looks at it.
 PATIENCE: Final = 2.0
@@ -39,7 +40,7 @@ class Network(Protocol):
 
     def sessions(self) -> list[dict[str, Any]]: ...
 
-    def portals(self) -> list[tuple[str, int]]: ...
+    def portals(self) -> list[Portal]: ...
 
     def end_connection(self, connection: Connection) -> None: ...
 
@@ -82,7 +83,7 @@ class Administration:
             "compat": inventory.configuration.compat,
             "options": self.options.facts(),
             "published": self.published,
-            "portals": [{"address": address, "port": port} for address, port in self.network.portals()],
+            "portals": [portal._asdict() for portal in self.network.portals()],
             "targets": self.targets(),
             "sessions": self.sessions(),
             "isns": self.isns.facts(),

@@ -25,6 +25,7 @@ from ietpy.daemon.pidfile import PidFile
 from ietpy.daemon.publish import Publisher
 from ietpy.errors import AdminError, Diagnostic, IetpyError
 from ietpy.iscsi.pdu import portal_name
+from ietpy.iscsi.target import Portal
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Network(Protocol):
 
     def stop(self, timeout: float) -> bool: ...
 
-    def portals(self) -> list[tuple[str, int]]: ...
+    def portals(self) -> list[Portal]: ...
 
 
 @dataclass
@@ -136,7 +137,7 @@ class Instance:
         return 0 if outcome == [True] else 1
 
     def summary(self) -> str:
-        portals = ", ".join(portal_name(address, port) for address, port in self.server.portals())
+        portals = ", ".join(portal_name(portal.address, portal.port) for portal in self.server.portals())
         count = len(self.inventory.all())
         return f"serving {count} target{'' if count == 1 else 's'} on {portals}"
 

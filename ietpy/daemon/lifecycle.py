@@ -108,7 +108,7 @@ def compose(
     """The parts of a daemon, told of each other."""
     naming = Naming(
         targets=lambda: [target.name for target in inventory.node.targets.values()],
-        portal_port=lambda: server.portals()[0][1],
+        portal_port=lambda: server.portals()[0].port,
     )
     administration = Administration(
         options, inventory, server, isns=naming,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -70,7 +71,9 @@ class Connection:
         self.window = window or ReceiveWindow()
         self.pool = StagingPool()
         self.stage = self.pool.take
-        self.login: Login | None = Login(node, asker.peer, asker.local, local_port, entropy, self._establish)
+        self.login: Login | None = Login(
+            node, asker.peer, asker.local, local_port, entropy, self._establish, asker.group
+        )
         self.framer: Framer
         self.requests: Callable[[], Iterator[Request]]
         self.session: Session | None = None
@@ -211,7 +214,7 @@ class Connection:
         self._enter_full_feature(login.result)
 
     def _establish(self, result: LoginResult) -> int:
-        self.asker = Asker(result.initiator_name, self.asker.peer, self.asker.local)
+        self.asker = replace(self.asker, initiator=result.initiator_name)
         self.session, replaced = establish(self.node, result, self, self.asker)
         session = self.session
         self.cid = result.cid

@@ -9,8 +9,8 @@ from ietpy.errors import Reject
 from ietpy.iscsi.errors import RejectReason
 from ietpy.iscsi.keys import Parameters
 from ietpy.iscsi.negotiation import FULL_FEATURE_USES, Negotiation
-from ietpy.iscsi.pdu import CONTINUE, FINAL, NO_TAG
-from ietpy.iscsi.target import PORTAL_GROUP_TAG, Asker, IscsiNode, TargetNode
+from ietpy.iscsi.pdu import CONTINUE, FINAL, NO_TAG, portal_name
+from ietpy.iscsi.target import Asker, IscsiNode, TargetNode
 from ietpy.iscsi.text import REJECT, Pairs, TextAssembler, encode, split
 
 ALL: Final = "All"
@@ -94,7 +94,10 @@ class TextExchange:
         return answers + self._negotiation.answer(rest)
 
     def _send_targets(self, value: str) -> Pairs:
-        """TargetName and TargetAddress of what the asker may use (Appendix C; iet-compat 8.4)."""
+        """TargetName and TargetAddress of what the asker may use (Appendix C; iet-compat 8.4).
+
+        All paths are told, by whatever portal group he came; a target that no portal leads to is not.
+        """
         if self._target is None:
             targets = self._node.visible(self._asker)
             if value != ALL:
@@ -103,12 +106,14 @@ class TextExchange:
             targets = [self._target]
         else:
             return [("SendTargets", REJECT)]
+        paths = [
+            (f"{portal_name(address, port)},{group}", replace(self._asker, local=address, group=group))
+            for address, port, group in self._node.addresses(self._asker, self._local_port)
+        ]
         pairs: Pairs = []
         for target in targets:
-            pairs.append(("TargetName", target.name))
-            for address, port in self._node.addresses(self._asker.local, self._local_port):
-                if target.admits(Asker(self._asker.initiator, self._asker.peer, address)):
-                    host = address.partition("%")[0]  # a zone means nothing to the other side
-                    host = f"[{host}]" if ":" in host else host
-                    pairs.append(("TargetAddress", f"{host}:{port},{PORTAL_GROUP_TAG}"))
+            addresses = [path for path, by in paths if by.group in target.portal_groups and target.admits(by)]
+            if addresses:
+                pairs.append(("TargetName", target.name))
+                pairs += (("TargetAddress", address) for address in addresses)
         return pairs

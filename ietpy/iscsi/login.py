@@ -17,7 +17,16 @@ from ietpy.iscsi.keys import KEY_BY_NAME, KEYS, Parameters, Use
 from ietpy.iscsi.negotiation import CONNECTION_USES, LOGIN_USES, Negotiation
 from ietpy.iscsi.pdu import CONTINUE, LOGIN_REQUEST, LOGIN_RESPONSE, TRANSIT, Opcode
 from ietpy.iscsi.security import CHAP_KEYS, Security
-from ietpy.iscsi.target import PORTAL_GROUP_TAG, UNRESTRICTED, Asker, IscsiNode, TargetNode, Terms, command_window
+from ietpy.iscsi.target import (
+    PORTAL_GROUP_TAG,
+    UNRESTRICTED,
+    Asker,
+    IscsiNode,
+    SessionKey,
+    TargetNode,
+    Terms,
+    command_window,
+)
 from ietpy.iscsi.text import Pairs, TextAssembler, encode, split
 from ietpy.wire.serial import advance
 
@@ -88,6 +97,7 @@ class Login:
         local_port: int,
         entropy: Callable[[int], bytes],
         establish: Callable[[LoginResult], int],
+        group: int = PORTAL_GROUP_TAG,
     ) -> None:
         self.done = False
         self.failed = False
@@ -96,6 +106,7 @@ class Login:
         self._node = node
         self._peer = peer
         self._local = local
+        self._group = group  #: the tag of the portal group it came by
         self._local_port = local_port
         self._entropy = entropy
         self._establish = establish
@@ -207,7 +218,7 @@ class Login:
         except ValueError as problem:
             raise LoginFailure(LoginStatus.INITIATOR_ERROR, str(problem)) from None
         if opening:
-            answers = [("TargetPortalGroupTag", str(PORTAL_GROUP_TAG)), *answers]
+            answers = [("TargetPortalGroupTag", str(self._group)), *answers]
         self._unsent = split(encode(answers), RESPONSE_LIMIT)
         return self._send(fields, flags)
 
@@ -299,7 +310,7 @@ class Login:
         """The target, in IET's order of checks: access, redirection, MaxSessions (iet-compat 3.4), all before CHAP."""
         if name is None:
             raise LoginFailure(LoginStatus.MISSING_PARAMETER, "TargetName is missing")
-        asker = Asker(initiator, self._peer, self._local)
+        asker = Asker(initiator, self._peer, self._local, self._group)
         found = self._node.find(name, asker)
         terms = None if found is None else found[0].terms(asker)
         if found is None or terms is None:
@@ -307,10 +318,11 @@ class Login:
         (target, self._revision), self._terms = found, terms
         if target.redirect and _HOST.sub(r"\1\2", target.redirect) != self._local:
             raise LoginFailure(LoginStatus.MOVED_TEMPORARILY, f"redirected to {target.redirect}", target.redirect)
+        key = SessionKey(initiator.lower(), fields["isid"], self._group)
         if not fields["tsih"]:
-            target.check_room(initiator, fields["isid"])
+            target.check_room(key)
             return target
-        self._session = target.session(initiator, fields["isid"], fields["tsih"])  # if there is none, the end says so
+        self._session = target.session(key, fields["tsih"])  # if there is none, the end says so
         if self._session is not None:
             self._parameters.join(self._session.parameters)
         return target

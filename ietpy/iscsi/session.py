@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ietpy.errors import LoginFailure
 from ietpy.iscsi.errors import LoginStatus
 from ietpy.iscsi.keys import SAM_5_LEVEL
-from ietpy.iscsi.target import Asker, IscsiNode, TargetNode, command_window
+from ietpy.iscsi.target import Asker, IscsiNode, SessionKey, TargetNode, command_window
 from ietpy.scsi.attention import LUNS_CHANGED
 from ietpy.scsi.attention import establish as establish_attention
 from ietpy.scsi.lun import decode, encode
@@ -36,8 +36,8 @@ class Session:
 
     __slots__ = (
         "asker", "begun", "connections", "device", "dormant", "enabled", "exp_cmd_sn", "functions", "held", "initiator",
-        "isid", "line", "logouts", "max_cmd_sn", "nexuses", "node", "parameters", "port", "present", "ready", "revoked",
-        "running", "shared", "target", "tasks", "tsih", "user", "view",
+        "isid", "key", "line", "logouts", "max_cmd_sn", "nexuses", "node", "parameters", "port", "present", "ready",
+        "revoked", "running", "shared", "target", "tasks", "tsih", "user", "view",
     )
 
     def __init__(self, node: IscsiNode, result: LoginResult, connection: Connection, asker: Asker) -> None:
@@ -60,6 +60,7 @@ class Session:
         self.isid = result.isid
         #: SAM-5 initiator port name as iSCSI forms it (section 4.2.7.2).
         self.port = f"{result.initiator_name.lower()},i,0x{result.isid.hex()}"
+        self.key = SessionKey(result.initiator_name.lower(), result.isid, asker.group)
         self.parameters = result.parameters
         self.user = result.user
         self.tsih = 0
@@ -90,10 +91,10 @@ class Session:
             lun = decode(lun_field)
             number = self.view.unit(lun)
             if lun is None or number not in device.logical_units:
-                return device.nexus(number, self.port, view=self.view)
+                return device.nexus(number, self.port, self.key.group, view=self.view)
             # One nexus, whichever way its LUN is written: peripheral or flat addressing.
             known = self.nexuses.get(encode(lun))
-            nexus = device.nexus(number, self.port, view=self.view) if known is None else known
+            nexus = device.nexus(number, self.port, self.key.group, view=self.view) if known is None else known
             nexus.queries = self.parameters.protocol_level >= SAM_5_LEVEL
             self.nexuses[encode(lun)] = self.nexuses[lun_field] = nexus
             return nexus
@@ -123,7 +124,7 @@ class Session:
         if self.target is None or self.device is None:
             return []
         with self.device.lock:
-            return [each for each in self.target.ending if each.port == self.port]
+            return [each for each in self.target.ending if each.key == self.key]
 
     def join(self, connection: Connection, cid: int) -> Connection | None:
         """Take in a connection; the one whose CID it has, which it replaces (section 6.3.4).
@@ -159,9 +160,8 @@ class Session:
                 nexus.lu.detach(nexus)
             self.nexuses.clear()
             self.target.ending.discard(self)
-            key = (self.initiator.lower(), self.isid)
-            if self.target.sessions.get(key) is self:
-                del self.target.sessions[key]
+            if self.target.sessions.get(self.key) is self:
+                del self.target.sessions[self.key]
 
 
 def establish(
@@ -183,13 +183,12 @@ def establish(
             _check(result, node)
         node.take_tsih(session)
         return session, ()
-    key = (session.initiator.lower(), session.isid)
     with target.device.lock:
         _check_target(node, target, result)
-        old = target.sessions.get(key)
-        target.check_room(session.initiator, session.isid)
+        old = target.sessions.get(session.key)
+        target.check_room(session.key)
         node.take_tsih(session)
-        target.sessions[key] = session
+        target.sessions[session.key] = session
         if old is not None:
             target.ending.add(old)
         return session, [each for ended in session.replaced() for each in ended.present]
@@ -201,7 +200,8 @@ def _join(node: IscsiNode, result: LoginResult, connection: Connection) -> tuple
     if target is not None:
         with target.device.lock:
             _check_target(node, target, result)
-            session = target.session(result.initiator_name, result.isid, result.tsih_requested)
+            key = SessionKey(result.initiator_name.lower(), result.isid, connection.asker.group)
+            session = target.session(key, result.tsih_requested)
             if session is not None:
                 if (session.user, session.view) != (result.user, result.terms.view):
                     problem = "the session was begun by another user, or from where more or less is to be seen"

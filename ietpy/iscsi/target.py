@@ -6,17 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ietpy.errors import LoginFailure
 from ietpy.iscsi.errors import LoginStatus
 from ietpy.scsi.device import ScsiDevice
+from ietpy.scsi.port_groups import set_ports
 from ietpy.scsi.view import EVERYTHING, View
 
 if TYPE_CHECKING:
     from ietpy.iscsi.session import Session
 
-PORTAL_GROUP_TAG: Final = 1  #: IET's only tag (iet-compat 8.1)
+PORTAL_GROUP_TAG: Final = 1  #: of the only portal group where none are configured, as with IET (iet-compat 8.1)
 QUEUED_COMMANDS: Final = 128  #: requests an initiator may have under way where nothing is configured (decisions 7)
 
 
@@ -49,11 +50,34 @@ class Accounts:
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who is at the other end: numeric addresses without port, and the name it gave."""
+    """Who is at the other end: numeric addresses without port, and the name it gave.
+
+    ``group``: the tag of the portal group by which it came.
+    """
 
     initiator: str
     peer: str
     local: str
+    group: int = PORTAL_GROUP_TAG
+
+
+class Portal(NamedTuple):
+    """An address to be told to initiators, numeric and without zone, and its portal group."""
+
+    address: str
+    port: int
+    group: int = PORTAL_GROUP_TAG
+
+
+class SessionKey(NamedTuple):
+    """What names a session's I_T nexus on its target (section 4.4.3): who has it again reinstates it (6.3.5).
+
+    The same ISID by another portal group is another nexus.
+    """
+
+    initiator: str  #: in lower case
+    isid: bytes
+    group: int = PORTAL_GROUP_TAG
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +125,7 @@ class TargetNode:
         self.admits = admits
         #: None: they say nothing of him. He cannot log in, but for a session that is there what held goes on.
         self.terms = terms
-        #: How often these have changed: a login ends under the rules it began with, or not at all.
+        #: How often these and ``portal_groups`` have changed: a login ends under the rules it began with, or never.
         self.revision = 0
         #: Values the configuration names, by key name, over ``Key.offer`` (plus MaxXmitDataSegmentLength).
         self.key_values: Mapping[str, Any] = key_values or {}
@@ -112,8 +136,10 @@ class TargetNode:
         self.nop_timeout = nop_timeout
         #: TargetAddress to answer normal logins with (01/01), else empty.
         self.redirect = ""
-        #: Live sessions by (initiator name in lower case, ISID); changed under the device's lock.
-        self.sessions: dict[tuple[str, bytes], Session] = {}
+        #: Tags of the portal groups by which it is there; each is a target port of its SCSI device.
+        self.portal_groups: tuple[int, ...] = (PORTAL_GROUP_TAG,)
+        #: Live sessions; changed under the device's lock.
+        self.sessions: dict[SessionKey, Session] = {}
         #: Sessions that were replaced and whose last tasks still run.
         self.ending: set[Session] = set()
 
@@ -144,17 +170,28 @@ class TargetNode:
                 if found is not None:
                     session.see(found.view)
 
-    def session(self, initiator: str, isid: bytes, tsih: int) -> Session | None:
-        """The live session of this initiator port, if ``tsih`` is its (section 6.3.1)."""
-        session = self.sessions.get((initiator.lower(), isid))
+    def session(self, key: SessionKey, tsih: int) -> Session | None:
+        """The live session of this nexus, if ``tsih`` is its (section 6.3.1)."""
+        session = self.sessions.get(key)
         return session if session is not None and session.tsih == tsih else None
 
-    def check_room(self, initiator: str, isid: bytes) -> None:
-        """Raise LoginFailure (0206, as IET: iet-compat 2.2) when MaxSessions admits no session of this initiator port.
+    def offer(self, portal_groups: tuple[int, ...]) -> None:
+        """Be there by these portal groups, by tag; sessions by others go on, logins under way by them are refused.
+
+        A tag is the relative identifier of its target port, too, so it is 1 at least.
+        """
+        with self.device.lock:
+            if portal_groups != self.portal_groups:
+                self.portal_groups = portal_groups
+                self.revision += 1
+                set_ports(self.device, portal_groups)
+
+    def check_room(self, key: SessionKey) -> None:
+        """Raise LoginFailure (0206, as IET: iet-compat 2.2) when MaxSessions admits no session of this nexus.
 
         One that is reinstated takes no more room.
         """
-        if (initiator.lower(), isid) not in self.sessions and 0 < self.max_sessions <= len(self.sessions):
+        if key not in self.sessions and 0 < self.max_sessions <= len(self.sessions):
             raise LoginFailure(LoginStatus.TOO_MANY_CONNECTIONS, f"{self.name} has its MaxSessions {self.max_sessions}")
 
 
@@ -174,8 +211,8 @@ def _nobody_serves(target: TargetNode) -> None:
     """Before there is a server."""
 
 
-def _no_addresses(local: str, port: int) -> Sequence[tuple[str, int]]:
-    return ((local, port),)
+def _where_reached(asker: Asker, port: int) -> Sequence[Portal]:
+    return (Portal(asker.local, port, asker.group),)
 
 
 class IscsiNode:
@@ -190,7 +227,7 @@ class IscsiNode:
         lock: AbstractContextManager[Any],
         *,
         discovery: Accounts | None = None,
-        addresses: Callable[[str, int], Sequence[tuple[str, int]]] = _no_addresses,
+        addresses: Callable[[Asker, int], Sequence[Portal]] = _where_reached,
     ) -> None:
         self.lock = lock
         self.discovery = discovery or Accounts()
@@ -228,13 +265,13 @@ class IscsiNode:
     def find(self, name: str, asker: Asker) -> tuple[TargetNode, int] | None:
         """The target of this name if ``asker`` may use it, and the revision of the rules that say so.
 
-        Hidden and missing ones look the same.
+        Hidden ones, and those that are not in the portal group it came by, look like missing ones.
         """
         target = self.targets.get(name.lower())
         if target is None:
             return None
         revision = target.revision  # before the rules are asked: they may change meanwhile
-        return (target, revision) if target.admits(asker) else None
+        return (target, revision) if asker.group in target.portal_groups and target.admits(asker) else None
 
     def visible(self, asker: Asker) -> list[TargetNode]:
         """Targets ``asker`` may use, newest first as IET listed them."""

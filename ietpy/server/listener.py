@@ -14,15 +14,15 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from ietpy.iscsi.connection import Connection
-from ietpy.iscsi.target import IscsiNode, TargetNode
+from ietpy.iscsi.target import PORTAL_GROUP_TAG, IscsiNode, Portal, TargetNode
 from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.server.drain import still_busy
-from ietpy.server.interfaces import addresses_of_host
-from ietpy.server.logins import HalfOpen, Logins, plain
+from ietpy.server.logins import HalfOpen, Logins
+from ietpy.server.portals import Portals
 from ietpy.server.pump import Pump
 from ietpy.server.services import Jobs, serve
 from ietpy.server.workers import WorkerPool
@@ -38,26 +38,26 @@ CLOSING_SECONDS: Final = 1.0
 #: A peer that takes no answer for this long is given up (seconds).
 SEND_SECONDS: Final = 30
 
-_WILDCARDS: Final = frozenset(("0.0.0.0", "::"))
-
 
 def _nothing() -> None:
     pass
 
 
 class Server:
-    """Serves an ``IscsiNode`` on listening sockets, from ``start`` to ``stop``."""
+    """Serves an ``IscsiNode`` on listening sockets, from ``start`` to ``stop``.
 
-    def __init__(self, node: IscsiNode, sockets: Sequence[socket.socket]) -> None:
+    ``sockets`` are of IET's portal group; ``listen`` adds others.
+    """
+
+    def __init__(self, node: IscsiNode, sockets: Sequence[socket.socket] = ()) -> None:
         self.node = node
-        node.addresses = self.addresses
-        self._sockets = list(sockets)
-        self._portals = [sock.getsockname()[:2] for sock in sockets]
         self._lock = threading.Lock()
         self._pumps: dict[Pump, threading.Thread] = {}
         self._workers: dict[TargetNode, WorkerPool] = {}
         self._selector = selectors.DefaultSelector()
         self._logins = Logins(self, self._selector)
+        self._portals = Portals(self._selector, self._accept, self._wake_up)
+        node.addresses = self._portals.told_to
         self._wake_receive, self._wake_send = socket.socketpair()
         self._stopping = False
         self._rest_until = 0.0
@@ -67,15 +67,24 @@ class Server:
         #: Whether tasks may be waiting for an initiator, which is to be given up in time.
         self._attentive = False
         self._jobs = Jobs(self._wake_up)
+        self.listen(sockets)
         node.serve = lambda target: serve(target, self._jobs)
         for target in node.targets.values():
             node.serve(target)
 
     # What others ask ----------------------------------------------------------------------------------------------
 
-    def portals(self) -> list[tuple[str, int]]:
-        """Numeric addresses and ports listened on."""
-        return list(self._portals)
+    def portals(self) -> list[Portal]:
+        """Numeric addresses, with their zones, and ports listened on."""
+        return self._portals.all()
+
+    def listen(self, sockets: Iterable[socket.socket], group: int = PORTAL_GROUP_TAG) -> None:
+        """Accept on these, too, as portals of the group with this tag."""
+        self._portals.add(sockets, group)
+
+    def leave(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept on these no more and close them; connections that came by them stay."""
+        self._portals.remove(sockets, listening=self._thread is not None and not self._stopping)
 
     def sessions(self) -> list[dict[str, Any]]:
         """Plain facts about every live session, in the order of their logins."""
@@ -92,6 +101,7 @@ class Server:
                     "initiator": session.initiator,
                     "address": pump.connection.asker.peer,
                     "portal": pump.connection.asker.local,
+                    "portal_group": session.asker.group,
                     "target": session.target.name if session.target is not None else None,
                     "user": session.user,
                     "header_digest": pump.connection.header_digest,
@@ -126,19 +136,6 @@ class Server:
         if pool is not None:
             pool.close()
 
-    def addresses(self, local: str, port: int) -> Sequence[tuple[str, int]]:
-        """Portals to name to someone who reached ``local``: that one, then others of its family (iet-compat 8.4)."""
-        found = {(local, port): None}
-        family_mark = ":" in local
-        for address, listening in self._portals:
-            if (":" in address) != family_mark:
-                continue
-            if address in _WILDCARDS:
-                found.update(((each, listening), None) for each in addresses_of_host(family_mark))
-            else:
-                found[plain(address), listening] = None
-        return tuple(found)
-
     def workers(self, target: TargetNode) -> WorkerPool:
         """The worker pool of a target."""
         with self._lock:
@@ -170,9 +167,6 @@ class Server:
 
     def start(self) -> None:
         """Start accepting. Threads begin here, none before."""
-        for sock in self._sockets:
-            sock.setblocking(False)
-            self._selector.register(sock, selectors.EVENT_READ, self._accept)
         self._wake_receive.setblocking(False)
         self._wake_send.setblocking(False)
         self._selector.register(self._wake_receive, selectors.EVENT_READ, self._woken)
@@ -192,7 +186,8 @@ class Server:
             self._wake_up()
             if self._thread is not None:
                 self._thread.join(timeout)
-            for sock in (*self._sockets, self._wake_receive, self._wake_send):
+            self._portals.close()
+            for sock in (self._wake_receive, self._wake_send):
                 sock.close()
             self._selector.close()
         with self._lock:
@@ -224,6 +219,8 @@ class Server:
 
     def _run(self) -> None:
         while not self._stopping:
+            if not self._rest_until:
+                self._portals.follow()
             for key, _ in self._selector.select(self._patience()):
                 assert isinstance(key.fileobj, socket.socket)
                 self._serve(key.data, key.fileobj)
@@ -256,8 +253,6 @@ class Server:
         now = time.monotonic()
         if 0.0 < self._rest_until <= now:
             self._rest_until = 0.0
-            for sock in self._sockets:
-                self._selector.register(sock, selectors.EVENT_READ, self._accept)
         self._logins.look_at_clock(now)
         if self._jobs.waiting:
             self._jobs.start()
@@ -284,13 +279,12 @@ class Server:
             if problem.errno in _EXHAUSTED:
                 log.warning("cannot accept connections for %.0f s: %s", EXHAUSTED_SECONDS, problem.strerror)
                 self._rest_until = time.monotonic() + EXHAUSTED_SECONDS
-                for each in self._sockets:
-                    self._selector.unregister(each)
+                self._portals.rest()
             return
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._logins.begin(sock, peer[0])
+        self._logins.begin(sock, peer[0], self._portals.group_of(listening))
 
     def new_pump(self, sock: socket.socket, connection: Connection) -> Pump:
         return Pump(self, sock, connection)

@@ -80,8 +80,8 @@ class Logins:
             (greediest, _), = Counter(login.source for login in self._open.values()).most_common(1)
             self._drop_oldest(greediest, f"{LOGINS_AT_ONCE} logins at once are the limit")
 
-    def begin(self, sock: socket.socket, peer: str) -> None:
-        """A connection was accepted from the numeric address ``peer``."""
+    def begin(self, sock: socket.socket, peer: str, group: int) -> None:
+        """A connection was accepted from the numeric address ``peer``, by a portal of the group with this tag."""
         login = HalfOpen(sock, plain(peer), time.monotonic() + LOGIN_SECONDS)
         if sum(other.source == login.source for other in self._open.values()) >= LOGINS_PER_ADDRESS:
             self._drop_oldest(login.source, f"{LOGINS_PER_ADDRESS} logins at once from one address are the limit")
@@ -90,7 +90,7 @@ class Logins:
         def on_login(session: Session, replaced: Sequence[Connection]) -> None:
             login.pump.succeed(session, replaced)
 
-        asker = Asker("", plain(peer), plain(local[0]))
+        asker = Asker("", plain(peer), plain(local[0]), group)
         login.connection = Connection(self._listener.node, asker, local[1], secrets.token_bytes, on_login)
         login.pump = self._listener.new_pump(sock, login.connection)
         self._open[sock.fileno()] = login

@@ -1,11 +1,25 @@
-"""Listening sockets."""
+"""Listening sockets: how they are made, and those a server accepts on, each with the tag of its portal group."""
 
 from __future__ import annotations
 
+import ipaddress
+import logging
+import selectors
 import socket
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
+from ietpy.iscsi.target import PORTAL_GROUP_TAG, Asker, Portal
+from ietpy.server.interfaces import addresses_of_host
+
+log = logging.getLogger(__name__)
+
 BACKLOG: Final = 128
+#: Seconds the listener's thread may take until it has let go of a portal that is to be closed.
+FOLLOW_SECONDS: Final = 5.0
+
+_WILDCARDS: Final = frozenset(("0.0.0.0", "::"))
 
 
 def bind(address: str | None, port: int) -> list[socket.socket]:
@@ -38,3 +52,115 @@ def bind(address: str | None, port: int) -> list[socket.socket]:
     if not sockets:
         raise problem or OSError(f"{address} has no address to listen on")
     return sockets
+
+
+class Portals:
+    """What a server listens on. Any thread may ask and change; the listener's thread alone has ``selector``.
+
+    ``follow()`` and ``rest()`` are for that thread, which alone closes what it may accept on. ``wake``: have it call
+    ``follow`` soon.
+    """
+
+    def __init__(
+        self, selector: selectors.BaseSelector, accept: Callable[[socket.socket], None], wake: Callable[[], None]
+    ) -> None:
+        self._selector = selector
+        self._accept = accept
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._all: Mapping[socket.socket, Portal] = {}  #: replaced, never changed
+        self._accepting: set[socket.socket] = set()
+        self._stale = False  #: whether that differs from what there is, as it does not in most rounds
+        self._gone: list[socket.socket] = []  #: to be closed by ``follow``
+        self._left: list[threading.Event] = []  #: to be set when they are
+
+    def all(self) -> list[Portal]:
+        """Those listened on; addresses have their zones."""
+        return list(self._all.values())
+
+    def group_of(self, sock: socket.socket) -> int:
+        """The tag of a listening socket's group."""
+        portal = self._all.get(sock)
+        return PORTAL_GROUP_TAG if portal is None else portal.group
+
+    def add(self, sockets: Iterable[socket.socket], group: int) -> None:
+        """Accept on these, as portals of the group with this tag."""
+        added = {}
+        for sock in sockets:
+            sock.setblocking(False)
+            address, port = sock.getsockname()[:2]
+            added[sock] = Portal(address, port, group)
+        with self._lock:
+            self._all = {**self._all, **added}
+            self._stale = True
+        self._wake()
+
+    def remove(self, sockets: Sequence[socket.socket], listening: bool) -> None:
+        """Close these; connections stay. ``listening``: the listener's thread runs, and is waited for."""
+        left = threading.Event()
+        with self._lock:
+            self._all = {sock: portal for sock, portal in self._all.items() if sock not in sockets}
+            if listening:
+                self._gone += sockets
+                self._left.append(left)
+                self._stale = True
+        if not listening:
+            for sock in sockets:
+                sock.close()
+            return
+        self._wake()
+        if not left.wait(FOLLOW_SECONDS):
+            log.warning("the listener has not let go of a portal within %g s", FOLLOW_SECONDS)
+
+    def follow(self) -> None:
+        """Accept on all there are, and on no others."""
+        if not self._stale:
+            return
+        with self._lock:
+            self._stale = False
+            wanted = set(self._all)
+            gone, self._gone = self._gone, []
+            left, self._left = self._left, []
+        self._stop_accepting(self._accepting - wanted)
+        for sock in gone:
+            sock.close()
+        for sock in wanted - self._accepting:
+            self._selector.register(sock, selectors.EVENT_READ, self._accept)
+            self._accepting.add(sock)
+        for event in left:
+            event.set()
+
+    def rest(self) -> None:
+        """Accept on none, until ``follow`` is called."""
+        self._stop_accepting(set(self._accepting))
+        with self._lock:
+            self._stale = True
+
+    def _stop_accepting(self, sockets: set[socket.socket]) -> None:
+        for sock in sockets:
+            self._selector.unregister(sock)
+            self._accepting.discard(sock)
+
+    def close(self) -> None:
+        """Close all; nobody accepts on them any more."""
+        for sock in (*self._all, *self._gone):
+            sock.close()
+
+    def told_to(self, asker: Asker, port: int) -> Sequence[Portal]:
+        """What to name to someone who reached ``port`` of ours: that portal, then the others (iet-compat 8.4).
+
+        Of a wildcard portal all addresses of the family he came by. Left out is what leads nowhere from where he is:
+        loopback addresses, and link-local ones of IPv6, whose zone means something on one link only.
+        """
+        found = {Portal(asker.local, port, asker.group): None}
+        here = ipaddress.ip_address(asker.local).is_loopback
+        for portal in self.all():
+            if portal.address in _WILDCARDS:
+                family = ":" in portal.address
+                addresses = addresses_of_host(family) if family == (":" in asker.local) else []
+            else:
+                address = ipaddress.ip_address(portal.address)
+                local = address.version == 6 and address.is_link_local
+                addresses = [portal.address] if not local and (here or not address.is_loopback) else []
+            found.update((portal._replace(address=each), None) for each in addresses)
+        return tuple(found)

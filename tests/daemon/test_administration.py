@@ -20,6 +20,7 @@ from ietpy.daemon.media import Media
 from ietpy.daemon.options import StartOptions
 from ietpy.errors import AdminError
 from ietpy.iscsi.keys import Parameters
+from ietpy.iscsi.target import Portal
 
 NAME = "iqn.2001-04.com.example:t"
 TEXT = f"""\
@@ -42,8 +43,8 @@ class Network:
     def sessions(self) -> list[dict[str, Any]]:
         return []
 
-    def portals(self) -> list[tuple[str, int]]:
-        return [("127.0.0.1", 3260)]
+    def portals(self) -> list[Portal]:
+        return [Portal("127.0.0.1", 3260)]
 
     def end_connection(self, connection: Any) -> None:
         self.ended.append(connection)

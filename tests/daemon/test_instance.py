@@ -22,7 +22,7 @@ from ietpy.daemon.media import Media
 from ietpy.daemon.options import Places, StartOptions
 from ietpy.daemon.pidfile import PidFile
 from ietpy.errors import AdminError, ConfigError, IetpyError
-from ietpy.iscsi.target import IscsiNode
+from ietpy.iscsi.target import IscsiNode, Portal
 from ietpy.server.listener import Server
 
 NAME = "iqn.2001-04.com.example:t"
@@ -41,8 +41,8 @@ class FakeServer(Server):
             part.close()
         return self.drained
 
-    def portals(self) -> list[tuple[str, int]]:
-        return [("127.0.0.1", 3260), ("::1", 3260)]
+    def portals(self) -> list[Portal]:
+        return [Portal("127.0.0.1", 3260), Portal("::1", 3260)]
 
 
 @pytest.fixture
@@ -69,7 +69,9 @@ def instance(tmp_path: Path, config: Path) -> Instance:
 def test_facts_are_json_and_complete(instance: Instance) -> None:
     facts = json.loads(json.dumps(instance.administration.status()))
     assert facts["pid"] == os.getpid()
-    assert facts["portals"] == [{"address": "127.0.0.1", "port": 3260}, {"address": "::1", "port": 3260}]
+    assert facts["portals"] == [
+        {"address": "127.0.0.1", "port": 3260, "group": 1}, {"address": "::1", "port": 3260, "group": 1},
+    ]
     assert facts["degraded"] is True
     assert [problem["line"] for problem in facts["problems"]] == [3]
     assert facts["options"] == instance.options.facts()

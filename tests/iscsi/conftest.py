@@ -104,13 +104,14 @@ class Nexus:
     """An initiator's end of one session, as far as sending bytes and parsing answers goes."""
 
     def __init__(
-        self, node: IscsiNode, target: TargetNode | None, isid: bytes = b"ISID01", *, tsih: int = 0, cid: int = 0,
-        user: str = "", **parameters: Any,
+        self, node: IscsiNode, target: TargetNode | None, isid: bytes = b"ISID01", group: int = 1, *, tsih: int = 0,
+        cid: int = 0, user: str = "", **parameters: Any,
     ) -> None:
         self.replaced: list[Any] = []
         self.node, self.target = node, target
         self.connection = Connection(
-            node, Asker("iqn.i", "10.0.0.2", "10.0.0.1"), 3260, bytes, lambda session, old: self.replaced.append(old),
+            node, Asker("iqn.i", "10.0.0.2", "10.0.0.1", group), 3260, bytes,
+            lambda session, old: self.replaced.append(old),
             parameters.pop("window", None) or ReceiveWindow(4096),
         )
         self.connection.owner = self
@@ -323,11 +324,13 @@ class Dialogue:
     initiator = "iqn.2026-11.test:i"
     peer, local = "10.0.0.2", "10.0.0.1"
 
-    def __init__(self, node: IscsiNode, *, target: str = "iqn.2010-06.servername:desc", refuse: int = 0) -> None:
+    def __init__(
+        self, node: IscsiNode, *, target: str = "iqn.2010-06.servername:desc", refuse: int = 0, group: int = 1
+    ) -> None:
         self.drawn = 0
         self.refuse = refuse
         self.results: list[LoginResult] = []
-        self.login = Login(node, self.peer, self.local, 3260, self.entropy, self._establish)
+        self.login = Login(node, self.peer, self.local, 3260, self.entropy, self._establish, group)
         self.names = {"InitiatorName": self.initiator, "TargetName": target}
         self.fields: dict[str, Any] = {
             "isid": b"\x80\0\0\0\0\1", "initiator_task_tag": 0x77, "cid": 1, "cmd_sn": 100, "exp_stat_sn": 500,

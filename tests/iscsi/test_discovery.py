@@ -12,15 +12,18 @@ from ietpy.iscsi.discovery import TextExchange
 from ietpy.iscsi.errors import RejectReason
 from ietpy.iscsi.keys import Parameters
 from ietpy.iscsi.pdu import CONTINUE, FINAL, NO_TAG
-from ietpy.iscsi.target import Asker, IscsiNode, TargetNode
+from ietpy.iscsi.target import Asker, IscsiNode, Portal, TargetNode
 from ietpy.iscsi.text import decode, encode
 from ietpy.scsi.device import ScsiDevice
 
 ASKER = Asker("iqn.i", "10.0.0.2", "10.0.0.1")
 
 
-def portals(local: str, port: int) -> Sequence[tuple[str, int]]:
-    return [(local, port), ("10.9.9.9", port), ("fe80::1%eth0", port)]
+def portals(asker: Asker, port: int) -> Sequence[Portal]:
+    return [
+        Portal(asker.local, port, asker.group), Portal("10.9.9.9", port), Portal("fe80::1", port),
+        Portal("10.2.2.2", 3261, 65535),
+    ]
 
 
 def not_at_nine(asker: Asker) -> bool:
@@ -99,6 +102,23 @@ def test_every_portal_the_asker_may_use(node: IscsiNode) -> None:
         ("TargetName", "iqn.First"), ("TargetAddress", "10.0.0.1:3260,1"), ("TargetAddress", "10.9.9.9:3260,1"),
         ("TargetAddress", "[fe80::1]:3260,1"),
     ]
+
+
+@pytest.mark.rfc7143("C", "13.8", "13.9")
+def test_all_portals_of_the_groups_a_target_is_in(node: IscsiNode) -> None:
+    """With their tags, by whichever group he came who asks; a target that no portal leads to is not told."""
+    node.addresses = portals
+    add(node, "iqn.lost").offer((7,))
+    node.targets["iqn.first"].offer((65535, 7))
+    node.targets["iqn.second"].offer((1, 65535))
+    told = [
+        ("TargetName", "iqn.second"), ("TargetAddress", "10.0.0.1:3260,1"), ("TargetAddress", "10.9.9.9:3260,1"),
+        ("TargetAddress", "[fe80::1]:3260,1"), ("TargetAddress", "10.2.2.2:3261,65535"),
+        ("TargetName", "iqn.First"), ("TargetAddress", "10.2.2.2:3261,65535"),
+    ]
+    assert Asking(node).ask(("SendTargets", "All")) == told
+    assert Asking(node).ask(("SendTargets", "iqn.first")) == told[-2:]
+    assert Asking(node).ask(("SendTargets", "iqn.lost")) == []
 
 
 @pytest.mark.rfc7143("11.11.6-1", "11.11.4-1", "6.1-1")

@@ -907,3 +907,25 @@ def test_booleans_are_yes_or_no(dialogue: Any, row: Any, word: str) -> None:
     answer = login.say(OPERATIONAL, {**login.names, row.name: word}, FULL)
     assert answer.keys[row.name] == ("No" if row.result is Result.OBSOLETE_NO else "Reject")
     assert answer.nsg == FULL
+
+
+@pytest.mark.rfc7143("13.9", "6.3")
+def test_the_portal_group_is_that_of_the_portal_reached(dialogue: Any, target: Any) -> None:
+    target.offer((2, 65535))
+    answer = dialogue(group=65535).say(1, {"InitiatorName": "iqn.2026-11.test:i", "TargetName": target.name}, 3)
+    assert answer.keys["TargetPortalGroupTag"] == "65535"
+
+
+@pytest.mark.rfc7143("11.13.5")
+def test_a_target_of_another_portal_group_looks_like_a_missing_one(dialogue: Any, target: Any) -> None:
+    """The same bytes, but for what is echoed."""
+    target.offer((2,))
+    answers = []
+    for name in (target.name, "iqn.2010-06.servername:gone"):
+        talk = dialogue()
+        raw = talk.request(1, {"InitiatorName": "iqn.2026-11.test:i", "TargetName": name}, 3)
+        length = int.from_bytes(raw[5:8], "big")
+        answers.append(talk.login.receive(memoryview(raw)[:48], memoryview(raw)[48:48 + length]))
+        assert talk.login.failed
+    assert answers[0] == answers[1]
+    assert answers[0][36:38] == b"\x02\x03"

@@ -38,6 +38,41 @@ def test_another_isid_is_another_session(connect: Any, target: Any) -> None:
     assert first.session.tsih != second.session.tsih
 
 
+@pytest.mark.rfc7143("4.4.3", "4.4.3-2", "6.3.5")
+def test_the_same_isid_by_another_portal_group_is_another_nexus(connect: Any, target: Any) -> None:
+    """Nobody is reinstated, and the target's SCSI device sees another target port."""
+    target.offer((1, 2))
+    target.revision = 0  # as the logins that follow have seen it
+    first, second = connect(), connect(group=2)
+    assert first.replaced == second.replaced == [None]
+    assert second.session.replaced() == []
+    assert len(target.sessions) == 2
+    by = [each.session.nexus(0).it_nexus for each in (first, second)]
+    assert by == [(first.session.port, 1), (first.session.port, 2)]
+    first.session.end()
+    assert list(target.sessions.values()) == [second.session]
+    assert connect(attention=True, group=2).replaced == [second.session]
+
+
+def test_a_registration_is_of_the_portal_group_it_came_by(connect: Any, target: Any) -> None:
+    """PERSISTENT RESERVE OUT by both, READ FULL STATUS by one: two registrants, each with its target port."""
+    target.offer((1, 2))
+    target.revision = 0  # as the logins that follow have seen it
+    both = first, second = connect(), connect(group=2)
+    for nexus, key in zip(both, (b"K", b"L"), strict=True):
+        data = bytes(8) + key * 8 + bytes(8)
+        (answer,) = nexus.ask(nexus.command("5F 00 00 0000 00000018 00", data, flags=0xA0, expected=len(data)))
+        assert answer.status == 0
+    (answer,) = second.ask(second.command("5E 03 0000000000 0400 00", flags=0xC0, expected=1024))
+    status = answer.data
+    assert [status.find(key * 8) for key in (b"K", b"L")] == [8, 8 + (len(status) - 8) // 2]
+    assert [status[status.find(key * 8) + 18:][:2] for key in (b"K", b"L")] == [b"\0\1", b"\0\2"]
+    page, = first.ask(first.command("12 01 83 00 FF 00", flags=0xC0, expected=255))
+    other, = second.ask(second.command("12 01 83 00 FF 00", flags=0xC0, expected=255))
+    assert page.data[:4 + 28] == other.data[:4 + 28], "the logical unit is the same"
+    assert (b",t,0x0001\0" in page.data, b",t,0x0002\0" in other.data) == (True, True)
+
+
 def test_max_sessions(connect: Any, target: Any) -> None:
     target.max_sessions = 1
     first = connect()

@@ -88,7 +88,19 @@ def test_rules_change_together_and_are_counted(node: IscsiNode) -> None:
 
 
 def test_addresses_default_to_the_one_reached(node: IscsiNode) -> None:
-    assert list(node.addresses("10.0.0.1", 3260)) == [("10.0.0.1", 3260)]
+    assert list(node.addresses(Asker("iqn.i", "10.0.0.2", "10.0.0.1", 5), 3260)) == [("10.0.0.1", 3260, 5)]
+
+
+@pytest.mark.rfc7143("4.4.1")
+def test_a_target_is_only_in_its_portal_groups(node: IscsiNode) -> None:
+    target, by_two = make("iqn.a"), Asker("iqn.i", "10.0.0.2", "10.0.0.1", 2)
+    node.add(target)
+    assert node.find("iqn.a", by_two) is node.find("iqn.missing", by_two) is None
+    target.offer((2, 3))
+    assert (node.find("iqn.a", by_two), node.find("iqn.a", ASKER)) == ((target, 1), None)
+    assert [group.ports for group in target.device.port_groups] == [(2, 3)]
+    target.offer((2, 3))
+    assert target.revision == 1
 
 
 def test_command_window() -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from ietpy.initiator.errors import ConnectionLost, TimedOut
 from ietpy.initiator.login import LoginPlan
-from ietpy.iscsi.target import TargetNode
+from ietpy.iscsi.target import Asker, TargetNode
 from ietpy.scsi.device import ScsiDevice
-from ietpy.server import listener
+from ietpy.server import listener, portals
 from ietpy.server.listener import Server
 from ietpy.server.portals import bind
 
@@ -60,12 +60,13 @@ def test_discovery_names_the_portal_that_was_asked(served: Any) -> None:
 
 
 def test_a_wildcard_portal_names_the_hosts_addresses(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "addresses_of_host", lambda ipv6: ["2001:db8::1"] if ipv6 else ["192.0.2.7"])
+    monkeypatch.setattr(portals, "addresses_of_host", lambda ipv6: ["2001:db8::1"] if ipv6 else ["192.0.2.7"])
     sockets = bind(None, 0)
     server = Server(served.node, sockets)
     port = server.portals()[0][1]
-    assert server.addresses("192.0.2.9", port) == (("192.0.2.9", port), ("192.0.2.7", port))
-    assert ("2001:db8::1", port) in server.addresses("2001:db8::9", port) or len(sockets) == 1
+    four, six = (served.node.addresses(Asker("", "", local), port) for local in ("192.0.2.9", "2001:db8::9"))
+    assert four == (("192.0.2.9", port, 1), ("192.0.2.7", port, 1))
+    assert ("2001:db8::1", port, 1) in six or len(sockets) == 1
     server.start()
     assert server.stop(10)
 
@@ -145,7 +146,7 @@ class TestWithoutDescriptors:
     ) -> None:
         sockets = [*bind("127.0.0.1", 0), *bind("127.0.0.1", 0)]
         server = Server(served.node, sockets)
-        clients = [socket.create_connection(portal) for portal in server.portals()]
+        clients = [socket.create_connection(portal[:2]) for portal in server.portals()]
         server.start()
         eventually(lambda: bool(exhausted))
         assert server.stop(20)

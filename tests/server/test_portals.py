@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import errno
 import socket
+from typing import Any
 
 import pytest
 
-from ietpy.server import portals
-from ietpy.server.portals import bind
+from ietpy.initiator.client import Client
+from ietpy.initiator.errors import LoginRefused
+from ietpy.initiator.login import LoginPlan
+from ietpy.iscsi.target import Asker, Portal
+from ietpy.server import listener, portals
+from ietpy.server.portals import Portals, bind
 
 
 def test_all_interfaces_share_a_free_port() -> None:
@@ -54,3 +59,118 @@ def test_a_family_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     for sock in sockets:
         sock.close()
     assert [sock.family for sock in sockets] == [socket.AF_INET]
+
+
+# What is told of them
+
+
+def told(known: list[Portal], asker: Asker, port: int = 3260) -> list[tuple[str, int, int]]:
+    def never(*_: object) -> None:
+        raise AssertionError
+
+    table = Portals(None, never, never)  # type: ignore[arg-type]
+    table._all = {object(): portal for portal in known}  # type: ignore[misc]
+    return [tuple(portal) for portal in table.told_to(asker, port)]  # type: ignore[misc]
+
+
+FOUR, SIX, LINK = Portal("192.0.2.1", 3260), Portal("2001:db8::1", 3261, 2), Portal("fe80::1%eth0", 3260, 3)
+LOOP = Portal("127.0.0.1", 3260, 4)
+
+
+@pytest.mark.rfc7143("C", "13.8")
+@pytest.mark.parametrize(("known", "asker", "expected"), [
+    pytest.param([FOUR, SIX], Asker("", "", "192.0.2.1"), [FOUR, SIX], id="of both families"),
+    pytest.param([FOUR, SIX], Asker("", "", "2001:db8::1", 2), [("2001:db8::1", 3260, 2), FOUR, SIX], id="first his"),
+    pytest.param([FOUR, LINK], Asker("", "", "192.0.2.1"), [FOUR], id="no link-local one"),
+    pytest.param([FOUR, LINK], Asker("", "", "fe80::1", 3), [("fe80::1", 3260, 3), FOUR],
+                 id="but the one he reached, without its zone"),
+    pytest.param([FOUR, LOOP], Asker("", "", "192.0.2.1"), [FOUR], id="no loopback one"),
+    pytest.param([FOUR, LOOP], Asker("", "", "127.0.0.1", 4), [LOOP, FOUR], id="but on this host"),
+    pytest.param([Portal("0.0.0.0", 3260, 7), Portal("::", 3261, 8)], Asker("", "", "192.0.2.1", 7),
+                 [("192.0.2.1", 3260, 7), ("192.0.2.5", 3260, 7)], id="of wildcards the addresses of his family"),
+    pytest.param([Portal("0.0.0.0", 3260, 7), SIX], Asker("", "", "2001:db8::1", 2),
+                 [("2001:db8::1", 3260, 2), SIX], id="and no other"),
+])
+def test_what_is_told(
+    monkeypatch: pytest.MonkeyPatch, known: list[Portal], asker: Asker, expected: list[tuple[str, int, int]]
+) -> None:
+    monkeypatch.setattr(portals, "addresses_of_host", lambda ipv6: ["2001:db8::5"] if ipv6 else ["192.0.2.5"])
+    assert told(known, asker) == [tuple(portal) for portal in expected]
+
+
+# While it serves
+
+
+def connected(served: Any, address: tuple[str, int]) -> Client:
+    client = Client(socket.create_connection(address, 10))
+    served.clients.append(client)
+    return client
+
+
+def test_portals_come_and_go_while_sessions_stay(served: Any) -> None:
+    served.target.offer((1, 2))
+    second = bind("127.0.0.2", 0)
+    address = second[0].getsockname()
+    served.server.listen(second, 2)
+    assert [portal.group for portal in served.server.portals()] == [1, 2]
+    stays = connected(served, address)
+    stays.login(LoginPlan(target=served.target.name))
+    assert stays.command(0, bytes(6)).status == 2
+    asks = connected(served, address)
+    asks.login(LoginPlan())
+    assert asks.discover() == [(served.target.name, [f"127.0.0.2:{address[1]},2", f"127.0.0.1:{served.port},1"])]
+    served.server.leave(second)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address, 10)
+    assert stays.command(0, bytes(6)).status == 0
+    third = bind("127.0.0.2", address[1])  # nobody has the address any more
+    served.server.listen(third, 2)
+    connected(served, address).login(LoginPlan(target=served.target.name, isid=b"\x80\0\0\0\0\2"))
+    assert sorted(facts["portal_group"] for facts in served.server.sessions() if facts["target"]) == [2, 2]
+
+
+def test_the_same_isid_by_two_portal_groups_is_two_sessions(served: Any) -> None:
+    served.target.offer((1, 2))
+    second = bind("127.0.0.2", 0)
+    served.server.listen(second, 2)
+    plan = LoginPlan(target=served.target.name, isid=b"\x80\0\0\0\0\1")
+    by = [connected(served, address) for address in (("127.0.0.1", served.port), second[0].getsockname())]
+    for client in by:
+        client.login(plan)
+        assert client.command(0, bytes(6)).status == 2
+    assert len(served.target.sessions) == 2
+    reserve = bytes.fromhex("16 00 00 00 00 00")
+    assert [client.command(0, reserve).status for client in by] == [0, 0x18], "they are two nexuses"
+
+
+def test_a_target_in_no_group_of_the_portal_is_not_there(served: Any) -> None:
+    served.target.offer((2,))
+    client = served.dial()
+    with pytest.raises(LoginRefused) as refused:
+        client.login(LoginPlan(target=served.target.name))
+    assert refused.value.status == 0x0203
+    client = served.dial()
+    client.login(LoginPlan())
+    assert client.discover() == [], "no portal leads to it"
+
+
+def test_portals_can_be_left_before_and_after_the_server_runs(served: Any) -> None:
+    made = listener.Server(served.node, bind("127.0.0.1", 0))
+    more = bind("127.0.0.1", 0)
+    made.listen(more)
+    made.leave(more)
+    assert more[0].fileno() == -1
+    assert len(made.portals()) == 1
+    assert made.stop(10)
+    left = [*made._portals._all]
+    made.leave(left)
+    assert made.portals() == []
+
+
+def test_a_listener_that_does_not_let_go(
+    served: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(portals, "FOLLOW_SECONDS", 0.0)
+    monkeypatch.setattr(served.server._portals, "_wake", lambda: None)
+    served.server.leave(list(served.server._portals._all))
+    assert "has not let go" in caplog.text
