@@ -44,7 +44,7 @@ def test_the_same_isid_by_another_portal_group_is_another_nexus(connect: Any, ta
     target.offer((1, 2))
     target.revision = 0  # as the logins that follow have seen it
     first, second = connect(), connect(group=2)
-    assert first.replaced == second.replaced == [None]
+    assert first.replaced == second.replaced == [[]]
     assert second.session.replaced() == []
     assert len(target.sessions) == 2
     by = [each.session.nexus(0).it_nexus for each in (first, second)]
