@@ -215,9 +215,8 @@ class Connection:
 
     def _establish(self, result: LoginResult) -> int:
         self.asker = replace(self.asker, initiator=result.initiator_name)
-        self.session, replaced = establish(self.node, result, self, self.asker)
-        session = self.session
-        self.cid = result.cid
+        session, replaced = establish(self.node, result, self, self.asker)
+        self.session, self.cid = session, result.cid
         self.line, self.ready = session.line, session.ready
         self.enabled, self.functions = session.enabled, session.functions
         self.on_login(session, replaced)

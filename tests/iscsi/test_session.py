@@ -51,7 +51,7 @@ def test_the_same_isid_by_another_portal_group_is_another_nexus(connect: Any, ta
     assert by == [(first.session.port, 1), (first.session.port, 2)]
     first.session.end()
     assert list(target.sessions.values()) == [second.session]
-    assert connect(attention=True, group=2).replaced == [second.session]
+    assert connect(attention=True, group=2).replaced == [[second.connection]]
 
 
 def test_a_registration_is_of_the_portal_group_it_came_by(connect: Any, target: Any) -> None:
