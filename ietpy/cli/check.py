@@ -15,7 +15,7 @@ import click
 from ietpy.config.access import AccessFiles
 from ietpy.config.findings import MODES, printable
 from ietpy.config.load import load
-from ietpy.config.model import Account, Configuration, InitiatorConfig, LunConfig, TargetConfig
+from ietpy.config.model import Account, Configuration, InitiatorConfig, LunConfig, PortalConfig, TargetConfig
 from ietpy.errors import ConfigError, Diagnostic
 from ietpy.iscsi.chap import ALGORITHMS
 from ietpy.iscsi.keys import KEYS
@@ -121,6 +121,7 @@ def effective(configuration: Configuration) -> dict[str, Any]:
         "refused": configuration.refused,
         "isns_server": printable(configuration.isns_server),
         "isns_access_control": configuration.isns_access_control,
+        "portals": None if configuration.portals is None else [_portal(portal) for portal in configuration.portals],
         "discovery": {
             "incoming": _names(configuration.discovery_incoming),
             "outgoing": _outgoing(configuration.discovery_outgoing),
@@ -129,6 +130,10 @@ def effective(configuration: Configuration) -> dict[str, Any]:
         },
         "targets": [_target(target) for target in configuration.targets],
     }
+
+
+def _portal(portal: PortalConfig) -> dict[str, Any]:
+    return {"group": portal.group, "host": printable(portal.host), "port": portal.port, "line": portal.span.line}
 
 
 def _target(target: TargetConfig) -> dict[str, Any]:
@@ -150,6 +155,7 @@ def _target(target: TargetConfig) -> dict[str, Any]:
         "initiator_addresses": [printable(item) for item in target.initiator_addresses],
         "initiator_names": [printable(item) for item in target.initiator_names],
         "initiators": [_initiator(line) for line in target.initiators],
+        "portal_groups": list(target.portal_groups),
         "luns": [_lun(target, lun) for lun in target.luns],
     }
 

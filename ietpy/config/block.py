@@ -45,6 +45,7 @@ class Block:
     addresses: list[Word] = field(default_factory=list)
     initiators: list[Word] = field(default_factory=list)
     admitted: list[InitiatorConfig] = field(default_factory=list)  #: Initiator lines
+    portal_groups: dict[int, Word] = field(default_factory=dict)  #: tags, and where they stand
 
     def restricted(self, option: Option) -> Block | None:
         """What a restriction here is about; None: nothing that is served.
@@ -146,6 +147,7 @@ class Block:
             address_spans=tuple(map(report.span, addresses)),
             name_spans=tuple(map(report.span, initiators)),
             initiators=tuple(admitted),
+            portal_groups=tuple(self.portal_groups or common.portal_groups),
             **fields,
         )
 

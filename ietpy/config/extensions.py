@@ -49,8 +49,13 @@ def read_algorithms(loader: Loader, option: Option, statement: Statement) -> Non
         block.algorithms = tuple(names)
 
 
+def read_portal(loader: Loader, option: Option, statement: Statement) -> None:
+    loader.portals.add(statement, loader.current.heir or loader.current, loader.report)
+
+
 #: By what ``options`` says of a keyword.
 EXTENSIONS: Final[Mapping[Reader, Callable[[Loader, Option, Statement], None]]] = {
     Reader.LUN_OPTION: read_lun_option,
     Reader.ALGORITHMS: read_algorithms,
+    Reader.PORTAL: read_portal,
 }

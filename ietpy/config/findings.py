@@ -123,6 +123,8 @@ class Finding(Enum):
         "took it from / (from the start directory with -f)",
     )
     LUN_OPTION = ("lun-option", "error", "error", "has no such keyword and ignored the line")
+    PORTAL = ("portal", "error", "error", "has no such keyword and ignored the line")
+    PORTAL_GROUP = ("portal-group", "error", "error", "has no such keyword and ignored the line")
     LUN_OPTION_ALONE = ("lun-option-without-lun", "error", "error", "has no such keyword and ignored the line")
     INITIATOR = ("initiator-line", "error", "error", "has no such keyword and ignored the line")
     INITIATOR_LUN = ("initiator-without-lun", "error", "error", "has no such keyword and ignored the line")

@@ -13,9 +13,11 @@ from ietpy.config.accounts import half_account, hollow, note_quotes, whole_accou
 from ietpy.config.block import Block, usable_name
 from ietpy.config.extensions import EXTENSIONS
 from ietpy.config.findings import MODES, Finding, Report, quoted
+from ietpy.config.isns import IsnsLines
 from ietpy.config.lun import continued, read_lun
 from ietpy.config.model import Configuration
-from ietpy.config.options import OPTION_BY_WORD, Option, Origin, Reader, Scope
+from ietpy.config.options import OPTION_BY_WORD, RESTRICTING, Option, Origin, Reader, Scope
+from ietpy.config.portals import PortalLines
 from ietpy.config.restrictions import restrict
 from ietpy.config.strangers import Guard, Stranger, behind, guard, in_one_word, joint_before, parted, seen, stranger
 from ietpy.config.syntax import Statement, Word
@@ -34,9 +36,8 @@ class Loader:
         self.current = self.discovery
         self.targets: dict[str, Block] = {}  #: by lower-case name
         self.everywhere = Block(Word("", 1, 1))  #: restrictions above the first Target: they hold for all of them
-        self.isns: dict[str, Any] = {}
-        self.isns_control: Word | None = None  #: the line that switched access control on
-        self.isns_lost: Word | None = None  #: a line that should name a server
+        self.isns = IsnsLines()
+        self.portals = PortalLines()
         self.stray: Word | None = None  #: an account that IET gave to discovery
         self.lost = False  #: IET saw no Target, or no name, on the Target line we are below
         self.after_half_account = False
@@ -157,8 +158,8 @@ class Loader:
         problem = f"{self.shown(unknown.head)} is no keyword; {kept_out.effect}"
         self.report.add(Finding.UNCLEAR_KEYWORD, keyword, problem, kept_out.hint)
         if kept_out.isns:
-            self.isns["iSNSAccessControl"] = True
-            self.isns_control = self.isns_control or keyword
+            self.isns.values["iSNSAccessControl"] = True
+            self.isns.control = self.isns.control or keyword
             return
         why = f"line {keyword.line} may say who is kept out, and is not understood"
         for block in (self.discovery, self.everywhere) if self.current is self.discovery else (self.current,):
@@ -246,8 +247,8 @@ class Loader:
         if value is None:
             return
         if option.attribute == "isns_access_control" and value:
-            self.isns_control = self.isns_control or statement.keyword
-        values = self.isns if option.scope is Scope.ANYWHERE else block.values
+            self.isns.control = self.isns.control or statement.keyword
+        values = self.isns.values if option.scope is Scope.ANYWHERE else block.values
         unread = self.unread or block.second or block is not self.current
         if values.get(option.name, value) != value:
             value = self.of_two(option, statement, values[option.name], value, unread or option.name in block.unread)
@@ -279,7 +280,7 @@ class Loader:
         if commented and self.iet:
             return words
         if option.attribute == "isns_server":
-            self.isns_lost = place
+            self.isns.lost = place
         elif option.guards and option.crash and not self.iet:
             return (Word("Yes", place.line, place.column),)
         return (Word("0", place.line, place.column),) if self.iet and not option.crash else ()
@@ -315,7 +316,7 @@ class Loader:
     def in_target(self, option: Option, keyword: Word) -> bool:
         """Whether a line has a target to belong to; those of an orphan were reported with its Target line."""
         if self.current is self.discovery:
-            restricts = option.reader in (Reader.ADDRESS, Reader.INITIATOR, Reader.ADMITTED)
+            restricts = option.reader in RESTRICTING
             effect = "it holds for every target without one of its own" if restricts else "it is ignored"
             problem = f"{option.name} stands before the first Target; {effect}"
             self.report.add(Finding.SCOPE, keyword, problem, "move it below a Target line")
@@ -348,8 +349,10 @@ class Loader:
             problem = "IET did not see the Target line above this account; discovery is closed until it is corrected"
             hint = "correct that line, or write an account for discovery at the top"
             self.report.add(Finding.CLOSED_DISCOVERY, self.stray, problem, hint)
-        self.check_isns()
         discovery.check_directions(self.report)
+        self.isns.check(self.everywhere, self.report)
+        self.portals.check((self.everywhere, *self.targets.values()), self.report)
+        portals = self.portals.portals(self.report)
         targets = tuple(block.finished(self.report, self.everywhere) for block in self.targets.values())
         return Configuration(
             self.report.file,
@@ -358,22 +361,12 @@ class Loader:
             discovery.accounts(),
             discovery.outgoing or discovery.mended_outgoing,
             discovery.why_closed(),
-            self.isns.get("iSNSServer", ""),
-            self.isns.get("iSNSAccessControl", False),
+            self.isns.values.get("iSNSServer", ""),
+            self.isns.values.get("iSNSAccessControl", False),
+            portals,
             self.report.in_order(),
             discovery.algorithms,
         )
-
-    def check_isns(self) -> None:
-        """Access control needs a server to ask; one that a line failed to name must not mean everybody."""
-        if self.isns_control is None or "iSNSServer" in self.isns:
-            return
-        effect = "has no effect"
-        if self.isns_lost is not None:
-            effect = "closes all targets"
-            self.everywhere.close(f"line {self.isns_lost.line} names no iSNS server")
-        problem = f"iSNSAccessControl without iSNSServer {effect}"
-        self.report.add(Finding.ISNS_ALONE, self.isns_control, problem, "name the server, or remove this line")
 
 
 _CONSEQUENCE: Final = {
@@ -394,4 +387,5 @@ _READERS: Final[dict[Reader, Callable[[Loader, Option, Statement], None]]] = {
     Reader.INITIATOR: Loader.read_restriction,
     Reader.ADMITTED: Loader.read_restriction,
     **EXTENSIONS,
+    Reader.PORTAL_GROUPS: Loader.read_restriction,
 }

@@ -69,6 +69,39 @@ class InitiatorConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PortalConfig:
+    """One portal of a ``Portal`` line.
+
+    ``host``: a numeric address, with its zone if it has one, the name of an interface, or ``*``. ``port`` None: that
+    of the command line.
+    """
+
+    group: int
+    host: str
+    port: int | None
+    span: Span = field(compare=False)
+
+    @property
+    def everything(self) -> bool:
+        """Whether it is all addresses, of one family or both."""
+        return self.host in ("*", "0.0.0.0", "::")
+
+    @property
+    def interface(self) -> bool:
+        return ":" not in self.host and any(character.isalpha() for character in self.host)
+
+    def holds(self, other: PortalConfig) -> bool:
+        """Whether it has addresses of ``other``, and others."""
+        if not self.everything or other.everything:
+            return self.host == "*" != other.host
+        return self.host == "*" or other.interface or (":" in self.host) == (":" in other.host)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port is None else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
 class TargetConfig:
     """One ``Target`` block."""
 
@@ -91,6 +124,8 @@ class TargetConfig:
     #: tgt's words applied as a restriction (decisions 1, ``repair``): address items and initiator names.
     initiator_addresses: tuple[str, ...] = ()
     initiator_names: tuple[str, ...] = ()
+    #: Tags of the portal groups it is in; empty: all of them.
+    portal_groups: tuple[int, ...] = ()
     #: Who may use it, and how; without any, whom all else admits.
     initiators: tuple[InitiatorConfig, ...] = ()
     #: Where tgt's words stand.
@@ -111,6 +146,8 @@ class Configuration:
     discovery_closed: str = ""
     isns_server: str = ""
     isns_access_control: bool = False
+    #: What ``Portal`` lines say is listened on; None without any: what the command line says.
+    portals: tuple[PortalConfig, ...] | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
     chap_algorithms: tuple[str, ...] = ()  #: of discovery, and of targets that do not say
 

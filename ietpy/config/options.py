@@ -49,7 +49,13 @@ class Reader(Enum):
     ADDRESS = "an address or a network"
     INITIATOR = "an initiator's name"
     ADMITTED = "a pattern of initiators' names, and parameters"
+    PORTAL = "the tag of a portal group, and its portals"
+    PORTAL_GROUPS = "tags of portal groups"
     PARAMETER = "a parameter of a Lun line"
+
+
+#: Of lines that say who may use a target, or by what.
+RESTRICTING: Final = (Reader.ADDRESS, Reader.INITIATOR, Reader.ADMITTED, Reader.PORTAL_GROUPS)
 
 
 class Origin(Enum):
@@ -242,6 +248,31 @@ OPTIONS: Final = (
         "The value counts in any letter case.",
         "isns_access_control",
         crash=True,
+        guards=True,
+    ),
+    Option(
+        "Portal",
+        Scope.ANYWHERE,
+        Reader.PORTAL,
+        Text(),
+        "What the daemon listens on: the tag of a portal group, 1 to 65535, a blank, and portals joined by commas. A"
+        " portal is an address (192.0.2.1, [2001:db8::1], a link-local one with its interface: [fe80::1%eth0]), the"
+        " name of an interface for all addresses it has when the daemon starts or reads the file again, or * for all;"
+        " and a port behind a colon. Lines with one tag make one group. A portal with a mistake is not listened on.",
+        "what -a and -p say, as group 1",
+        origin=Origin.IETPY,
+        tokenised=False,
+    ),
+    Option(
+        "PortalGroups",
+        Scope.TARGET,
+        Reader.PORTAL_GROUPS,
+        Text(),
+        "The portal groups the target is in: tags of Portal lines, joined by commas. By others it is not there, neither"
+        " for a login nor for discovery. Each group is a target port of its own for SCSI.",
+        "all of them",
+        origin=Origin.IETPY,
+        tokenised=False,
         guards=True,
     ),
     Option(

@@ -10,6 +10,7 @@ from ietpy.config.findings import printable
 from ietpy.config.initiator import rendered
 from ietpy.config.model import Account, InitiatorConfig, LunConfig, TargetConfig
 from ietpy.config.options import LUN_OPTION_BY_WORD, OPTIONS, Option, Reader, Scope
+from ietpy.config.portals import groups_line
 from ietpy.config.syntax import split_blanks, to_text
 
 #: Keys of a target that a file can set; the SCSI device type is none, as there are only disks.
@@ -97,6 +98,8 @@ def target_lines(target: TargetConfig) -> Iterator[str]:
         yield f"initiator-name {name}"
     for line in target.initiators:
         yield initiator_line(line, target.name)
+    if target.portal_groups:
+        yield groups_line(target.portal_groups)
     silent = TargetConfig(target.name, target.span, nop_timeout=target.nop_interval)
     for option in TARGET_KEYS:
         value = key_value(target, option)

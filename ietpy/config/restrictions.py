@@ -12,6 +12,7 @@ from ietpy.config.block import Block
 from ietpy.config.findings import Finding, Report, quoted
 from ietpy.config.initiator import read_initiator
 from ietpy.config.options import Option, Reader
+from ietpy.config.portals import limit
 from ietpy.config.syntax import Statement, Word
 from ietpy.config.values import is_comment
 
@@ -19,7 +20,10 @@ _ITEM: Final = re.compile("[^,]+")
 
 
 def restrict(option: Option, statement: Statement, block: Block, report: Report) -> None:
-    """Admit to ``block`` whom this line names; several lines, or several words, widen each other."""
+    """Admit to ``block`` whom this line names, or by what; several lines, or several words, widen each other."""
+    if option.reader is Reader.PORTAL_GROUPS:
+        limit(statement, block, report)
+        return
     if option.reader is Reader.ADMITTED:
         block.admitted.append(read_initiator(statement, report))
         return

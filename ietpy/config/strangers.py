@@ -14,6 +14,7 @@ from ietpy.config.options import (
     NO_GUARD,
     OPTION_BY_WORD,
     READ_ONLY_ELSEWHERE,
+    RESTRICTING,
     Option,
     Origin,
     Reader,
@@ -28,13 +29,13 @@ _JOINT: Final = re.compile("[=:,;/|\"']")
 _NEVER_LIKE: Final = ("User",)
 #: With something like ``readonly`` or ``IOMode`` before them there is no doubt.
 _READ_ONLY: Final = ("ro", "r", "readonly", "read-only", "yes", "on", "true", "1")
-_KEEPS_OUT: Final = (Reader.INCOMING, Reader.ADDRESS, Reader.INITIATOR, Reader.ADMITTED)
+_KEEPS_OUT: Final = (Reader.INCOMING, *RESTRICTING)
 _KEEPING_OUT: Final = tuple(
     word
     for word, option in OPTION_BY_WORD.items()
     if option.name not in _NEVER_LIKE and (option.guards or option.reader in _KEEPS_OUT)
 )
-_HAS_WORDS: Final = (*_KEEPS_OUT, Reader.OUTGOING, Reader.VALUE)
+_HAS_WORDS: Final = (*_KEEPS_OUT, Reader.OUTGOING, Reader.VALUE, Reader.PORTAL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from ietpy.config.lun_option import UNSAID, rendered, said
 from ietpy.config.model import Account, Configuration, LunConfig, TargetConfig, effective_nop_timeout, meaning
 from ietpy.config.options import Option, Reader, Scope
 from ietpy.config.outline import Entry, outline
+from ietpy.config.portals import portal_lines
 from ietpy.config.render import (
     TARGET_KEYS,
     UnwritableError,
@@ -188,6 +189,9 @@ class _Rewriter:
         old, discovery = self.old, self.outline.discovery
         self.incoming(discovery, old.discovery_incoming, new.discovery_incoming)
         self.outgoing(discovery, old.discovery_outgoing, new.discovery_outgoing)
+        if old.portals is None and new.portals is not None:
+            for line in portal_lines(new.portals):
+                self.put(discovery, self.keyed(discovery), line)
         plain = meaning(old).targets
         matches = _matches(plain, new.targets, _frame)
         for target, match in zip(new.targets, matches, strict=True):
@@ -367,11 +371,11 @@ def _matches(old: Sequence[T], new: Sequence[T], key: Callable[[T], Any] = lambd
 def _frame(target: TargetConfig) -> tuple[Any, ...]:
     """What cannot change while a target stays the same one."""
     who = target.initiator_addresses, target.initiator_names, target.initiators, target.chap_algorithms
-    return target.name, target.alias, target.closed, *who
+    return target.name, target.alias, target.closed, *who, target.portal_groups
 
 
 def _holds_anywhere(entry: Entry) -> bool:
-    return entry.is_of(Reader.VALUE) and entry.option is not None and entry.option.scope is Scope.ANYWHERE
+    return entry.option is not None and entry.option.scope is Scope.ANYWHERE and not entry.is_of(Reader.TARGET)
 
 
 def _speaks_for(block: Block, entry: Entry, reader: Reader) -> bool:

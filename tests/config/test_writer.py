@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ietpy.config.findings import MODES
 from ietpy.config.load import loads
-from ietpy.config.model import Account, Configuration, LunConfig, TargetConfig, meaning
+from ietpy.config.model import Account, Configuration, LunConfig, PortalConfig, TargetConfig, meaning
 from ietpy.config.writer import rewrite
 from ietpy.errors import ConfigError, Span
 from ietpy.scsi.identity import IdentityOptions
@@ -94,6 +94,10 @@ def drop_user(user: str, name: str = "t") -> Change:
 
 def discovery(*incoming: Account, outgoing: Account | None = None) -> Change:
     return lambda running: replace(running, discovery_incoming=incoming, discovery_outgoing=outgoing)
+
+
+def listen(*portals: PortalConfig) -> Change:
+    return lambda running: replace(running, portals=portals)
 
 
 def both(*changes: Change) -> Change:
@@ -176,6 +180,7 @@ CASES = {
             ),
             initiator_addresses=("10.0.0.1",),
             initiator_names=("iqn.i",),
+            portal_groups=(2, 1),
             wthreads=16,
             nop_interval=9,
             nop_timeout=5,
@@ -192,6 +197,7 @@ CASES = {
 +    Alias a name
 +    initiator-address 10.0.0.1
 +    initiator-name iqn.i
++    PortalGroups 2,1
 +    Wthreads 16
 +    NOPInterval 9
 +    NOPTimeout 5
@@ -371,6 +377,22 @@ CASES = {
      Type=blockio
 +  Lun 1 Path=/new,Type=fileio
    Alias x
+"""),
+    # -- portals
+    "portals": Case(listen(
+        PortalConfig(1, "fe80::1%eth0", 3261, BY_HAND), PortalConfig(2, "192.0.2.1", None, BY_HAND),
+        PortalConfig(2, "eth1", 3261, BY_HAND),
+    ), """
++Portal 1 [fe80::1%eth0]:3261
++Portal 2 192.0.2.1,eth1:3261
++
+ # the disk
+ Target t
+"""),
+    "portals outlive the target they stand below": Case(drop_target("t"), """
+-Target t
+ Portal 1 192.0.2.1
+-    PortalGroups 1
 """),
     # -- LunOption
     "LunOption goes with its LUN": Case(drop_lun(1), """

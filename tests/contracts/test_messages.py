@@ -107,7 +107,8 @@ def test_every_field_of_the_json_is_in_the_manual(tmp_path: Path, monkeypatch: p
     fields = importlib.import_module("check_json").FIELDS
     path = tmp_path / "ietd.conf"
     path.write_text(
-        "IncomingUser a b\nTarget t\nOutgoingUser a b\nLun 0 Type=nullio,Blocks=8\nfoo\nInitiator * Luns=0\n"
+        "IncomingUser a b\nPortal 1 *\nTarget t\nOutgoingUser a b\nLun 0 Type=nullio,Blocks=8\nfoo\n"
+        "Initiator * Luns=0\n"
     )
     document = json.loads(CliRunner().invoke(check, ["-c", str(path), "--json", "--all-modes"]).stdout)
     assert {name for name, _, _ in fields} == set(_paths(document, ""))
@@ -120,5 +121,5 @@ def test_every_field_of_the_json_is_in_the_manual(tmp_path: Path, monkeypatch: p
             value = value[part.removesuffix("[]")]
             value = value[0] if part.endswith("[]") else value
         nullable = kind.endswith(" or null")
-        expected = types["list" if kind == "list of strings" else kind.removesuffix(" or null")]
+        expected = types["list" if kind.startswith("list of ") else kind.removesuffix(" or null")]
         assert type(value) is expected or (nullable and value is None), name
