@@ -178,18 +178,20 @@ class AccessFiles:
 
 def admission(target: TargetConfig, asker: Asker) -> Iterator[Decision]:
     """What the Initiator lines of a target say; nothing if there are none."""
-    if not target.initiators:
-        return
+    if target.initiators:
+        yield _admission(target, asker)
+
+
+def _admission(target: TargetConfig, asker: Asker) -> Decision:
     line, who = deciding(target.initiators, asker), f"{quoted(printable(asker.initiator))} at {asker.peer}"
     if line is None:
-        yield Decision("initiator", False, target.span, f"no Initiator line of this target is about {who}")
-        return
+        return Decision("initiator", False, target.span, f"no Initiator line of this target is about {who}")
     allowed, reason = admits(line, {account.name for account in target.incoming}), f"this line is about {who}"
     if line.closed:
         reason += " and has a mistake, so it admits nobody"
     elif not allowed:
         reason += f" and asks for the user {quoted(printable(line.user))}, who has no account here"
-    yield Decision("initiator", allowed, line.span, reason)
+    return Decision("initiator", allowed, line.span, reason)
 
 
 def decisive(checks: Iterable[Decision]) -> Decision:

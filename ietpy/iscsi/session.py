@@ -99,6 +99,14 @@ class Session:
             self.nexuses[encode(lun)] = self.nexuses[lun_field] = nexus
             return nexus
 
+    @property
+    def attached(self) -> frozenset[Nexus]:
+        """All nexuses that may have tasks; needs no lock.
+
+        Copying either is one step, and none leaves the one before it is in the other.
+        """
+        return frozenset((*self.nexuses.values(), *self.revoked))
+
     def see(self, view: View) -> None:
         """The initiator has this of the device from now on, and is told so. The caller holds the device's lock."""
         if view == self.view:
@@ -156,7 +164,7 @@ class Session:
         if self.target is None or self.device is None:
             return
         with self.device.lock:
-            for nexus in {*self.nexuses.values(), *self.revoked}:
+            for nexus in self.attached:
                 nexus.lu.detach(nexus)
             self.nexuses.clear()
             self.target.ending.discard(self)

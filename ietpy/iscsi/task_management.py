@@ -324,7 +324,7 @@ def preempt(author: Task, lu: LogicalUnit, nexuses: Collection[Nexus]) -> Functi
     with session.device.lock:
         function.others = [
             other for other in _sessions(session)
-            if not function.nexuses.isdisjoint(other.nexuses.values())
+            if not function.nexuses.isdisjoint(other.attached)
         ]
     return function
 

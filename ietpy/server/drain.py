@@ -18,7 +18,7 @@ def still_busy(pumps: Iterable[Pump], unit: LogicalUnit) -> Callable[[], bool]:
     is gone (``Nexus.barrier``), and connections that never asked for the unit do not matter.
     """
     nexuses = frozenset(unit.nexuses)
-    left = [_leaving(pump, nexuses) for pump in pumps if not nexuses.isdisjoint(_nexuses(pump))]
+    left = [_leaving(pump, nexuses) for pump in pumps if _has_one_of(pump, nexuses)]
 
     def busy() -> bool:
         left[:] = [each for each in left if next(each, True) is None]
@@ -27,10 +27,9 @@ def still_busy(pumps: Iterable[Pump], unit: LogicalUnit) -> Callable[[], bool]:
     return busy
 
 
-def _nexuses(pump: Pump) -> tuple[Nexus, ...]:
-    """Of this connection. Copying either is one step, and what leaves the one is in the other before, so no lock."""
+def _has_one_of(pump: Pump, nexuses: frozenset[Nexus]) -> bool:
     session = pump.connection.session
-    return () if session is None else (*session.nexuses.values(), *session.revoked)
+    return session is not None and not nexuses.isdisjoint(session.attached)
 
 
 def _leaving(pump: Pump, nexuses: frozenset[Nexus]) -> Iterator[None]:
