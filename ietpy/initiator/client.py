@@ -11,7 +11,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from ietpy.initiator.numbering import Numbering
 from ietpy.initiator.session import LogoutResult, Session
 from ietpy.initiator.tasks import Response
 from ietpy.initiator.text import decode, encode
-from ietpy.iscsi.keys import Parameters
+from ietpy.iscsi.keys import KEY_BY_NAME, Parameters, Use
 from ietpy.iscsi.pdu import DEFAULT_PORT, IMMEDIATE, NO_TAG, Opcode
 from ietpy.scsi import lun as lun_field
 from ietpy.scsi.status import SenseKey, Status, TaskAttribute
@@ -54,7 +54,8 @@ class Client:
         self.timeout = timeout
         self.framer = Framer(LOGIN_DATA_LIMIT)
         self.session = Session(Numbering(), Parameters())
-        #: What the login brought; None before it.
+        #: How the login was done and what it brought; None before it.
+        self.plan: LoginPlan | None = None
         self.outcome: Outcome | None = None
 
     @classmethod
@@ -85,7 +86,20 @@ class Client:
 
     def login(self, plan: LoginPlan, *, cmd_sn: int = 1) -> Outcome:
         """Log in as ``plan`` says. Raises LoginRefused, AuthenticationFailed, TargetFault, TimedOut, ConnectionLost."""
-        numbering = Numbering(cmd_sn)
+        return self._log_in(plan, Numbering(cmd_sn))
+
+    def join(self, leader: Client, cid: int, **changes: Any) -> Outcome:
+        """Become a connection of the session of ``leader`` (section 6.3.1), or reinstate the one that has this CID.
+
+        ``changes`` to the plan ``leader`` logged in with; keys of the leading login are not said again.
+        """
+        assert leader.plan is not None
+        assert leader.outcome is not None
+        named = {name: word for name, word in leader.plan.keys.items() if KEY_BY_NAME[name].use is not Use.LOGIN}
+        plan = replace(leader.plan, **{"tsih": leader.outcome.tsih, "keys": named, **changes}, cid=cid)
+        return self._log_in(plan, Numbering(commands=leader.session.numbering.commands), leader.session)
+
+    def _log_in(self, plan: LoginPlan, numbering: Numbering, leader: Session | None = None) -> Outcome:
         steps = exchange(plan, numbering, secrets.token_bytes)
         request = next(steps)
         while True:
@@ -95,8 +109,10 @@ class Client:
             except StopIteration as end:
                 outcome: Outcome = end.value
                 break
-        self.outcome = outcome
-        self.session = Session(numbering, outcome.parameters)
+        self.plan, self.outcome = plan, outcome
+        if leader is not None:
+            outcome.parameters.join(leader.parameters)
+        self.session = Session(numbering, outcome.parameters, leader)
         self.framer.longest = outcome.parameters.max_recv_data_segment_length
         self.framer.header_digest = outcome.parameters.header_digest
         self.framer.data_digest = outcome.parameters.data_digest
@@ -179,10 +195,12 @@ class Client:
         answer: int = self.wait(self.session.manage(function, lun_field.encode(lun), referenced_tag, ref_cmd_sn))
         return answer
 
-    def logout(self, reason: int = 0) -> LogoutResult:
-        """Log out, wait for the answer and close the socket."""
-        result: LogoutResult = self.wait(self.session.logout(reason))
-        self.close()
+    def logout(self, reason: int = 0, cid: int | None = None) -> LogoutResult:
+        """Log out, wait for the answer and close the socket; ``cid``: of another connection, which is closed."""
+        own = self.plan.cid if self.plan is not None else 0
+        result: LogoutResult = self.wait(self.session.logout(reason, own if cid is None else cid))
+        if cid is None or cid == own:
+            self.close()
         return result
 
     # -- SCSI helpers: GOOD or CommandFailed; unit attentions are passed over ----------------------------------

@@ -18,7 +18,7 @@ from ietpy.initiator.numbering import Numbering, check_header
 from ietpy.initiator.settlement import Settlement
 from ietpy.initiator.text import decode, encode
 from ietpy.iscsi import chap
-from ietpy.iscsi.keys import KEY_BY_NAME, Parameters
+from ietpy.iscsi.keys import KEY_BY_NAME, Parameters, Use
 from ietpy.iscsi.pdu import CONTINUE, TRANSIT, Opcode
 from ietpy.iscsi.text import split
 
@@ -89,6 +89,7 @@ class LoginPlan:
             name: value
             for name, value in merged.items()
             if value is not None and (self.normal or name in self.keys or not KEY_BY_NAME[name].normal_only)
+            and not (self.tsih and name not in self.keys and KEY_BY_NAME[name].use is Use.LOGIN)
         }
 
     @property

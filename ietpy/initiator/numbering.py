@@ -94,24 +94,17 @@ def check_header(pdu: Pdu) -> Rule:
     return rule
 
 
-class Numbering:
-    """The counters of one connection that is its whole session: tags, CmdSN, StatSN and the command window."""
+class Commands:
+    """The counters of a session, common to its connections: tags, CmdSN and the command window."""
 
     def __init__(self, cmd_sn: int = 1) -> None:
         #: CmdSN of the next command.
         self.cmd_sn = cmd_sn
-        #: StatSN of the next status; None until the first Login Response tells.
-        self.next_stat_sn: int | None = None
         self.exp_cmd_sn = cmd_sn
         self.max_cmd_sn = cmd_sn
         #: CmdSNs of rejected requests: the target takes nothing behind them before they came again (section 7.3).
         self.gaps: list[int] = []
         self._tag = 0
-
-    @property
-    def exp_stat_sn(self) -> int:
-        """What to put into ExpStatSN."""
-        return self.next_stat_sn or 0
 
     @property
     def window_open(self) -> bool:
@@ -132,6 +125,67 @@ class Numbering:
             self.cmd_sn = advance(self.cmd_sn)
         return number
 
+    def follow(self, expected: int, maximum: int) -> None:
+        """Take ExpCmdSN and MaxCmdSN, which connections may bring out of their order (section 4.2.2.1)."""
+        if before(self.exp_cmd_sn, expected):
+            self.exp_cmd_sn = expected
+        if before(self.max_cmd_sn, maximum):
+            self.max_cmd_sn = maximum
+        self.gaps = [gap for gap in self.gaps if not before(gap, self.exp_cmd_sn)]
+
+    def rejected(self, header: bytes) -> None:
+        """A request with this header was rejected: if it was numbered, the next one takes its number."""
+        number = int.from_bytes(header[24:28], "big")
+        numbered = not header[0] & IMMEDIATE and header[0] & OPCODE_MASK not in UNNUMBERED
+        if numbered and not before(number, self.exp_cmd_sn) and number not in self.gaps:
+            self.gaps.append(number)
+
+
+class Numbering:
+    """The counters of one connection: its StatSN, and with others of a session ``commands``."""
+
+    def __init__(self, cmd_sn: int = 1, commands: Commands | None = None) -> None:
+        self.commands = Commands(cmd_sn) if commands is None else commands
+        #: StatSN of the next status; None until the first Login Response tells.
+        self.next_stat_sn: int | None = None
+        self._exp_cmd_sn = self.commands.exp_cmd_sn  #: as this connection was told last
+
+    @property
+    def exp_stat_sn(self) -> int:
+        """What to put into ExpStatSN."""
+        return self.next_stat_sn or 0
+
+    @property
+    def cmd_sn(self) -> int:
+        """CmdSN of the next command."""
+        return self.commands.cmd_sn
+
+    @cmd_sn.setter
+    def cmd_sn(self, number: int) -> None:
+        self.commands.cmd_sn = number
+
+    @property
+    def exp_cmd_sn(self) -> int:
+        return self.commands.exp_cmd_sn
+
+    @property
+    def max_cmd_sn(self) -> int:
+        return self.commands.max_cmd_sn
+
+    @max_cmd_sn.setter
+    def max_cmd_sn(self, number: int) -> None:
+        self.commands.max_cmd_sn = number
+
+    @property
+    def window_open(self) -> bool:
+        return self.commands.window_open
+
+    def new_tag(self) -> int:
+        return self.commands.new_tag()
+
+    def take_cmd_sn(self, immediate: bool) -> int:
+        return self.commands.take_cmd_sn(immediate)
+
     def accept(self, pdu: Pdu, *, late: bool = False) -> None:
         """Check the header and all counters of ``pdu`` and follow them. Raises TargetFault.
 
@@ -149,20 +203,10 @@ class Numbering:
             return
         if takes_stat_sn(pdu, RULES[pdu.opcode].stat_sn):
             self.next_stat_sn = advance(pdu.header["stat_sn"])
-        if before(self.exp_cmd_sn, pdu.header["exp_cmd_sn"]):
-            self.exp_cmd_sn = pdu.header["exp_cmd_sn"]
-        if before(self.max_cmd_sn, pdu.header["max_cmd_sn"]):
-            self.max_cmd_sn = pdu.header["max_cmd_sn"]
-        self.gaps = [gap for gap in self.gaps if not before(gap, self.exp_cmd_sn)]
+        self._exp_cmd_sn = pdu.header["exp_cmd_sn"]
+        self.commands.follow(pdu.header["exp_cmd_sn"], pdu.header["max_cmd_sn"])
         if pdu.opcode == Opcode.REJECT and len(pdu.data) >= BHS_SIZE:
-            self._rejected(pdu.data)
-
-    def _rejected(self, header: bytes) -> None:
-        """A request with this header was rejected: if it was numbered, the next one takes its number."""
-        number = int.from_bytes(header[24:28], "big")
-        numbered = not header[0] & IMMEDIATE and header[0] & OPCODE_MASK not in UNNUMBERED
-        if numbered and not before(number, self.exp_cmd_sn) and number not in self.gaps:
-            self.gaps.append(number)
+            self.commands.rejected(pdu.data)
 
     def _check_stat_sn(self, pdu: Pdu, rule: Rule) -> None:
         came, expected = pdu.header["stat_sn"], self.next_stat_sn
@@ -174,8 +218,8 @@ class Numbering:
         expected, maximum = pdu.header["exp_cmd_sn"], pdu.header["max_cmd_sn"]
         if before(self.cmd_sn, expected):
             raise TargetFault("4.2.2.1", f"ExpCmdSN is {expected:#x}, but {self.cmd_sn:#x} was not sent yet ({pdu})")
-        if before(expected, self.exp_cmd_sn) and not late:
-            raise TargetFault("4.2.2.1", f"ExpCmdSN went back from {self.exp_cmd_sn:#x} to {expected:#x} ({pdu})")
+        if before(expected, self._exp_cmd_sn) and not late:
+            raise TargetFault("4.2.2.1", f"ExpCmdSN went back from {self._exp_cmd_sn:#x} to {expected:#x} ({pdu})")
         if before(maximum, advance(expected, -1)):
             raise TargetFault("4.2.2.1", f"MaxCmdSN {maximum:#x} is less than ExpCmdSN {expected:#x} - 1 ({pdu})")
 

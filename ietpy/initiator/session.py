@@ -1,8 +1,8 @@
 """The full feature phase from the initiator's side, without I/O (RFC 7143 sections 4.2 and 11).
 
 Requests go to ``output``; received PDUs go through ``handle``; what ended is in ``results`` by Initiator Task Tag.
-Every PDU is judged strictly, and TargetFault is raised at the first that breaks a rule. One connection is the
-whole session.
+Every PDU is judged strictly, and TargetFault is raised at the first that breaks a rule. One ``Session`` is one
+connection; those that are one session together know each other as ``members``.
 """
 
 from __future__ import annotations
@@ -83,9 +83,11 @@ _Request = ScsiTask | _Ping | _TextExchange | _Management | _Logout
 
 
 class Session:
-    """See the module. ``numbering`` and ``parameters`` come out of a login."""
+    """See the module. ``numbering`` and ``parameters`` come out of a login; ``leader``: it is of that one's session."""
 
-    def __init__(self, numbering: Numbering, parameters: Parameters) -> None:
+    def __init__(self, numbering: Numbering, parameters: Parameters, leader: Session | None = None) -> None:
+        self.members: list[Session] = [] if leader is None else leader.members
+        self.members.append(self)
         self.numbering = numbering
         self.parameters = parameters
         #: Brings what comes into order, and asks for what is missing; None at ErrorRecoveryLevel 0.
@@ -337,10 +339,10 @@ class Session:
             raise TargetFault("11.6", f"function {request.function} is answered with information {information.hex()}")
         if pdu.header["response"] == 0 and request.function in _ENDS:
             ends = _ENDS[request.function]
-            tasks = [task for task in self._flying.values() if isinstance(task, ScsiTask)]
-            for task in tasks:
-                if ends(task, request.lun, request.referenced):
-                    self._end(task.tag, TaskAborted(f"command {task.tag:#x} was aborted by us"))
+            for member in self.members:
+                for task in [task for task in member._flying.values() if isinstance(task, ScsiTask)]:
+                    if ends(task, request.lun, request.referenced):
+                        member._end(task.tag, TaskAborted(f"command {task.tag:#x} was aborted by us"))
         self._end(pdu.header["initiator_task_tag"], pdu.header["response"])
 
     def _on_logout_response(self, pdu: Pdu) -> None:

@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -66,6 +66,7 @@ class Pump:
         self.finished = threading.Event()
         #: Of the connections this one replaces, alone or with their sessions: waited for before the first command.
         self.predecessors: list[threading.Event] = []
+        self.draining = False  #: whether it was us who stopped receiving
         self._sender: threading.Thread | None = None
 
     # The connection's own thread ----------------------------------------------------------------------------------
@@ -75,7 +76,14 @@ class Pump:
         try:
             self._await_predecessors()
             self._join()
-            self._serve()
+            session = self.connection.session
+            assert session is not None
+            if session.target is not None:
+                self.workers = self.server.workers(session.target)
+            if session.shared:
+                sharing.serve(self)
+            else:
+                self._serve()
         except FormatError as problem:
             self._give_up(logging.WARNING, "connection dropped", problem)
         except BlockingIOError:
@@ -113,37 +121,33 @@ class Pump:
         self.close()
 
     def _serve(self) -> None:
-        connection, line = self.connection, self.line
-        lock, inbox = line.lock, line.inbox
+        connection, line, egress = self.connection, self.line, self.egress
+        lock, inbox, between = line.lock, line.inbox, line.between
         receive, space, received = self.sock.recv_into, connection.space, connection.received
-        session = connection.session
-        assert session is not None
-        if session.target is not None:
-            self.workers = self.server.workers(session.target)
-        execute: Callable[[list[Task]], None] = self._execute
-        shared = session.shared
-        if shared:
-            execute = partial(sharing.execute, self)
         count = 0  # what came behind the login is in the window already
         while True:
             with lock:
-                execute(received(count))
+                self._execute(received(count))
                 if inbox or connection.enabled:
                     line.read()
-                self._flush(shared)
-                self._employ()
+                egress.flush(between)
+                self.employ()
                 room = space()  # workers give chunks back under the lock, so chunks are chosen under it
             if connection.functions:
-                self._spread_functions()
+                self.spread_functions()
             if inbox:
                 line.attend()
             if connection.closing:
-                if connection.problem:
-                    log.warning("%s: connection closed: %s", self.name, connection.problem)
+                self.say_why()
                 return
             count = receive(room)
             if not count:
                 return
+
+    def say_why(self) -> None:
+        """Log what made the core close the connection, unless that is an orderly logout."""
+        if self.connection.problem:
+            log.warning("%s: connection closed: %s", self.name, self.connection.problem)
 
     def _execute(self, tasks: list[Task]) -> None:
         """Execute a batch, with a flush whenever much is staged, so nobody asks for too much at once."""
@@ -181,7 +185,7 @@ class Pump:
             self.parked.appendleft(task)
         else:
             self.parked.append(task)
-        self._employ()
+        self.employ()
 
     def begin(self, place: Place) -> None:
         """The turn of a task that waited for others has come."""
@@ -189,7 +193,7 @@ class Pump:
         if task is not None:
             self._park(task)
 
-    def _employ(self) -> None:
+    def employ(self) -> None:
         """Give parked tasks to workers: no more than there may be, and none whose answer could not leave yet.
 
         So a peer that does not read bounds what is staged for it, whatever it asks for.
@@ -207,7 +211,7 @@ class Pump:
                 task.status, task.sense = int(Status.BUSY), b""
                 self.line.inbox.append(partial(self._worked, task))
 
-    def _spread_functions(self) -> None:
+    def spread_functions(self) -> None:
         """Ask the other sessions to abort their part of task management functions (``task_management``)."""
         functions = self.connection.functions
         with contextlib.suppress(IndexError):  # another connection's thread may be at it as well
@@ -242,7 +246,7 @@ class Pump:
                 if not self.running and self._sender is None and not (session and deferred.has_tasks(connection)):
                     self._leave()
             self.finished.wait(_ENDING_PAUSE)
-        self._spread_functions()
+        self.spread_functions()
         self.sock.close()
         self.server.forget(self)
         line.attend()
@@ -275,7 +279,7 @@ class Pump:
             return  # the login is not over for the initiator until the work of the session it replaces is
         try:
             if self.egress.flush_now():
-                self._employ()
+                self.employ()
             elif self._sender is None and not self.egress.busy:
                 sender = threading.Thread(target=self._send_rest, name="sender", daemon=True)
                 sender.start()
@@ -287,28 +291,24 @@ class Pump:
 
     def _send_rest(self) -> None:
         with self.line.lock:
-            self._sender = None
             self.line.guarded(self._flush_waiting)
+            self._sender = None
         self.line.attend()
-
-    def _flush(self, shared: bool) -> None:
-        """Send everything. Raises OSError when the peer is gone or takes nothing."""
-        if shared:
-            sharing.flush(self)
-        else:
-            self.egress.flush(self.line.between)
 
     def _flush_waiting(self) -> None:
         session = self.connection.session
         try:
-            self._flush(session is not None and session.shared)
+            if session is not None and session.shared:
+                sharing.flush(self)
+            else:
+                self.egress.flush(self.line.between)
         except BlockingIOError:
             self._give_up(logging.WARNING, "connection dropped", TAKES_NOTHING)
         except OSError as problem:
             self._give_up(logging.INFO, "connection lost", problem)
         else:
             self.connection.heard = True  # who takes his answers is alive
-            self._employ()
+            self.employ()
 
     def _work(self, task: Task) -> None:
         """Execute one task on a worker, unless it was aborted while it waited; the body of a worker's job."""
@@ -395,5 +395,6 @@ class Pump:
 
     def stop_receiving(self) -> None:
         """Take no more requests but finish and answer those that came."""
+        self.draining = True
         with contextlib.suppress(OSError):  # gone already
             self.sock.shutdown(socket.SHUT_RD)

@@ -2,7 +2,8 @@
 
 They share the session's lock, so nobody waits for a peer while he has it, and one whose peer does not read holds up its
 own tasks only. Requests come in the order of their CmdSNs, whichever connection they came by: whoever receives the one
-that was missing executes also those that waited for it, and sends their answers, as far as they go at once.
+that was missing executes also those that waited for it, and sends their answers, as far as they go at once. For the
+same reason requests are taken while answers still wait to be sent.
 """
 
 from __future__ import annotations
@@ -21,6 +22,40 @@ if TYPE_CHECKING:
 #: A batch is sent in parts when its answers take more memory than this (bytes), and no worker gets a task while more
 #: waits to be sent.
 STAGED_LIMIT: Final = 4 * 1024 * 1024
+#: No more requests are taken while so many pieces of answers wait to be sent.
+UNSENT_LIMIT: Final = 1024
+
+
+def serve(pump: Pump) -> None:
+    """As ``Pump._serve``."""
+    try:
+        _serve(pump)
+    finally:
+        pump.egress.busy = False  # what is left is for others to send
+
+
+def _serve(pump: Pump) -> None:
+    connection, line = pump.connection, pump.line
+    count = 0
+    while True:
+        with line.lock:
+            execute(pump, connection.received(count))
+            line.read()
+            _flush_members(pump)
+            if connection.closing:
+                flush(pump)
+            pump.egress.busy = not _send(pump)
+            pump.employ()
+            room = connection.space()
+        pump.spread_functions()
+        line.attend()
+        if connection.closing:
+            pump.say_why()
+            return
+        count = _receive(pump, room)
+        if not count:
+            connection.closing |= not pump.draining  # lost, and the session goes on
+            return
 
 
 def execute(pump: Pump, tasks: list[Task]) -> None:
@@ -43,38 +78,64 @@ def execute(pump: Pump, tasks: list[Task]) -> None:
 
 
 def flush(pump: Pump) -> None:
-    """Send what all connections of the session have to say; wait for the peer of ``pump`` only, without the lock.
+    """Send everything its connection has to say, waiting for the peer without the lock, which the caller holds.
 
     Raises OSError when that is gone or takes nothing for the whole send timeout.
     """
     line, egress = pump.line, pump.egress
-    for member in line.members:
-        if member is pump:
-            continue
-        if member.connection.closing:
-            member.close()  # logged out by another
-        else:
-            member.flush_now()
     egress.busy = True
     try:
-        while not egress.flush_now():
+        while not _send(pump):
             line.lock.release()
             try:
                 line.attend()
-                _await_room(pump.sock)
+                _await(pump, select.POLLOUT)
             finally:
                 line.lock.acquire()
-    except OSError:
-        pump.connection.closing = True  # nobody knows where the stream broke off: nothing may follow
-        raise
     finally:
         egress.busy = False
 
 
-def _await_room(sock: socket.socket) -> None:
-    """Wait until the peer has taken something. Raises BlockingIOError after the socket's send timeout."""
+def _flush_members(pump: Pump) -> None:
+    """Send what the others have to say, as far as it goes at once."""
+    for member in pump.line.members:
+        if member.connection.closing:
+            if member is not pump:
+                member.close()  # logged out by another
+        else:
+            member.flush_now()
+
+
+def _send(pump: Pump) -> bool:
+    """Send what goes at once; whether that was all."""
+    try:
+        return pump.egress.flush_now()
+    except OSError:
+        pump.connection.closing = True  # nobody knows where the stream broke off: nothing may follow
+        raise
+
+
+def _receive(pump: Pump, room: memoryview) -> int:
+    """Receive, and meanwhile send what is left; the bytes received, 0 when no more will come. Raises OSError."""
+    egress = pump.egress
+    while egress.busy:
+        more = select.POLLIN if len(egress.unsent) <= UNSENT_LIMIT else 0
+        if _await(pump, select.POLLOUT | more) & ~select.POLLOUT:
+            break
+        with pump.line.lock:
+            egress.busy = not _send(pump)
+            pump.employ()
+        pump.line.attend()
+    return pump.sock.recv_into(room)
+
+
+def _await(pump: Pump, events: int) -> int:
+    """Wait for one of these; which came. Raises BlockingIOError when the socket's send timeout has passed."""
+    sock = pump.sock
     seconds, _ = struct.unpack("ll", sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.calcsize("ll")))
     poll = select.poll()
-    poll.register(sock, select.POLLOUT)
-    if not poll.poll(seconds * 1000):
+    poll.register(sock, events)
+    ready = poll.poll(seconds * 1000)
+    if not ready:
         raise BlockingIOError
+    return ready[0][1]

@@ -138,5 +138,5 @@ def test_a_gap_that_somebody_filled_is_none(one_pdu: One) -> None:
 
 def test_tags_are_never_the_reserved_one() -> None:
     numbering = Numbering()
-    numbering._tag = NO_TAG - 2
+    numbering.commands._tag = NO_TAG - 2
     assert [numbering.new_tag() for _ in range(3)] == [NO_TAG - 1, 0, 1]

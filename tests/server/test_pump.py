@@ -409,7 +409,7 @@ def test_nothing_goes_to_workers_while_much_is_staged(served: Any, eventually: C
         pump.connection.staged_size = pump_module.STAGED_LIMIT + 1
         pump.connection.staged.append(memoryview(b""))
         pump.parked.append(None)
-        pump._employ()
+        pump.employ()
         assert (pump.running, len(pump.parked)) == (0, 1)
         pump.parked.clear()
     client.test_unit_ready(0)

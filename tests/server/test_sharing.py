@@ -1,1 +1,302 @@
-"""Sessions of several connections on real sockets: nobody waits for another one's peer."""
+"""Sessions of several connections on real sockets: nobody waits for another one's peer.
+
+``ietpy/initiator`` is the only initiator here that opens a second connection of a session.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ietpy.initiator.client import Client
+from ietpy.initiator.errors import ConnectionLost
+from ietpy.iscsi.pdu import Opcode
+from ietpy.server import listener
+
+READ_10 = bytes.fromhex("28 00 00000000 00 0008 00")
+WRITE_10 = bytes.fromhex("2a 00 00000000 00 0008 00")
+READ_4_MIB = bytes.fromhex("28 00 00000000 00 2000 00")
+ABORT_TASK, ABORT_TASK_SET, LU_RESET = 1, 2, 5
+
+
+@pytest.fixture
+def lead(served: Any) -> Client:
+    """The leading connection of a session that may have four."""
+    served.target.key_values = {"MaxConnections": 4}
+    leader: Client = served.connect(keys={"MaxConnections": "4"})
+    return leader
+
+
+@pytest.fixture
+def join(served: Any, lead: Client) -> Callable[..., Client]:
+    def make(cid: int = 1, **changes: Any) -> Client:
+        client: Client = served.dial()
+        client.join(lead, cid, **changes)
+        return client
+
+    return make
+
+
+def pump_of(served: Any, cid: int) -> Any:
+    (pump,) = (each for each in served.server._pumps if each.connection.cid == cid)
+    return pump
+
+
+def test_both_read_and_write(served: Any, lead: Client, join: Any) -> None:
+    other = join()
+    lead.write(0, 0, b"a" * 4096)
+    other.write(0, 8, b"b" * 4096)
+    assert other.read(0, 0, 16) == lead.read(0, 0, 16) == b"a" * 4096 + b"b" * 4096
+    assert len(served.target.sessions) == 1
+    assert sorted(each["cid"] for each in served.server.sessions()) == [0, 1]
+    assert len({each["tsih"] for each in served.server.sessions()}) == 1
+
+
+@pytest.mark.rfc7143("4.2.2.1")
+def test_whoever_fills_a_gap_has_the_others_answered(served: Any, lead: Client, join: Any) -> None:
+    """Nothing comes by the other connection meanwhile, and its thread waits for it."""
+    other = join()
+    for _ in range(20):
+        first = lead.make(Opcode.SCSI_COMMAND, flags=0x80, cdb=bytes(16))
+        second = other.make(Opcode.SCSI_COMMAND, flags=0x80, cdb=bytes(16))
+        other.send_pdu(second)
+        other.send_pdu(other.make(Opcode.NOP_OUT, immediate=True, target_transfer_tag=0xFFFFFFFF))
+        assert other.receive_pdu().opcode == Opcode.NOP_IN  # so the command before it was taken, and held
+        lead.send_pdu(first)
+        assert lead.receive_pdu().opcode == Opcode.SCSI_RESPONSE
+        assert other.receive_pdu().opcode == Opcode.SCSI_RESPONSE
+
+
+def test_commands_dealt_out_to_all(served: Any, lead: Client, join: Any) -> None:
+    clients = [lead, join(1), join(2), join(3)]
+    for turn in range(30):
+        tags = []
+        for index, client in enumerate(clients):
+            block = (turn * 4 + index) * 8
+            cdb = b"\x2a\0" + block.to_bytes(4, "big") + b"\0\0\x08\0"
+            tags.append(client.submit(0, cdb, write=bytes([turn * 4 + index]) * 4096))
+        for client, tag in reversed(list(zip(clients, tags, strict=True))):
+            assert client.wait(tag).status == 0
+    assert served.path.read_bytes()[: 120 * 4096] == b"".join(bytes([number]) * 4096 for number in range(120))
+
+
+def test_side_by_side(served: Any, lead: Client, join: Any) -> None:
+    """Two threads, each with its own connection, whose numbers they take from one counter."""
+    other = join()
+    turn = threading.Lock()
+    wrong: list[Any] = []
+
+    def work(client: Client, first: int) -> None:
+        for round_ in range(100):
+            data = bytes([first, round_]) * 2048
+            with turn:  # the counter is not for two threads at once
+                tag = client.submit(0, b"\x2a\0" + first.to_bytes(4, "big") + b"\0\0\x08\0", write=data)
+            if client.wait(tag).status:
+                wrong.append(("write", first, round_))
+            with turn:
+                tag = client.submit(0, b"\x28\0" + first.to_bytes(4, "big") + b"\0\0\x08\0", read=4096)
+            if client.wait(tag).data != data:
+                wrong.append(("read", first, round_))
+
+    threads = [threading.Thread(target=work, args=pair) for pair in ((lead, 0), (other, 64))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert wrong == []
+
+
+def test_who_waits_for_a_worker_is_answered_on_its_connection(served: Any, lead: Client, join: Any) -> None:
+    other = join()
+    served.store.hold()
+    tags = [client.submit(0, READ_10, read=4096) for client in (lead, other)]
+    for _ in tags:
+        assert served.store.entered.acquire(timeout=20)
+    served.store.open_gate()
+    assert [client.wait(tag).status for client, tag in zip((lead, other), tags, strict=True)] == [0, 0]
+
+
+@pytest.mark.parametrize("function", [ABORT_TASK, ABORT_TASK_SET, LU_RESET])
+def test_functions_end_tasks_of_all_connections(
+    served: Any, lead: Client, join: Any, function: int, eventually: Callable[..., None]
+) -> None:
+    other = join()
+    served.store.hold()
+    tag = other.submit(0, READ_10, read=4096)
+    assert served.store.entered.acquire(timeout=20)
+    answers: list[int] = []
+    thread = threading.Thread(target=lambda: answers.append(lead.manage(function, 0, tag)))
+    thread.start()
+    (session,) = served.target.sessions.values()
+    eventually(lambda: any(task.aborted_by is not None for task in list(session.running)))
+    assert answers == []
+    served.store.open_gate()
+    thread.join(20)
+    assert answers == [0]
+    assert other.ping(b"still there") == b"still there"  # and no answer to the read before it
+
+
+class TestTheEndOfOne:
+    def test_a_lost_connection_leaves_the_others(
+        self, served: Any, lead: Client, join: Any, eventually: Callable[..., None]
+    ) -> None:
+        other = join()
+        lead.close()
+        eventually(lambda: len(served.server._pumps) == 1)
+        other.test_unit_ready(0)
+        assert len(served.target.sessions) == 1
+        other.close()
+        eventually(lambda: not served.target.sessions)
+
+    @pytest.mark.rfc7143("11.14.5")
+    def test_its_tasks_end_and_the_initiator_is_told(
+        self, served: Any, lead: Client, join: Any, eventually: Callable[..., None]
+    ) -> None:
+        other = join()
+        served.store.hold()
+        other.submit(0, READ_10, read=4096)
+        assert served.store.entered.acquire(timeout=20)
+        pump = pump_of(served, 1)
+        other.close()
+        eventually(lambda: pump.connection.closing)
+        served.store.open_gate()
+        eventually(lambda: len(served.server._pumps) == 1)
+        answer = lead.command(0, bytes(6))
+        assert (answer.status, answer.sense[12:14]) == (2, b"\x47\x7f")
+
+    def test_a_broken_pdu_drops_only_its_connection(
+        self, served: Any, lead: Client, join: Any, eventually: Callable[..., None]
+    ) -> None:
+        other = join()
+        other.send_pdu(other.make(Opcode.LOGIN_REQUEST))
+        assert other.closed_by_target()
+        lead.test_unit_ready(0)
+
+    def test_what_others_sent_is_executed_when_the_batch_breaks_off(
+        self, served: Any, lead: Client, join: Any
+    ) -> None:
+        """The gap is filled by a request that is followed by nonsense in the same batch."""
+        other = join()
+        filling = lead.make(Opcode.SCSI_COMMAND, flags=0x80, cdb=bytes(16))
+        held = other.make(Opcode.SCSI_COMMAND, flags=0x80, cdb=bytes(16))
+        other.send_pdu(held)
+        other.send_pdu(other.make(Opcode.NOP_OUT, immediate=True, target_transfer_tag=0xFFFFFFFF))
+        assert other.receive_pdu().opcode == Opcode.NOP_IN
+        lead.send_pdu(filling + lead.make(Opcode.LOGIN_REQUEST))
+        assert other.receive_pdu().opcode == Opcode.SCSI_RESPONSE
+
+    def test_logout_of_another(self, served: Any, lead: Client, join: Any, eventually: Callable[..., None]) -> None:
+        other = join()
+        served.store.hold()
+        other.submit(0, READ_10, read=4096)
+        assert served.store.entered.acquire(timeout=20)
+        served.store.open_gate()
+        assert lead.logout(1, 1).response == 0
+        eventually(lambda: len(served.server._pumps) == 1)
+        lead.test_unit_ready(0)
+
+    def test_logout_of_the_session(
+        self, served: Any, lead: Client, join: Any, eventually: Callable[..., None]
+    ) -> None:
+        other = join()
+        assert lead.logout().response == 0
+        assert other.closed_by_target()
+        eventually(lambda: not served.target.sessions and not served.server._pumps)
+
+
+class TestReinstatement:
+    @pytest.mark.rfc7143("6.3.4")
+    @pytest.mark.parametrize("most", [1, 4])
+    def test_of_a_connection_in_the_middle_of_a_write(
+        self, served: Any, most: int, eventually: Callable[..., None]
+    ) -> None:
+        served.target.key_values = {"MaxConnections": most}
+        served.lu.set_write_cache(False)
+        old = served.connect(keys={"MaxConnections": "4"})
+        served.store.hold()
+        old.submit(0, WRITE_10, write=b"o" * 4096)
+        assert served.store.entered.acquire(timeout=20)
+        new = served.dial()
+        results: list[bytes] = []
+
+        def work() -> None:
+            new.join(old, 0)
+            new.write(0, 0, b"n" * 4096)
+            results.append(new.read(0, 0, 8))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        assert old.closed_by_target()
+        assert results == []
+        served.store.open_gate()
+        thread.join(20)
+        assert results == [b"n" * 4096]
+        assert len(served.target.sessions) == 1
+        eventually(lambda: len(served.server._pumps) == 1)
+
+    def test_of_the_session_closes_all_connections(self, served: Any, lead: Client, join: Any) -> None:
+        other = join()
+        served.connect().test_unit_ready(0)
+        assert lead.closed_by_target()
+        assert other.closed_by_target()
+        assert len(served.target.sessions) == 1
+
+    def test_one_that_was_closed_before_its_thread_began(self, served: Any, lead: Client, join: Any) -> None:
+        """As by a session that is reinstated at that moment."""
+        inner = served.server.promote
+
+        def promote(login: Any) -> None:
+            login.pump.close()
+            inner(login)
+
+        served.server.promote = promote
+        with pytest.raises(ConnectionLost):
+            join()
+        served.server.promote = inner
+        lead.test_unit_ready(0)
+        join().test_unit_ready(0)
+
+
+class TestAPeerThatDoesNotRead:
+    """It keeps nobody waiting but itself, and itself not for ever."""
+
+    @pytest.fixture
+    def stuck(
+        self, served: Any, lead: Client, join: Any, eventually: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    ) -> Any:
+        monkeypatch.setattr(listener, "SEND_SECONDS", 1)
+        client = join(7)
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        pump = pump_of(served, 7)
+        for _ in range(8):
+            client.submit(0, READ_4_MIB, read=4 << 20)
+        eventually(lambda: pump.egress.busy and bool(pump.egress.unsent))
+        return pump
+
+    def test_the_other_connections_go_on(self, served: Any, lead: Client, stuck: Any) -> None:
+        served.lu.set_write_cache(False)
+        for block in range(20):
+            lead.write(0, block, b"o" * 512)
+        assert lead.read(0, 0, 1) == b"o" * 512
+
+    def test_it_is_given_up(self, served: Any, lead: Client, stuck: Any, eventually: Callable[..., None]) -> None:
+        eventually(lambda: len(served.server._pumps) == 1)
+        lead.test_unit_ready(0)
+
+    def test_its_tasks_are_bounded(self, served: Any, stuck: Any) -> None:
+        with stuck.line.lock:
+            assert stuck.connection.staged_size <= 8 << 20
+
+    def test_a_reset_of_another_connection(self, lead: Client, stuck: Any) -> None:
+        assert lead.manage(LU_RESET, 0) == 0
+
+    def test_a_logout_of_another_connection(self, lead: Client, stuck: Any) -> None:
+        assert lead.logout(1, 7).response == 0
+
+    def test_the_server_stops(self, served: Any, stuck: Any) -> None:
+        assert served.server.stop(0.1) is True
