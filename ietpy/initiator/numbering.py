@@ -203,7 +203,8 @@ class Numbering:
             return
         if takes_stat_sn(pdu, RULES[pdu.opcode].stat_sn):
             self.next_stat_sn = advance(pdu.header["stat_sn"])
-        self._exp_cmd_sn = pdu.header["exp_cmd_sn"]
+        if before(self._exp_cmd_sn, pdu.header["exp_cmd_sn"]):
+            self._exp_cmd_sn = pdu.header["exp_cmd_sn"]
         self.commands.follow(pdu.header["exp_cmd_sn"], pdu.header["max_cmd_sn"])
         if pdu.opcode == Opcode.REJECT and len(pdu.data) >= BHS_SIZE:
             self.commands.rejected(pdu.data)
