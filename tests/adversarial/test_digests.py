@@ -278,7 +278,7 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.rfc7143("7.3", "7.8", "11.2.3", "11.17.1", "13.1")
+@pytest.mark.rfc7143("7.3-1", "7.3-2", "7.8-1", "7.8-2", "7.8-3", "13.1-2", "13.1-3", "13.1-4", "11.17.1-2")
 @each(CASES)
 def test_digests(world: World, case: Case) -> None:
     world.run(case)

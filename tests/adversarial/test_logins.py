@@ -293,7 +293,7 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.rfc7143("4.2.4", "6.3.1", "6.3.5", "11.12.5", "11.12.6", "11.14")
+@pytest.mark.rfc7143("4.2.4-2", "6.3.1-2", "6.3.1-3", "6.3.1-6", "6.3.5-1", "7.15-1", "4.4.3-2")
 @each(CASES)
 def test_logins(world: World, case: Case) -> None:
     world.run(case)

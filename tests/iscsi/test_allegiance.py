@@ -15,7 +15,7 @@ def pair(connect: Any) -> tuple[Any, Any]:
     return first, first.join(1)
 
 
-@pytest.mark.rfc7143("4.2.5.1")
+@pytest.mark.rfc7143("4.2.5.1-2", "4.2.5.3-1")
 def test_data_goes_by_the_connection_of_its_command(pair: Any, store: Any) -> None:
     first, second = pair
     (r2t,) = first.ask(first.write(0, 8))
@@ -45,7 +45,7 @@ def test_data_whose_digest_does_not_fit_ends_no_task_of_another_connection(conne
     assert answer.status == 0
 
 
-@pytest.mark.rfc7143("4.2.5.1", "4.2.2.2")
+@pytest.mark.rfc7143("4.2.5.1-1", "4.2.5.1-2", "4.2.2.2-1")
 def test_answers_go_by_the_connection_of_their_command(pair: Any, store: Any) -> None:
     first, second = pair
     store.waits = True

@@ -104,7 +104,7 @@ def test_every_portal_the_asker_may_use(node: IscsiNode) -> None:
     ]
 
 
-@pytest.mark.rfc7143("C", "13.8", "13.9")
+@pytest.mark.rfc7143("13.8-2")
 def test_all_portals_of_the_groups_a_target_is_in(node: IscsiNode) -> None:
     """With their tags, by whichever group he came who asks; a target that no portal leads to is not told."""
     node.addresses = portals

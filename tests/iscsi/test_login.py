@@ -909,14 +909,14 @@ def test_booleans_are_yes_or_no(dialogue: Any, row: Any, word: str) -> None:
     assert answer.nsg == FULL
 
 
-@pytest.mark.rfc7143("13.9", "6.3")
+@pytest.mark.rfc7143("6.3.1-1", "11.13.8-1")
 def test_the_portal_group_is_that_of_the_portal_reached(dialogue: Any, target: Any) -> None:
     target.offer((2, 65535))
     answer = dialogue(group=65535).say(1, {"InitiatorName": "iqn.2026-11.test:i", "TargetName": target.name}, 3)
     assert answer.keys["TargetPortalGroupTag"] == "65535"
 
 
-@pytest.mark.rfc7143("11.13.5")
+@pytest.mark.rfc7143("6.3-2")
 def test_a_target_of_another_portal_group_looks_like_a_missing_one(dialogue: Any, target: Any) -> None:
     """The same bytes, but for what is echoed."""
     target.offer((2,))

@@ -51,7 +51,7 @@ class TestSeveralConnections:
         first = connect(max_connections=2)
         return first, first.join(7)
 
-    @pytest.mark.rfc7143("11.14.1", "11.14.5")
+    @pytest.mark.rfc7143("11.14-1", "11.15-1")
     def test_closing_the_session_closes_them_all(self, pair: Any, store: Any) -> None:
         first, second = pair
         store.waits = True
@@ -64,7 +64,7 @@ class TestSeveralConnections:
         assert not second.end()
         assert first.end()
 
-    @pytest.mark.rfc7143("11.14.1", "11.14.3")
+    @pytest.mark.rfc7143("11.14-1")
     def test_closing_a_connection_leaves_the_others(self, pair: Any) -> None:
         first, second = pair
         (answer,) = second.ask(second.request(Opcode.LOGOUT_REQUEST, flags=0x81, cid=7))
@@ -73,7 +73,7 @@ class TestSeveralConnections:
         (answer,) = first.ask(first.command("00"))
         assert answer.status == 0
 
-    @pytest.mark.rfc7143("11.14", "11.15", "11.14.5")
+    @pytest.mark.rfc7143("11.14-1", "11.14.5-1", "11.15-1")
     def test_another_connection_is_answered_for_when_its_tasks_have_ended(self, pair: Any, store: Any) -> None:
         first, second = pair
         store.waits = True
@@ -99,7 +99,7 @@ class TestSeveralConnections:
         assert second.end()
         assert first.answers() == []
 
-    @pytest.mark.rfc7143("11.14")
+    @pytest.mark.rfc7143("11.14-1")
     def test_requests_before_their_turn_are_discarded_with_their_connection(self, pair: Any) -> None:
         first, second = pair
         number = first.cmd_sn
