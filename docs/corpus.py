@@ -121,7 +121,7 @@ FILES: Final = (
     RealFile(
         "21-engineyard-drbd-quoted-passwords.conf", "mutual CHAP with quotes in the secrets; DefaultTime2Retain 0",
         "1 target, 1 LUN, 1 user, 1 mutual", "1 target, 1 LUN, 1 user, 1 mutual", False,
-        "quotes@3 quotes@4 same-secret-both-ways@4 forced-value@15",
+        "quotes@3 same-secret-both-ways@4 quotes@4 forced-value@15",
     ),
     RealFile(
         "22-geekshlby-drbd-digests.conf", "1 target, both digests offered; DefaultTime2Retain 0",

@@ -92,6 +92,16 @@ def _deny_file() -> tuple[Diagnostic, ...]:
         return _renamed(AccessFiles(directory).diagnostics(), directory, "/etc/iet")
 
 
+def _secret(text: str, secret: str, mode: int) -> tuple[Diagnostic, ...]:
+    """A configuration, and a file with a secret beside it that anybody of ``mode`` can read."""
+    with TemporaryDirectory() as directory:
+        for name, content in (("ietd.conf", text.replace("/etc/iet", directory)), ("joe.secret", secret)):
+            path = Path(directory, name)
+            path.write_text(content, "ascii")
+            path.chmod(mode)
+        return _renamed(load(f"{directory}/ietd.conf").diagnostics, directory, "/etc/iet")
+
+
 def _medium() -> tuple[Diagnostic, ...]:
     return _renamed(findings(loads(f"{T}Lun 0 Path=/none/disk1.img\n"), companions=False), "/none", "/srv")
 
@@ -213,6 +223,19 @@ EXAMPLES: Final = (
     # CHAP
     Example("chap-algorithms", "CHAPAlgorithms SHA256,SHA512\n"),
     Example("chap-algorithms", f"{T}CHAPAlgorithms\n"),
+    Example("secret-file", f"{T}IncomingUserFile joe\n"),
+    Example(
+        "secret-file", "IncomingUserFile joe /etc/iet/joe.secret, a file without content",
+        make=lambda: _secret(f"{T}IncomingUserFile joe /etc/iet/joe.secret\n", "", 0o600),
+    ),
+    Example(
+        "secrets-readable", "IncomingUserFile joe /etc/iet/joe.secret, a file of mode 0644",
+        make=lambda: _secret(f"{T}IncomingUserFile joe /etc/iet/joe.secret\n", "secretsecret", 0o644),
+    ),
+    Example(
+        "short-secret", "IncomingUser joe secret",
+        make=lambda: _secret(f"{T}IncomingUser joe secret\n", "", 0o600),
+    ),
     Example("same-secret-both-ways", f"{T}IncomingUser joe secretsecret\nOutgoingUser us secretsecret\n"),
     # Initiator
     _lun("initiator-line", "Initiator"),

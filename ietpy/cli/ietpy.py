@@ -30,6 +30,7 @@ SUB_COMMANDS: Final = (
     SubCommand("mkimage", "ietpy.cli.mkimage:mkimage", "Make a disk image."),
     SubCommand("proc", "ietpy.cli.proc:proc", "Print what IET's /proc/net/iet/volume or session had."),
     SubCommand("save", "ietpy.cli.save:save", "Write changes made with ietadm into ietd.conf."),
+    SubCommand("secret", "ietpy.cli.secret:secret", "Make a CHAP secret."),
     SubCommand("status", "ietpy.cli.ietpy:status", "Say whether the daemon runs and what it serves."),
 )
 

@@ -8,9 +8,9 @@ from typing import Final
 from ietpy.config.block import Block
 from ietpy.config.findings import Finding, Report, quoted
 from ietpy.config.model import Account
+from ietpy.config.secret_files import LONGEST
 from ietpy.config.syntax import Word, to_bytes, to_text
 
-LONGEST: Final = 255  #: bytes of a name or a secret, iet-compat 1.7 and RFC 7143 section 12.1.3
 #: They begin a comment, or say that the line goes on: nobody chose them for a name or a secret.
 _HOLLOW: Final = ("#", "\\")
 

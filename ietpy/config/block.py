@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from ietpy.config.findings import Finding, Report, quoted
+from ietpy.config.findings import Finding, Report
 from ietpy.config.initiator_access import look
 from ietpy.config.lun_option import LunOptions
 from ietpy.config.model import Account, InitiatorConfig, LunConfig, TargetConfig, effective_nop_timeout
 from ietpy.config.options import OPTIONS, Option, Origin
+from ietpy.config.secret_files import check_directions
 from ietpy.config.syntax import Word, to_bytes, to_text
 
 LONGEST_NAME: Final = 255  #: bytes; iet-compat 1.4
@@ -87,14 +88,6 @@ class Block:
         accounts = (*self.incoming, *(account for account in self.mended if account.name not in read))
         return tuple(sorted(accounts, key=lambda account: account.span))
 
-    def check_directions(self, report: Report) -> None:
-        """Note a secret with which both sides would prove themselves: who knows it from one could play the other."""
-        ours = self.outgoing or self.mended_outgoing
-        for account in {account.name: account for account in self.accounts()}.values():  # the later one counts
-            if ours is not None and account.secret == ours.secret:
-                problem = f"the OutgoingUser has the secret of user {quoted(account.name)}, who cannot log in with it"
-                report.add(Finding.SAME_SECRET, ours.span, problem, "give one of them another secret")
-
     def why_closed(self) -> str:
         """Why nobody may log in, or nothing."""
         return self.closed or ("" if self.accounts() else self.asks)
@@ -114,7 +107,7 @@ class Block:
     def finished(self, report: Report, common: Block | None = None) -> TargetConfig:
         """The target as the model has it; ``common``: restrictions that hold for every target."""
         common = common or self
-        self.check_directions(report)
+        check_directions(self.accounts(), self.outgoing or self.mended_outgoing, report, files=False)
         addresses, initiators = self.addresses or common.addresses, self.initiators or common.initiators
         admitted = self.admitted or common.admitted
         luns = self.lun_options.applied(self.luns, self.name, report)

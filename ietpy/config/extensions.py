@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from ietpy.config.findings import Finding, quoted
+from ietpy.config.model import Account
 from ietpy.config.options import Option, Reader
 from ietpy.config.syntax import Statement
 from ietpy.config.values import is_comment
@@ -22,6 +24,21 @@ _ITEM: Final = re.compile("[^,]+")
 def read_lun_option(loader: Loader, option: Option, statement: Statement) -> None:
     if loader.in_target(option, statement.keyword):
         loader.current.lun_options.add(statement, loader.report)
+
+
+def read_account_file(loader: Loader, option: Option, statement: Statement) -> None:
+    """An account whose secret is elsewhere; one without a path closes its owner."""
+    owner = loader.current.heir or loader.current
+    words = [*takewhile(lambda word: not is_comment(word), statement.words)]
+    if len(words) < 2:
+        problem = "an account is a name and the path of its secret; what the line is about is closed until it has both"
+        loader.report.add(Finding.SECRET_FILE, statement.keyword, problem, "write both")
+        owner.close(f"line {statement.line} is an account without a secret")
+        return
+    loader.surplus(option, tuple(words), 2)
+    account = Account(words[0].text, "", loader.report.span(words[0]), words[1].text)
+    add = owner.add_outgoing if option.reader is Reader.OUTGOING_FILE else owner.add_incoming
+    add(account, loader.report, statement.keyword)
 
 
 def read_algorithms(loader: Loader, option: Option, statement: Statement) -> None:
@@ -58,4 +75,6 @@ EXTENSIONS: Final[Mapping[Reader, Callable[[Loader, Option, Statement], None]]] 
     Reader.LUN_OPTION: read_lun_option,
     Reader.ALGORITHMS: read_algorithms,
     Reader.PORTAL: read_portal,
+    Reader.INCOMING_FILE: read_account_file,
+    Reader.OUTGOING_FILE: read_account_file,
 }

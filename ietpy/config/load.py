@@ -1,4 +1,4 @@
-"""A configuration file to a Configuration: ``load`` reads the file, ``loads`` its text.
+"""A configuration file to a Configuration: ``load`` reads the file and those it names, ``loads`` its text.
 
 Bad content never raises: everything found is in ``Configuration.diagnostics``, in file order, and what could
 be understood is in the rest. The mode (decisions 1) is the argument, else the file's ``Compat`` line, else
@@ -16,6 +16,7 @@ from ietpy.config.files import read_file
 from ietpy.config.findings import MODES, Finding, Report
 from ietpy.config.loader import Loader
 from ietpy.config.model import Configuration
+from ietpy.config.secret_files import resolved
 from ietpy.config.syntax import Statement, Word, read
 from ietpy.errors import ConfigError, Diagnostic, Span
 
@@ -34,7 +35,7 @@ def load(
     its reader waiting (``files``).
     """
     if path is not None:
-        return loads(_content(os.fspath(path), regular), os.fspath(path), compat)
+        return _loaded(os.fspath(path), compat, regular)
     return search(DEFAULT_PATHS, compat, regular)
 
 
@@ -43,7 +44,7 @@ def search(places: Sequence[str], compat: str | None, regular: bool = False) -> 
     for candidate in places:
         if not os.path.lexists(candidate):
             continue
-        found = loads(_content(candidate, regular), candidate, compat)
+        found = _loaded(candidate, compat, regular)
         if candidate == places[0]:
             return found
         report = Report(candidate, found.compat)
@@ -58,6 +59,10 @@ def nothing(path: str, compat: str = "") -> Configuration:
     problem = "ietd.conf not found, configure through ietadm"
     report.add(Finding.NOT_FOUND, Word("", 1, 1), problem, "or name one with -c")
     return Configuration(path, report.mode, diagnostics=report.in_order())
+
+
+def _loaded(path: str, compat: str | None, regular: bool) -> Configuration:
+    return resolved(loads(_content(path, regular), path, compat), os.environ)
 
 
 def _content(path: str, regular: bool) -> str:

@@ -19,6 +19,7 @@ from ietpy.config.model import Configuration
 from ietpy.config.options import OPTION_BY_WORD, RESTRICTING, Option, Origin, Reader, Scope
 from ietpy.config.portals import PortalLines
 from ietpy.config.restrictions import restrict
+from ietpy.config.secret_files import check_directions
 from ietpy.config.strangers import Guard, Stranger, behind, guard, in_one_word, joint_before, parted, seen, stranger
 from ietpy.config.syntax import Statement, Word
 from ietpy.config.values import is_comment, read_value
@@ -349,7 +350,8 @@ class Loader:
             problem = "IET did not see the Target line above this account; discovery is closed until it is corrected"
             hint = "correct that line, or write an account for discovery at the top"
             self.report.add(Finding.CLOSED_DISCOVERY, self.stray, problem, hint)
-        discovery.check_directions(self.report)
+        ours = discovery.outgoing or discovery.mended_outgoing
+        check_directions(discovery.accounts(), ours, self.report, files=False)
         self.isns.check(self.everywhere, self.report)
         self.portals.check((self.everywhere, *self.targets.values()), self.report)
         portals = self.portals.portals(self.report)
@@ -359,7 +361,7 @@ class Loader:
             self.report.mode,
             targets,
             discovery.accounts(),
-            discovery.outgoing or discovery.mended_outgoing,
+            ours,
             discovery.why_closed(),
             self.isns.values.get("iSNSServer", ""),
             self.isns.values.get("iSNSAccessControl", False),

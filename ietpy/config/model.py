@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, overload
 
 from ietpy.errors import Diagnostic, Span
 from ietpy.scsi.identity import AS_IET, IdentityOptions
@@ -16,11 +16,15 @@ _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A CHAP name and its secret. The secret never shows in a repr."""
+    """A CHAP name and its secret. The secret never shows in a repr.
+
+    ``file``: the file that holds it, as written; it is empty until ``load`` has read that, and if it could not.
+    """
 
     name: str
     secret: str = field(repr=False)
     span: Span = field(compare=False)
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,15 +184,34 @@ def meaning(configuration: Configuration) -> Configuration:
     """Two configurations mean the same if what this makes of them is equal.
 
     Left out is what a file's name, the places of its lines and its mistakes have to do with: why a target is closed,
-    too, but not that it is.
+    too, but not that it is. So is what secrets are in other files.
     """
     targets = (
         replace(
             target,
             closed="closed" if target.closed else "",
+            incoming=tuple(map(_as_written, target.incoming)),
+            outgoing=_as_written(target.outgoing),
             nop_timeout=effective_nop_timeout(target.nop_interval, target.nop_timeout),
         )
         for target in configuration.targets
     )
     closed = "closed" if configuration.discovery_closed else ""
-    return replace(configuration, file="", targets=tuple(targets), discovery_closed=closed, diagnostics=())
+    return replace(
+        configuration,
+        file="",
+        targets=tuple(targets),
+        discovery_incoming=tuple(map(_as_written, configuration.discovery_incoming)),
+        discovery_outgoing=_as_written(configuration.discovery_outgoing),
+        discovery_closed=closed,
+        diagnostics=(),
+    )
+
+
+@overload
+def _as_written(account: Account) -> Account: ...
+@overload
+def _as_written(account: None) -> None: ...
+def _as_written(account: Account | None) -> Account | None:
+    """An account as the text of ietd.conf has it."""
+    return replace(account, secret="") if account is not None and account.file else account

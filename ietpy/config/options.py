@@ -42,6 +42,8 @@ class Reader(Enum):
     LUN = "a number and parameters"
     LUN_OPTION = "the number of a LUN of the same target, and parameters"
     ALGORITHMS = "names, joined by commas"
+    INCOMING_FILE = "a user's name, and the path of a file that holds the secret"
+    OUTGOING_FILE = "our own name, and the path of a file that holds the secret"
     INCOMING = "a user's name and secret"
     OUTGOING = "our own name and secret"
     VALUE = "one value"
@@ -337,6 +339,26 @@ OPTIONS: Final = (
         "The CHAP account with which the target answers an initiator that asks for it. The last line counts.",
         "none",
         "none",
+    ),
+    Option(
+        "IncomingUserFile",
+        Scope.BOTH,
+        Reader.INCOMING_FILE,
+        _SECRET,
+        "IncomingUser with its secret in a file of its own, which holds nothing else; one newline at the end does not"
+        " count. It is read at the start and at every reload. A relative path counts from `$CREDENTIALS_DIRECTORY`,"
+        " where systemd puts what `LoadCredential=` names. While it cannot be read the user cannot log in.",
+        "none",
+        origin=Origin.IETPY,
+    ),
+    Option(
+        "OutgoingUserFile",
+        Scope.BOTH,
+        Reader.OUTGOING_FILE,
+        _SECRET,
+        "OutgoingUser with its secret in a file of its own, as with IncomingUserFile.",
+        "none",
+        origin=Origin.IETPY,
     ),
     Option(
         "CHAPAlgorithms",

@@ -27,12 +27,13 @@ class UnwritableError(ValueError):
 
 def account_line(keyword: str, account: Account, owner: str) -> str:
     """``keyword`` is IncomingUser or OutgoingUser; ``owner``, for messages, whose account it is."""
-    if not (_is_word(account.name) and _is_word(account.secret)):
+    value = account.file or account.secret
+    if not (_is_word(account.name) and _is_word(value)):
         raise UnwritableError(
             f"{keyword} {printable(account.name)} of {printable(owner)} has a name or a secret that is empty or holds a"
             " blank or a line end, which ietd.conf cannot say; give it another with ietadm"
         )
-    return f"{keyword} {account.name} {account.secret}"
+    return f"{keyword}{'File' if account.file else ''} {account.name} {value}"
 
 
 def target_line(name: str) -> str:

@@ -29,7 +29,7 @@ _JOINT: Final = re.compile("[=:,;/|\"']")
 _NEVER_LIKE: Final = ("User",)
 #: With something like ``readonly`` or ``IOMode`` before them there is no doubt.
 _READ_ONLY: Final = ("ro", "r", "readonly", "read-only", "yes", "on", "true", "1")
-_KEEPS_OUT: Final = (Reader.INCOMING, *RESTRICTING)
+_KEEPS_OUT: Final = (Reader.INCOMING, Reader.INCOMING_FILE, *RESTRICTING)
 _KEEPING_OUT: Final = tuple(
     word
     for word, option in OPTION_BY_WORD.items()

@@ -35,6 +35,8 @@ from ietpy.config.values import is_comment
 from ietpy.errors import ConfigError, Diagnostic, Span
 from ietpy.schema import WordList
 
+_INCOMING: Final = (Reader.INCOMING, Reader.INCOMING_FILE)
+_OUTGOING: Final = (Reader.OUTGOING, Reader.OUTGOING_FILE)
 _BOM: Final = "\ufeff"
 _NOTHING: Final = re.compile("")
 _WORD: Final = re.compile(f"[^{BLANKS}]+")
@@ -265,17 +267,18 @@ class _Rewriter:
         self.items(block, places, _matches(old, new), new, lambda one: account_line("IncomingUser", one, owner))
         gone = {account.name for account in old} - {account.name for account in new}
         for entry in self.below(block):  # a line that another one outranked would come to light
-            if _speaks_for(block, entry, Reader.INCOMING) and entry.statement.words[0].text in gone:
+            if _speaks_for(block, entry, _INCOMING) and entry.statement.words[0].text in gone:
                 self.lines.remove([entry.first])
 
     def outgoing(self, block: Block, old: Account | None, new: Account | None) -> None:
         if new is None:
-            speaking = (entry for entry in self.below(block) if _speaks_for(block, entry, Reader.OUTGOING))
+            speaking = (entry for entry in self.below(block) if _speaks_for(block, entry, _OUTGOING))
             self.lines.remove(entry.first for entry in speaking if old is not None)
         elif new != old:
             line = account_line("OutgoingUser", new, block.name or "discovery")
-            if old is None:
+            if old is None or bool(old.file) is not bool(new.file):
                 self.put(block, self.keyed(block), line)
+                self.lines.remove([] if old is None else [old.span.line])
             else:
                 self.lines.change(old.span.line, old.span.column, _TWO_WORDS, line.partition(" ")[2])
 
@@ -378,7 +381,7 @@ def _holds_anywhere(entry: Entry) -> bool:
     return entry.option is not None and entry.option.scope is Scope.ANYWHERE and not entry.is_of(Reader.TARGET)
 
 
-def _speaks_for(block: Block, entry: Entry, reader: Reader) -> bool:
+def _speaks_for(block: Block, entry: Entry, readers: tuple[Reader, ...]) -> bool:
     """Whether this is a whole account line of ``block``, in IET's second block of a target, too."""
     own = entry.block is block or bool(block.name)  # what discovery inherits is not its own
-    return own and entry.is_of(reader) and len(entry.statement.words) > 1
+    return own and any(map(entry.is_of, readers)) and len(entry.statement.words) > 1

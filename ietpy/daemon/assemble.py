@@ -41,13 +41,16 @@ class LunRefused(IetpyError):
 def accounts(
     incoming: Iterable[Account], outgoing: Account | None, closed: str, algorithms: tuple[str, ...] = ()
 ) -> Accounts:
-    """CHAP accounts of one scope; of two with one name the later holds (iet-compat 1.7)."""
-    return Accounts(
-        {account.name: account.secret for account in incoming},
-        (outgoing.name, outgoing.secret) if outgoing is not None else None,
-        algorithms,
-        closed,
-    )
+    """CHAP accounts of one scope; of two with one name the later holds (iet-compat 1.7).
+
+    One whose secret could not be read lets nobody in, and a scope that has no other is closed.
+    """
+    secrets = {account.name: account.secret for account in incoming}
+    known = {name: secret for name, secret in secrets.items() if secret}
+    if secrets and not known:
+        closed = closed or "the secrets of its users could not be read"
+    ours = (outgoing.name, outgoing.secret) if outgoing is not None and outgoing.secret else None
+    return Accounts(known, ours, algorithms, closed)
 
 
 def target_node(target: TargetConfig, device: ScsiDevice, rule: AccessRule) -> TargetNode:

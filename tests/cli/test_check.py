@@ -13,7 +13,7 @@ from ietpy.cli.check import check, findings
 from ietpy.config import access, load
 from ietpy.config.load import loads
 
-SECRET = "topsecret1"
+SECRET = "topsecret123"
 
 
 @pytest.fixture
@@ -26,6 +26,7 @@ def image(tmp_path: Path) -> Path:
 def run(tmp_path: Path, text: str, *arguments: str) -> Result:
     path = tmp_path / "ietd.conf"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    path.chmod(0o600)
     return CliRunner().invoke(check, ["-c", str(path), *arguments])
 
 

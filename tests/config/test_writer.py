@@ -503,9 +503,32 @@ CASES = {
 -IncomingUser a b
 +IncomingUser c secret
 """, mode="iet"),
+    "accounts with files stay": Case(add_user("joe"), """
+ IncomingUserFile a /a
+ Target t
+     IncomingUserFile a /a
++    IncomingUser joe secret
+     OutgoingUserFile c /c
+"""),
+    "an account with a file gone": Case(drop_user("a"), """
+ Target t
+-    IncomingUserFile a /a
+     IncomingUserFile c /c
+"""),
+    "a secret in the place of a file": Case(both(drop_user("a"), add_user("a", "new")), """
+ Target t
+-    IncomingUserFile a /a
++    IncomingUser a new
+"""),
     "a new OutgoingUser": Case(fields(outgoing=account("jim")), """
  Target t
    Lun 0 Path=/x
++  OutgoingUser jim secret
+"""),
+    "an OutgoingUser in the place of one with a file": Case(fields(outgoing=account("jim")), """
+ Target t
+-  OutgoingUserFile us /ours
+   Alias x
 +  OutgoingUser jim secret
 """),
     "another OutgoingUser": Case(fields(outgoing=account("jim")), """

@@ -50,6 +50,22 @@ def test_of_two_accounts_with_one_name_the_later_holds() -> None:
     assert accounts((), None, "a mistake").required
 
 
+def test_an_account_without_its_secret_lets_nobody_in() -> None:
+    """Its file could not be read: the others' hold, and without others the target is closed, not open."""
+    config = target("IncomingUserFile joe /none", "IncomingUser ann known", "OutgoingUserFile us /none")
+    made = accounts(config.incoming, config.outgoing, "")
+    assert (made.incoming, made.outgoing, made.closed, made.required) == ({"ann": "known"}, None, "", True)
+    config = target("IncomingUser joe known", "IncomingUserFile joe /none")
+    made = accounts(config.incoming, None, "")
+    assert (made.incoming, made.required, bool(made.closed)) == ({}, True, True)
+    assert accounts(config.incoming, None, "a mistake").closed == "a mistake"
+
+
+def test_algorithms_of_a_target() -> None:
+    node = target_node(target("IncomingUser joe known", "CHAPAlgorithms SHA256"), device(), everybody)
+    assert node.accounts.algorithms == ("SHA256",)
+
+
 def test_options_of_a_target() -> None:
     config = target(
         "MaxSessions 3", "Wthreads 4", "QueuedCommands 16", "NOPInterval 30", "NOPTimeout 10", "InitialR2T No"
