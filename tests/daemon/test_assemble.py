@@ -62,7 +62,8 @@ def test_an_account_without_its_secret_lets_nobody_in() -> None:
 
 
 def test_algorithms_of_a_target() -> None:
-    node = target_node(target("IncomingUser joe known", "CHAPAlgorithms SHA256"), device(), everybody)
+    config = target("IncomingUser joe known", "CHAPAlgorithms SHA256")
+    node = target_node(config, device(), rule(config))
     assert node.accounts.algorithms == ("SHA256",)
 
 
