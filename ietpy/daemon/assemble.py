@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from ietpy.config.model import Account, LunConfig, TargetConfig
 from ietpy.errors import IetpyError, StoreError
+from ietpy.iscsi.memory import LIMIT
 from ietpy.iscsi.target import QUEUED_COMMANDS, Accounts, Asker, TargetNode, Terms
 from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.exclusion import Exclusion
@@ -36,6 +37,11 @@ class LunRefused(IetpyError):
         super().__init__(reason)
         self.code = code
         self.hint = hint
+
+
+def memory_limit() -> int:
+    """Bytes for writes that are not whole yet: at most a quarter of the machine's memory (docs/decisions 47)."""
+    return min(LIMIT, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4)
 
 
 def accounts(

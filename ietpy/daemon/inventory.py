@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from ietpy.config.access import AccessFiles
 from ietpy.config.model import Account, Configuration, LunConfig, TargetConfig
-from ietpy.daemon.assemble import LunRefused, accounts, follow, target_node
+from ietpy.daemon.assemble import LunRefused, accounts, follow, memory_limit, target_node
 from ietpy.daemon.media import Media
 from ietpy.daemon.rules import Rules
 from ietpy.daemon.served import ServedTarget
@@ -68,7 +68,7 @@ class Inventory:
         self.loaded = configuration  #: the file as it was read last
         self.configuration = replace(configuration, targets=())
         self.media = media
-        self.node = IscsiNode(lock_factory())
+        self.node = IscsiNode(lock_factory(), memory=memory_limit())
         self.targets: dict[int, ServedTarget] = {}
         self.changed: Callable[[], None] = _nothing
         self._lock_factory = lock_factory

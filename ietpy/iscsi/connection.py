@@ -30,7 +30,7 @@ from ietpy.iscsi.retention import Retention
 from ietpy.iscsi.session import Session, establish
 from ietpy.iscsi.target import Asker, IscsiNode
 from ietpy.iscsi.task_management import Function
-from ietpy.iscsi.transfer import r2t_limit
+from ietpy.iscsi.transfer import Transfer, Turn, r2t_limit
 from ietpy.scsi.nexus import Nexus
 from ietpy.scsi.store import Extent
 from ietpy.scsi.task import Task
@@ -82,11 +82,11 @@ class Connection:
         self.handlers: Sequence[full_feature.Handler] = ()
         self.cid = 0
         self.free: list[Task] = []
-        #: These are common to the connections of a session: the batch at hand; places in task sets, of anybody's tasks,
-        #: whose turn has come with the end of ours; functions that wait for other sessions. The last two are for the
-        #: server.
+        #: These are common to the connections of a session: the batch at hand; of anybody's tasks, those whose turn has
+        #: come with the end of ours, places in task sets and writes that waited for memory; functions that wait for
+        #: other sessions. The last two are for the server.
         self.ready: list[Task] = []
-        self.enabled: deque[Place] = deque()
+        self.enabled: deque[Turn] = deque()
         self.functions: deque[Function] = deque()
         #: No more requests are taken; once the outbox is sent the connection closes.
         self.closing = False
@@ -115,6 +115,8 @@ class Connection:
         self.reserved: memoryview | None = None
         self.take = self.sink  # bound once; every task carries it
         self.outbox: list[Piece] = []
+        #: The command window was opened, and no PDU says so yet.
+        self.untold = False
         self.staged: list[memoryview] = []
         self.staged_size = 0
         #: Whoever moves this connection's bytes, and who holds what its session shares; opaque here.
@@ -128,7 +130,7 @@ class Connection:
         self.streamed: dict[Nexus, tuple[int, int]] = {}
         self.promised: dict[int, Place] = {}
         #: What others wait for, and since when (``pings.overdue``).
-        self.awaited: tuple[Place, int] | None = None
+        self.awaited: tuple[Place | Transfer, int] | None = None
         self.awaited_time = 0.0
         self.heard = True
         self.heard_time = 0.0
@@ -343,6 +345,10 @@ class Connection:
 
     def take_outbox(self) -> list[Piece]:
         """What to send now, in order. Call ``sent`` when the last byte has left."""
+        if self.untold:
+            self.untold = False
+            if not self.closing:
+                pings.ping(self, NO_TAG)
         if self.mark != self.used:
             self.outbox.append(self.slab_view[self.mark : self.used])
             self.mark = self.used
@@ -351,7 +357,7 @@ class Connection:
 
     def nothing_queued(self) -> bool:
         """Whether everything queued was taken."""
-        return self.mark == self.used and not self.outbox
+        return self.mark == self.used and not self.outbox and not self.untold
 
     def sent(self) -> None:
         """Everything taken has left: the memory it lay in may be used again."""
@@ -366,33 +372,9 @@ class Connection:
     # Time and loss ------------------------------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
-        """Ping a silent initiator, close the connection of one that does not answer (sections 11.18, 11.19).
-
-        So too of one that keeps tasks of others waiting. ``now`` counts seconds. NOPInterval and NOPTimeout are the
-        target's options (iet-compat 2.2).
-        """
-        session = self.session
-        if session is None or session.target is None or self.closing:
-            return
-        if pings.overdue(self, now):
-            self.closing = True
-            self.problem = f"tasks waited {pings.ANSWER_SECONDS} s for an answer of the initiator, or for its data"
-            return
-        interval = session.target.nop_interval
-        timeout = session.target.nop_timeout
-        if not interval:
-            return
-        if not 0 < timeout <= interval:
-            timeout = interval
-        if self.heard:
-            self.heard, self.heard_time, self.ping_tag = False, now, NO_TAG
-        elif self.ping_tag != NO_TAG:
-            if now - self.ping_time >= timeout:
-                self.closing = True
-                self.problem = f"no answer to a NOP-In within {timeout} s"
-        elif now - self.heard_time >= interval:
-            self.ping_tag, self.ping_time = self.new_tag(), now
-            pings.ping(self, self.ping_tag)
+        """Look at the clock (``pings.tick``); ``now`` counts seconds."""
+        if self.session is not None and self.session.target is not None and not self.closing:
+            pings.tick(self, now)
 
     def new_tag(self) -> int:
         """A Target Transfer Tag not in use; never the reserved one."""

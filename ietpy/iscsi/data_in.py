@@ -32,6 +32,7 @@ from ietpy.wire.serial import MASK
 if TYPE_CHECKING:
     from ietpy.iscsi.connection import Connection
     from ietpy.iscsi.task_management import Function
+    from ietpy.iscsi.transfer import Transfer
     from ietpy.scsi.task_set import Place
 
 _pack_data_in: Final = DATA_IN.codec.pack_into
@@ -50,7 +51,10 @@ _TASK_ABORTED: Final = int(Status.TASK_ABORTED)
 def complete(connection: Connection, task: Task) -> None:
     """Put the answer to an executed task into the outbox and recycle the task."""
     session: Any = connection.session
-    session.max_cmd_sn = (session.max_cmd_sn + task.credit) & MASK
+    if session.short:
+        session.withheld += task.credit
+    else:
+        session.max_cmd_sn = (session.max_cmd_sn + task.credit) & MASK
     data = task.data_in
     if data is None:
         wanted = task.wanted if task.flags & COMMAND_WRITE else 0
@@ -109,10 +113,40 @@ def recycle(connection: Connection, task: Task) -> None:
         task.chunks = ()
     task.data_in = None
     task.data = ()
-    task.transfer = None
+    if task.transfer is not None:
+        _leave_memory(connection, task.transfer)
+        task.transfer = None
     if task.place is not None:
         leave(connection, task.place)
     connection.free.append(task)
+
+
+def _leave_memory(connection: Connection, transfer: Transfer) -> None:
+    """The room of a write that has ended is for others, who are in ``enabled``."""
+    session: Any = connection.session
+    memory = session.node.memory
+    if transfer.room or transfer in memory.waiting:
+        connection.enabled.extend(memory.leave(session, transfer))
+        reopen(connection)
+
+
+def reopen(connection: Connection) -> None:
+    """Open the command window again, if no write of the session waits for memory any more."""
+    session: Any = connection.session
+    if session.short and not session.node.memory.awaited_by(session):
+        session.short = False
+        credit, session.withheld = session.withheld, 0
+        grant(connection, credit)
+
+
+def grant(connection: Connection, credit: int) -> None:
+    """Make room in the command window where no answer says so."""
+    session: Any = connection.session
+    if session.short:
+        session.withheld += credit
+    elif credit:
+        session.max_cmd_sn = (session.max_cmd_sn + credit) & MASK
+        connection.untold = True
 
 
 def leave(connection: Connection, place: Place) -> None:
@@ -141,7 +175,10 @@ def abandon(connection: Connection, task: Task) -> list[Function]:
     if functions and not connection.closing and all(function.is_told(task) for function in functions):
         tell_aborted(connection, task)
     else:
-        session.max_cmd_sn = (session.max_cmd_sn + task.credit) & MASK
+        untold = connection.untold
+        grant(connection, task.credit)
+        if any(function.connection is connection for function in functions):
+            connection.untold = untold  # the response to the function will say it
         recycle(connection, task)
     return finished
 

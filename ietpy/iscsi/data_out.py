@@ -42,15 +42,18 @@ def begin(connection: Connection, task: Task, data: Sequence[memoryview], length
     elif not final and parameters.initial_r2t:
         refuse(connection, task, ServiceFailure.UNEXPECTED_UNSOLICITED_DATA)
     else:
-        transfer = task.transfer = Transfer(needed)
+        transfer = task.transfer = Transfer(task, needed)
         expect(connection, task)
         task.chunks = []
         if length:
             take(connection, task, transfer, data, length)
         # The command is the first part of the unsolicited sequence, and may be all of it.
-        transfer.expect_unsolicited(0, length if final else min(expected, parameters.first_burst_length))
+        stop = length if final else min(expected, parameters.first_burst_length)
+        transfer.expect_unsolicited(0, stop)
         if final:
             over(connection, task, transfer)
+        else:
+            session.node.memory.occupy(session, transfer, min(needed, stop))
 
 
 def refuse(connection: Connection, task: Task, failure: ServiceFailure) -> None:
@@ -58,7 +61,7 @@ def refuse(connection: Connection, task: Task, failure: ServiceFailure) -> None:
     if task.flags & FINAL:
         fail(connection, task, failure)
         return
-    transfer = task.transfer = Transfer(0)
+    transfer = task.transfer = Transfer(task, 0)
     expect(connection, task)
     task.chunks = []
     transfer.expect_unsolicited(0, task.expected)

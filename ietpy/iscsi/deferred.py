@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ietpy.iscsi.data_in import abandon, complete, leave, recycle
+from ietpy.iscsi.data_in import abandon, complete, grant, leave, recycle
 from ietpy.scsi import attention
 from ietpy.scsi.task import Task
-from ietpy.wire.serial import MASK
+from ietpy.scsi.task_set import Place
 
 if TYPE_CHECKING:
     from ietpy.iscsi.connection import Connection
     from ietpy.iscsi.session import Session
     from ietpy.iscsi.task_management import Function
-    from ietpy.scsi.task_set import Place
+    from ietpy.iscsi.transfer import Transfer
 
 
 def tasks_of(session: Session) -> Sequence[Task]:
@@ -52,9 +52,15 @@ def defer(connection: Connection, task: Task) -> bool:
     return True
 
 
-def enable(connection: Connection, place: Place) -> Task | None:
-    """The turn of a deferred task has come: the task, for a worker; None if it has ended meanwhile, or is to."""
+def enable(connection: Connection, place: Place | Transfer) -> Task | None:
+    """The turn of a deferred task has come: the task, for a worker; None if it has ended meanwhile, or is to.
+
+    Or there is memory for the data of a write, which is asked for.
+    """
     session: Any = connection.session
+    if not isinstance(place, Place):
+        place.go_on(connection)
+        return None
     task = place.task
     if task.place is not place or connection.closing:
         return None
@@ -99,9 +105,8 @@ def take_back(connection: Connection, task: Task) -> None:
 
 def discard(connection: Connection, task: Task) -> None:
     """End a task that waits, without an answer."""
-    session: Any = connection.session
     take_back(connection, task)
-    session.max_cmd_sn = (session.max_cmd_sn + task.credit) & MASK
+    grant(connection, task.credit)
     recycle(connection, task)
 
 

@@ -16,6 +16,7 @@ from ietpy.scsi.task import Task
 
 if TYPE_CHECKING:
     from ietpy.iscsi.connection import Connection
+    from ietpy.iscsi.transfer import Transfer
     from ietpy.scsi.task_set import Place
 
 #: What an initiator may take, while tasks wait, to answer a ping or to send some data it was asked for (seconds).
@@ -23,7 +24,7 @@ ANSWER_SECONDS: Final = 30
 
 
 def ping(connection: Connection, tag: int) -> None:
-    """Ask for a NOP-Out with this Target Transfer Tag; takes no StatSN."""
+    """Ask for a NOP-Out with this Target Transfer Tag; NO_TAG: for none, it tells of the window. Takes no StatSN."""
     session: Any = connection.session
     connection.send(
         NOP_IN.pack(
@@ -64,6 +65,34 @@ def hold_back(connection: Connection, task: Task) -> None:
     ping(connection, tag)
 
 
+def tick(connection: Connection, now: float) -> None:
+    """Ping a silent initiator, close the connection of one that does not answer (sections 11.18, 11.19).
+
+    So too of one that keeps tasks of others waiting. ``now`` counts seconds. NOPInterval and NOPTimeout are the
+    target's options (iet-compat 2.2).
+    """
+    session: Any = connection.session
+    if overdue(connection, now):
+        connection.closing = True
+        connection.problem = f"tasks waited {ANSWER_SECONDS} s for an answer of the initiator, or for its data"
+        return
+    interval = session.target.nop_interval
+    timeout = session.target.nop_timeout
+    if not interval:
+        return
+    if not 0 < timeout <= interval:
+        timeout = interval
+    if connection.heard:
+        connection.heard, connection.heard_time, connection.ping_tag = False, now, NO_TAG
+    elif connection.ping_tag != NO_TAG:
+        if now - connection.ping_time >= timeout:
+            connection.closing = True
+            connection.problem = f"no answer to a NOP-In within {timeout} s"
+    elif now - connection.heard_time >= interval:
+        connection.ping_tag, connection.ping_time = connection.new_tag(), now
+        ping(connection, connection.ping_tag)
+
+
 def overdue(connection: Connection, now: float) -> bool:
     """Whether tasks have waited too long for this initiator; asked every second or so while any task waits."""
     awaited = _awaited(connection)
@@ -72,16 +101,22 @@ def overdue(connection: Connection, now: float) -> bool:
     return awaited is not None and now - connection.awaited_time >= ANSWER_SECONDS
 
 
-def _awaited(connection: Connection) -> tuple[Place, int] | None:
-    """What it owes, and how far that is: the answer to a ping, or data of a task for which those of others wait."""
+def _awaited(connection: Connection) -> tuple[Place | Transfer, int] | None:
+    """What it owes, and how far that is: the answer to a ping, or data of a task for which those of others wait.
+
+    They may wait for their turn, or for the memory it takes.
+    """
     session: Any = connection.session
+    waiting = session.node.memory.waiting
     with session.device.lock:
         for place in connection.promised.values():
             if place.waiting():
                 return place, 0
         for task in session.tasks.values():
-            if task.place is None or task.connection is not connection:
-                continue
-            if any(each.connection.session is not session for each in task.place.waiting()):
+            if task.connection is not connection or task.transfer in waiting:
+                continue  # it is another one's to send, or ours to ask
+            if waiting and task.transfer.room:
+                return task.transfer, task.transfer.received
+            if task.place is not None and any(each.connection.session is not session for each in task.place.waiting()):
                 return task.place, task.transfer.received
     return None

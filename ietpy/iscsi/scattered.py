@@ -11,6 +11,7 @@ import bisect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from ietpy.iscsi.data_in import fail
 from ietpy.iscsi.errors import ServiceFailure
 from ietpy.iscsi.pdu import NO_TAG
 from ietpy.iscsi.transfer import NEVER, Outstanding, Transfer, ask, cut, over
@@ -146,6 +147,11 @@ def give_up(
 ) -> None:
     """End ``task``, but not before it was sent all that was asked for; what came ends ``sequence`` if ``final``."""
     transfer: Transfer = task.transfer
+    if not transfer.sequences:  # it waits for memory, and nothing was asked for
+        session: Any = connection.session
+        del session.tasks[task.tag]
+        fail(connection, task, failure)
+        return
     transfer.give_up(connection, task, failure)
     _pass_over(connection, task, sequence, final)
 

@@ -37,7 +37,7 @@ class Session:
     __slots__ = (
         "asker", "begun", "connections", "device", "dormant", "enabled", "exp_cmd_sn", "functions", "held", "initiator",
         "isid", "key", "line", "logouts", "max_cmd_sn", "nexuses", "node", "parameters", "port", "present", "ready",
-        "revoked", "running", "shared", "target", "tasks", "tsih", "user", "view",
+        "revoked", "running", "shared", "short", "target", "tasks", "tsih", "user", "view", "withheld",
     )
 
     def __init__(self, node: IscsiNode, result: LoginResult, connection: Connection, asker: Asker) -> None:
@@ -66,6 +66,9 @@ class Session:
         self.tsih = 0
         self.exp_cmd_sn = result.cmd_sn
         self.max_cmd_sn = (result.cmd_sn + command_window(result.target) - 1) & MASK
+        #: Whether a write waits for memory (``memory``), and by how much ``max_cmd_sn`` did not move because of that.
+        self.short = False
+        self.withheld = 0
         #: Requests that came before their turn, by CmdSN: connection, fields, header. None: aborted, or to be ignored.
         self.held: dict[int, Any] = {}
         #: Logouts of a connection asked for on another: both, and the Initiator Task Tag to answer (``logout``).

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ietpy.errors import LoginFailure
 from ietpy.iscsi.errors import LoginStatus
+from ietpy.iscsi.memory import LIMIT, Memory
 from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.port_groups import set_ports
 from ietpy.scsi.view import EVERYTHING, View
@@ -219,7 +220,7 @@ class IscsiNode:
     """All targets of one daemon, and what discovery answers with.
 
     ``addresses(local, port)`` lists the portals to name to an asker who reached ``local``:``port``, that one first.
-    ``lock`` guards ``targets``, ``discovery`` and TSIHs.
+    ``lock`` guards ``targets``, ``discovery``, TSIHs and what ``memory`` counts, of which there are so many bytes.
     """
 
     def __init__(
@@ -228,8 +229,10 @@ class IscsiNode:
         *,
         discovery: Accounts | None = None,
         addresses: Callable[[Asker, int], Sequence[Portal]] = _where_reached,
+        memory: int = LIMIT,
     ) -> None:
         self.lock = lock
+        self.memory = Memory(lock, memory)
         self.discovery = discovery or Accounts()
         self.revision = 0  #: how often ``discovery`` has changed
         self.addresses = addresses

@@ -120,6 +120,7 @@ def request(
     with session.device.lock:
         function.response = handler(connection, function, Request(lun, word20, _ref_cmd_sn(tail)[0]))
         finished = function.finished()
+    connection.untold = False  # the response will say what the window is
     if function.others:
         connection.functions.append(function)
     if finished:
@@ -388,7 +389,7 @@ def _end(function: Function, session: Session, tasks: Iterable[Task]) -> None:
 def _tell(connection: Connection, task: Task) -> None:
     """TASK ABORTED, when the initiator has sent what it was asked for (section 11.4.2); nobody waits for that."""
     session: Any = connection.session
-    if session.tasks.get(task.tag) is not task:
+    if session.tasks.get(task.tag) is not task or not task.transfer.sequences:
         take_back(connection, task)
         tell_aborted(connection, task)
         return

@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ietpy.iscsi.data_in import complete, fail
+from ietpy.iscsi.data_in import complete, fail, reopen
 from ietpy.iscsi.errors import ServiceFailure
 from ietpy.iscsi.pdu import BHS_SIZE, FINAL, NO_TAG, READY_TO_TRANSFER, Opcode
 from ietpy.scsi.task import Task
+from ietpy.scsi.task_set import Place
 
 if TYPE_CHECKING:
     from ietpy.iscsi.connection import Connection
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _pack_r2t: Final = READY_TO_TRANSFER.codec.pack_into
 _R2T: Final = int(Opcode.READY_TO_TRANSFER)
-#: A DataSN no PDU has: what comes next takes the way of what is out of order.
+#: A DataSN, or a tag, that no PDU has: what comes next takes the way of what is out of order.
 NEVER: Final = -1
 _UNSOLICITED: Final = -1  #: in place of an R2TSN
 
@@ -37,14 +38,18 @@ class Transfer:
     one now expected has transfer tag ``tag`` (NO_TAG: unsolicited), its next PDU has ``data_sn`` and brings offset
     ``received``, and it ends at offset ``end``. R2Ts have asked for all before ``asked``. ``instead``: what to do when
     all sequences have ended, in place of executing the task (sections 7.8, 11.4.2 and 11.5.1). ``scattered`` keeps
-    data that did not come in order; then ``received`` counts it.
+    data that did not come in order; then ``received`` counts it. ``room`` and ``admitted`` are what ``memory`` gave.
     """
 
     __slots__ = (
-        "asked", "data_sn", "end", "instead", "needed", "pieces", "r2t_sn", "received", "scattered", "sequences", "tag",
+        "admitted", "asked", "data_sn", "end", "instead", "needed", "pieces", "r2t_sn", "received", "room", "scattered",
+        "sequences", "tag", "task",
     )
 
-    def __init__(self, needed: int) -> None:
+    def __init__(self, task: Task, needed: int) -> None:
+        self.task = task
+        self.room = 0
+        self.admitted = False
         self.needed = needed
         self.received = 0
         self.asked = 0
@@ -62,6 +67,20 @@ class Transfer:
         self.end = end
         self.sequences.append((NO_TAG, start, end, _UNSOLICITED))
 
+    def expect_next(self) -> None:
+        """The oldest sequence outstanding comes next."""
+        self.tag, _, self.end, _ = self.sequences[0]
+        self.data_sn = 0 if self.scattered is None and self.instead is None else NEVER
+
+    def go_on(self, connection: Connection) -> None:
+        """There is memory for a write that waited for some: if it has not ended meanwhile, its first R2Ts follow."""
+        if self.task.transfer is self and not connection.closing:
+            reopen(connection)
+            connection.untold = False  # the R2Ts say what the window is
+            solicit(connection, self.task, self)
+            if self.sequences:
+                self.expect_next()
+
     def give_up(self, connection: Connection, task: Task, failure: ServiceFailure) -> None:
         """End ``task`` with ``failure``, unless others ended it, when all that was asked for has come.
 
@@ -75,6 +94,10 @@ class Transfer:
         for chunk in task.chunks:
             connection.window.unpin(chunk)
         task.chunks = []
+
+
+#: What may go on: a task that waited for others, a write that waited for memory (``Connection.enabled``).
+Turn = Place | Transfer
 
 
 def r2t_limit(parameters: Parameters) -> int:
@@ -125,16 +148,18 @@ def over(connection: Connection, task: Task, transfer: Transfer, index: int = 0)
         solicit(connection, task, transfer)
         if not sequences:
             return
-    transfer.tag, _, transfer.end, _ = sequences[0]
-    transfer.data_sn = 0 if transfer.scattered is None and transfer.instead is None else NEVER
+    transfer.expect_next()
 
 
 def solicit(connection: Connection, task: Task, transfer: Transfer) -> None:
-    """Ask for as much as may be outstanding, or end the task at once if it would be refused anyway."""
+    """Ask for as much as may be outstanding and there is memory for; end a task that would be refused anyway."""
     session: Any = connection.session
     if transfer.r2t_sn == 0 and task.nexus.lu.refuse_early(task):
         del session.tasks[task.tag]
         complete(connection, task)
+        return
+    if not transfer.admitted and not session.node.memory.admit(session, transfer):
+        transfer.tag = NEVER
         return
     burst = session.parameters.max_burst_length
     while transfer.asked < transfer.needed and len(transfer.sequences) < connection.r2t_limit:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ietpy.scsi.task_set import Place
+from ietpy.iscsi.transfer import Turn
 
 if TYPE_CHECKING:
     from ietpy.server.pump import Pump
@@ -27,8 +27,8 @@ class Line:
         self.lock = threading.Lock()
         #: What to do under the lock, in order; see the module's text.
         self.inbox: deque[Callable[[], None]] = deque()
-        #: Places, of any session's tasks, whose turn has come with the end of ours.
-        self.enabled: deque[Place] = pump.connection.enabled
+        #: Of any session's tasks, those whose turn has come with the end of ours (``Connection.enabled``).
+        self.enabled: deque[Turn] = pump.connection.enabled
         #: Whether the holder of the lock may be executing a batch at this moment; for ``services.quiesce``.
         self.executing = False
         self.members: list[Pump] = [pump]

@@ -51,6 +51,7 @@ class Server:
 
     def __init__(self, node: IscsiNode, sockets: Sequence[socket.socket] = ()) -> None:
         self.node = node
+        node.memory.watch = self.watch
         self._lock = threading.Lock()
         self._pumps: dict[Pump, threading.Thread] = {}
         self._workers: dict[TargetNode, WorkerPool] = {}
@@ -144,7 +145,7 @@ class Server:
             return self._workers[target]
 
     def watch(self) -> None:
-        """A task waits for others: see that they end, looking at the clock."""
+        """A task waits for others, or for memory they hold: see that they end, looking at the clock."""
         if not self._attentive:
             self._attentive = True
             self._wake_up()

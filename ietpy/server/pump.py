@@ -24,9 +24,9 @@ from ietpy.iscsi.data_in import complete
 from ietpy.iscsi.pings import hold_back
 from ietpy.iscsi.session import Session
 from ietpy.iscsi.task_management import Function
+from ietpy.iscsi.transfer import Turn
 from ietpy.scsi.status import Status, TaskAttribute
 from ietpy.scsi.task import Task
-from ietpy.scsi.task_set import Place
 from ietpy.server import sharing
 from ietpy.server.egress import Egress
 from ietpy.server.line import Line
@@ -187,7 +187,7 @@ class Pump:
             self.parked.append(task)
         self.employ()
 
-    def begin(self, place: Place) -> None:
+    def begin(self, place: Turn) -> None:
         """The turn of a task that waited for others has come."""
         task = deferred.enable(self.connection, place)
         if task is not None:
@@ -356,9 +356,9 @@ class Pump:
 
     @property
     def waits(self) -> bool:
-        """Whether tasks wait for others; needs no lock."""
+        """Whether tasks wait for others, or for memory; needs no lock."""
         session = self.connection.session
-        return session is not None and bool(session.dormant)
+        return session is not None and (bool(session.dormant) or session.short)
 
     def tick(self, now: float) -> None:
         """Let the core look at the clock, unless the connection is busy: then it is alive, or its sends time out.

@@ -141,3 +141,12 @@ def test_a_store_that_cannot_be_opened(path: str, hint: str) -> None:
     refused = refusal(LunConfig(0, SPAN, path=path), "/srv", StoreError(errno.EBUSY, "claimed"))
     assert (refused.code, str(refused)) == (errno.EBUSY, "claimed")
     assert hint in refused.hint
+
+
+@pytest.mark.parametrize(("pages", "expected"), [(1 << 30, 256 << 20), (1 << 10, 1 << 20)])
+def test_unfinished_writes_take_a_quarter_of_a_small_machine(
+    monkeypatch: pytest.MonkeyPatch, pages: int, expected: int
+) -> None:
+    sizes = {"SC_PHYS_PAGES": pages, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(assemble.os, "sysconf", sizes.__getitem__)
+    assert assemble.memory_limit() == expected
