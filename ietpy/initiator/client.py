@@ -181,8 +181,10 @@ class Client:
         return response
 
     def recover(self) -> None:
-        """Ask for what may be lost (``Session.recover``); at ErrorRecoveryLevel 1 and 2 only."""
-        self.session.recover()
+        """Ask for what may be lost (``Recovery.ask_for_all``). Raises ValueError at ErrorRecoveryLevel 0."""
+        if self.session.recovery is None:
+            raise ValueError("recovery needs ErrorRecoveryLevel 1")
+        self.session.recovery.ask_for_all()
         self._flush()
 
     def ping(self, data: bytes = b"", *, immediate: bool = False) -> bytes:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from ietpy.initiator.framing import Pdu
 from ietpy.initiator.numbering import RULES, StatSn, takes_stat_sn
-from ietpy.initiator.tasks import DataOut
+from ietpy.initiator.tasks import DataOut, ScsiTask
 from ietpy.iscsi.pdu import ACKNOWLEDGE, HAS_STATUS, OPCODE_MASK, Opcode
 from ietpy.wire.serial import advance, before
 
@@ -52,6 +52,25 @@ class Recovery:
         self._ended: set[int] = set()
         self._statuses: dict[int, Pdu] = {}
         self._highest = session.numbering.exp_stat_sn  #: StatSN behind the highest seen
+
+    def ask_for_all(self) -> None:
+        """Ask for all that was sent and not acknowledged: it may be lost with nothing behind it that shows it."""
+        for tag in self._session.tasks:
+            self._session.snack(DATA_OR_R2T, tag=tag)
+        self._session.snack(STATUS)
+
+    def resegment(self, tag: int) -> None:
+        """Ask for the data of a read, in PDUs of the length this side declares now (section 11.16.3).
+
+        What came for it and is not acknowledged is forgotten, its status too. Raises KeyError where it has ended.
+        """
+        task, snack_tag = self._session.tasks[tag], self._session.numbering.new_tag()
+        self._due[tag] = self._seen[tag] = task.restart(snack_tag)
+        self._early[tag] = {}
+        for stat_sn, pdu in tuple(self._statuses.items()):
+            if pdu.header["initiator_task_tag"] == tag:
+                del self._statuses[stat_sn]
+        self._session.snack(R_DATA, tag=tag, mark=snack_tag)
 
     def arrange(self, pdu: Pdu) -> Iterator[Pdu]:
         """PDUs whose turn has come, the caller acting on each before the next is asked for."""
@@ -124,10 +143,11 @@ class Recovery:
             yield pdu
 
 
-def acknowledge(session: Session, pdu: Pdu) -> None:
+def acknowledge(session: Session, task: ScsiTask, pdu: Pdu) -> None:
     """Answer the A bit of a Data-In (section 11.7.2)."""
     header = pdu.header
     if header["flags"] & ACKNOWLEDGE:
+        task.acknowledge()
         session.snack(DATA_ACK, header["data_sn"] + 1, lun=header["lun"], mark=header["target_transfer_tag"])
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from ietpy.initiator.errors import InitiatorError, Rejected, TargetFault
 from ietpy.initiator.framing import Pdu, build_pdu
 from ietpy.initiator.numbering import Numbering
-from ietpy.initiator.recovery import DATA_OR_R2T, STATUS, Mischief, Recovery, acknowledge, is_mended, ordered
+from ietpy.initiator.recovery import Mischief, Recovery, acknowledge, is_mended, ordered
 from ietpy.initiator.tasks import DataOut, Response, ScsiTask
 from ietpy.iscsi.keys import Parameters
 from ietpy.iscsi.pdu import BHS_SIZE, CONTINUE, FINAL, NO_TAG, OPCODE_MASK, Opcode
@@ -108,6 +108,11 @@ class Session:
         """Requests without a result yet, those held back by the command window included."""
         return len(self._flying)
 
+    @property
+    def tasks(self) -> dict[int, ScsiTask]:
+        """Commands in flight, by tag."""
+        return {tag: request for tag, request in self._flying.items() if isinstance(request, ScsiTask)}
+
     # -- requests --------------------------------------------------------------------------------------------
 
     def build(self, opcode: int, data: bytes = b"", **fields: Any) -> bytes:
@@ -177,13 +182,6 @@ class Session:
                 beg_run=first, run_length=run,
             )
         )  # fmt: skip
-
-    def recover(self) -> None:
-        """Ask for all that was sent and not acknowledged: it may be lost with nothing behind it that shows it."""
-        for tag, request in self._flying.items():
-            if isinstance(request, ScsiTask):
-                self.snack(DATA_OR_R2T, tag=tag)
-        self.snack(STATUS)
 
     def ping(self, data: bytes = b"", *, immediate: bool = False) -> int:
         """Send a NOP-Out that wants its data back (section 11.18); its tag."""
@@ -281,7 +279,7 @@ class Session:
         task = self._find(pdu, ScsiTask)
         response: Response | None = task.data_in(pdu)
         if self.recovery is not None:
-            acknowledge(self, pdu)
+            acknowledge(self, task, pdu)
         if response is not None:
             self._end(task.tag, response)
 
@@ -340,7 +338,7 @@ class Session:
         if pdu.header["response"] == 0 and request.function in _ENDS:
             ends = _ENDS[request.function]
             for member in self.members:
-                for task in [task for task in member._flying.values() if isinstance(task, ScsiTask)]:
+                for task in member.tasks.values():
                     if ends(task, request.lun, request.referenced):
                         member._end(task.tag, TaskAborted(f"command {task.tag:#x} was aborted by us"))
         self._end(pdu.header["initiator_task_tag"], pdu.header["response"])

@@ -84,6 +84,9 @@ class ScsiTask:
         self._data_sn = 0
         self._r2t_sn = 0
         self._solicited = self._unsolicited_length()
+        #: Of an R-Data SNACK; the answer to it comes with this tag (section 11.16.3).
+        self.snack_tag = 0
+        self._acknowledged = (0, 0, 0)  # DataSN, bytes and ranges, as the last DataACK said
         self._in_order = parameters.data_pdu_in_order and parameters.data_sequence_in_order
 
     # -- what the initiator sends ----------------------------------------------------------------------------
@@ -146,6 +149,18 @@ class ScsiTask:
         self._solicited += 0 if again else length
         return self._sequence(self.lun, header["target_transfer_tag"], offset, length)
 
+    def acknowledge(self) -> None:
+        """All Data-In so far is acknowledged, and will not come again."""
+        self._acknowledged = self._data_sn, self._received, len(self._ranges)
+
+    def restart(self, snack_tag: int) -> int:
+        """Forget all Data-In that is not acknowledged: it comes again, cut anew. The DataSN it begins with."""
+        self.snack_tag = snack_tag
+        self._data_sn, self._received, ranges = self._acknowledged
+        del self._ranges[ranges:]
+        self._burst = self._received % self._keys.max_burst_length
+        return self._data_sn
+
     def data_in(self, pdu: Pdu) -> Response | None:
         """Take one Data-In; the Response if it carries the status. Raises TargetFault (section 11.7)."""
         header, flags = pdu.header, pdu.header["flags"]
@@ -169,6 +184,8 @@ class ScsiTask:
             if flags & (OVERFLOW | UNDERFLOW):
                 raise TargetFault("11.7.3", f"residual flags {flags:#04x} without the S bit")
             return None
+        if self.snack_tag:
+            raise TargetFault("11.16.3", "Data-In carries the status, which a SCSI Response with the SNACK Tag must")
         if not flags & FINAL:
             raise TargetFault("11.7.3", "the S bit is set without the F bit")
         if header["status"] not in _STATUS_WITH_DATA:
@@ -194,6 +211,8 @@ class ScsiTask:
         service = header["response"]
         if service and header["flags"] & (OVERFLOW | UNDERFLOW):
             raise TargetFault("11.4.1", "residual flags are set, but the command did not complete at the target")
+        if header["snack_tag"] != self.snack_tag:
+            raise TargetFault("11.4.4", f"SNACK Tag {header['snack_tag']:#x} where {self.snack_tag:#x} was asked for")
         if self._burst:
             raise TargetFault("11.7.1", f"a Data-In sequence ended after {self._burst} bytes without the F bit")
         sent = (0,) if service else (self._data_sn,) if self._reads else (0, self._r2t_sn)

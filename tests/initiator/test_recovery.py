@@ -19,7 +19,7 @@ from ietpy.daemon.inventory import Inventory
 from ietpy.daemon.media import Media
 from ietpy.images import make_image
 from ietpy.initiator.client import Client
-from ietpy.initiator.errors import Rejected, TargetFault
+from ietpy.initiator.errors import Rejected, TargetFault, TimedOut
 from ietpy.initiator.framing import Pdu
 from ietpy.initiator.login import LoginPlan
 from ietpy.initiator.numbering import Numbering
@@ -127,6 +127,36 @@ def test_one_lost_pdu_is_had_again(careful: Careful, opcode: int) -> None:
         pings = [client.session.ping(b"first"), client.session.ping(b"second")]
         assert [client.wait(tag) for tag in pings] == [b"first", b"second"]
     assert client.ping(b"all is well") == b"all is well"
+
+
+@pytest.mark.rfc7143("11.16.3-1", "11.16.3-2")
+def test_lost_data_comes_in_shorter_pdus(careful: Careful) -> None:
+    """R-Data SNACK: all of it is lost, the status too, and then MaxRecvDataSegmentLength is not what it was."""
+    client = careful()
+    recovery = client.session.recovery
+    assert recovery is not None
+    data = content(7, 20)
+    client.write(0, 0, data)
+    client.session.mischief.lose = lambda pdu: pdu.opcode == Opcode.DATA_IN
+    tag = client.submit(0, cdb(0x28, 20), read=len(data))
+    text = client.session.text(b"MaxRecvDataSegmentLength=1024\0")
+    late = client.session.ping(b"late")
+    with pytest.raises(TimedOut):
+        client.wait(late, timeout=0.2)
+    came: list[int] = []
+
+    def count(pdu: Pdu) -> bool:
+        if pdu.opcode == Opcode.DATA_IN:
+            came.append(len(pdu.data))
+        return False
+
+    client.session.mischief.lose = count
+    recovery.resegment(tag)
+    response = client.wait(tag)
+    assert (response.data, response.residual) == (data, 0)
+    assert came == [1024] * 10
+    assert client.wait(text) == b""
+    assert client.wait(late) == b"late"
 
 
 @pytest.mark.rfc7143("7.8-2", "7.8-3")
@@ -247,6 +277,8 @@ def test_whatever_is_lost_the_data_is_right(
 def test_at_level_0_a_lost_pdu_is_a_fault(careful: Careful) -> None:
     client = careful(ErrorRecoveryLevel="0")
     assert client.session.recovery is None
+    with pytest.raises(ValueError, match="ErrorRecoveryLevel 1"):
+        client.recover()
     client.session.mischief.lose = once(Opcode.NOP_IN)
     client.session.ping()
     with pytest.raises(TargetFault, match="StatSN"):
@@ -276,10 +308,28 @@ def test_the_a_bit_is_answered(side: Any) -> None:
     (asked,) = session.output
     assert (asked[1], asked[40:48]) == (0x80, bytes(7) + b"\1")  # Data-In 0, before anything is acknowledged
     session.output.clear()
+    session.handle(side.data_in(tag, bytes(512), flags=0x81, data_sn=3, buffer_offset=1024))
+    assert session.output[0][1] == 0x80
+    session.output.clear()
     session.handle(first)
     (acknowledged,) = session.output
     assert (acknowledged[1], acknowledged[8:16]) == (0x82, (3 << 48).to_bytes(8, "big"))
     assert (acknowledged[20:24], acknowledged[40:48]) == (bytes((0, 0, 0, 77)), bytes((0, 0, 0, 2, 0, 0, 0, 0)))
+    # Asked for once more in other pieces it begins there, and ends with a SCSI Response that has the SNACK Tag.
+    assert session.recovery is not None
+    session.recovery.resegment(tag)
+    session.handle(side.data_in(tag, bytes(512), flags=0x80, data_sn=2, buffer_offset=1024, stat_sn=0))
+    mark = int.from_bytes(session.output[-1][20:24], "big")
+    side.stat_sn -= 1  # that of the status before
+    for snack_tag in (0, mark):
+        response = side.pdu(Opcode.SCSI_RESPONSE, initiator_task_tag=tag, snack_tag=snack_tag, exp_data_sn=3)
+        if snack_tag:
+            session.handle(response)
+        else:
+            with pytest.raises(TargetFault, match="SNACK Tag 0x0"):
+                session.tasks[tag].response(response)
+            side.stat_sn -= 1
+    assert session.results[tag].data == bytes(1536)
 
 
 def test_what_no_target_sends_is_judged_as_ever(one_pdu: Callable[[bytes], Pdu]) -> None:

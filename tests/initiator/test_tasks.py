@@ -213,6 +213,13 @@ def test_exp_data_sn_of_a_write(exp_data_sn: int) -> None:
     assert task.response(answer(exp_data_sn=exp_data_sn)).good
 
 
+def test_a_status_that_comes_with_data_though_a_snack_tag_was_given() -> None:
+    task = reading(4, error_recovery_level=1)
+    assert task.restart(7) == 0
+    with pytest.raises(TargetFault, match="must"):
+        task.data_in(data_in(bytes(4), 0, 0, 0x81))
+
+
 def test_sense_and_overflow() -> None:
     task = ScsiTask(1, 1, bytes(6), Parameters())
     response = task.response(answer(status=2, data=SENSE, flags=0x84, residual_count=36))

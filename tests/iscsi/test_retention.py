@@ -145,6 +145,17 @@ class TestAnotherConnection:
         (answer,) = other.answers()
         assert (answer.opcode, answer.status, answer.exp_data_sn, answer.residual_count) == (RESPONSE, 0, 4, 2048)
         assert answer.snack_tag == 0
+        other.connection.retention.acknowledge(STAT_SN)
+        assert other.connection.retention.size == 2048
+
+    def test_all_data_came_and_was_let_go(self, careful: Any, connect: Any) -> None:
+        careful.connection.retention.limit = 512
+        careful.ask(careful.read(0, 4))
+        other = connect(error_recovery_level=2, isid=b"ISID02", max_xmit_data_segment_length=512)
+        careful.connection.retention.tasks[3].move(other.connection, 4)
+        (answer,) = other.answers()
+        assert (answer.opcode, answer.status, answer.exp_data_sn) == (RESPONSE, 0, 4)
+        assert other.connection.retention.size == 0
 
     @pytest.mark.rfc7143("7.2.2-2")
     def test_data_that_was_let_go(self, careful: Any, connect: Any) -> None:

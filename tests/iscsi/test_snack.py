@@ -205,6 +205,9 @@ def test_data_that_is_acknowledged_is_let_go(careful: Any) -> None:
     assert retention.size == size - 2560
     assert refused(careful.ask(snack(careful, DATA_OR_R2T, 4, 1, tag=tag)), PROTOCOL_ERROR, 5)
     assert refused(careful.ask(snack(careful, DATA_ACK, 5, mark=mark, lun=1 << 48)), INVALID_DATA_ACK)
+    size = retention.size
+    retention.acknowledge(answers[-1].stat_sn + 1)
+    assert (tag in retention.tasks, retention.size) == (False, size - 512)  # of the read before
 
 
 @pytest.mark.rfc7143("7.8-5")
