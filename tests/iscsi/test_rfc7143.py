@@ -110,7 +110,11 @@ def test_the_first_request_says_which_versions(dialogue: Any) -> None:
 @pytest.mark.parametrize(("data", "flags"), [(b"x" * 512, 0xA0), (b"", 0x20)], ids=["immediate", "Data-Out to come"])
 def test_no_unsolicited_data_where_none_was_agreed(connect: Any, store: Any, data: bytes, flags: int) -> None:
     nexus = connect(immediate_data=False, initial_r2t=True)
-    (answer,) = nexus.ask(nexus.write(0, 1, data, flags=flags))
+    tag = nexus.tag
+    nexus.feed(nexus.write(0, 1, data, flags=flags))
+    if not data:
+        nexus.feed(nexus.data_out(tag, NO_TAG, b"x" * 512, 0))
+    (answer,) = nexus.answers()
     assert (answer.status, answer.data[4], answer.data[14:16]) == (2, 0xB, b"\x0c\x0c")
     assert not any(store.data)
 
