@@ -56,7 +56,7 @@ def test_both_read_and_write(served: Any, lead: Client, join: Any) -> None:
     assert len({each["tsih"] for each in served.server.sessions()}) == 1
 
 
-@pytest.mark.rfc7143("4.2.2.1")
+@pytest.mark.rfc7143("4.2.2.1-5", "4.2.5.1-1")
 def test_whoever_fills_a_gap_has_the_others_answered(served: Any, lead: Client, join: Any) -> None:
     """Nothing comes by the other connection meanwhile, and its thread waits for it."""
     other = join()
@@ -153,7 +153,7 @@ class TestTheEndOfOne:
         other.close()
         eventually(lambda: not served.target.sessions)
 
-    @pytest.mark.rfc7143("11.14.5")
+    @pytest.mark.rfc7143("11.14.5-1", "7.14-1")
     def test_its_tasks_end_and_the_initiator_is_told(
         self, served: Any, lead: Client, join: Any, eventually: Callable[..., None]
     ) -> None:
@@ -210,7 +210,7 @@ class TestTheEndOfOne:
 
 
 class TestReinstatement:
-    @pytest.mark.rfc7143("6.3.4")
+    @pytest.mark.rfc7143("6.3.4-2", "6.3.4-3", "6.3.1-5")
     @pytest.mark.parametrize("most", [1, 4])
     def test_of_a_connection_in_the_middle_of_a_write(
         self, served: Any, most: int, eventually: Callable[..., None]
