@@ -11,6 +11,7 @@ from ietpy.iscsi.deferred import tasks_of
 from ietpy.iscsi.errors import RejectReason, ServiceFailure
 from ietpy.iscsi.pdu import BHS_SIZE, NO_TAG
 from ietpy.iscsi.retention import Read, Retention, count
+from ietpy.iscsi.scattered import give_up
 from ietpy.iscsi.transfer import send_r2t
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ def _end(connection: Connection, tag: int) -> None:
     """A command whose status was not sent ends when a SNACK for it is refused so (section 7.8)."""
     session: Any = connection.session
     task = session.tasks.get(tag)
-    if task is not None:
-        task.transfer.give_up(connection, task, ServiceFailure.SNACK_REJECTED)
+    if task is not None and task.connection is connection:
+        give_up(connection, task, ServiceFailure.SNACK_REJECTED, final=0)
 
 
 def data_or_r2t(connection: Connection, retention: Retention, asked: Snack) -> None:
@@ -65,7 +66,9 @@ def data_or_r2t(connection: Connection, retention: Retention, asked: Snack) -> N
         _r2ts(connection, task, asked)
     elif asked.tag in retention.tasks:
         retention.tasks[asked.tag].repeat_data(connection, asked.first, asked.run)
-    elif asked.first or asked.run or all(task.tag != asked.tag for task in tasks_of(session)):
+    elif asked.first or asked.run or all(
+        task.tag != asked.tag or task.connection is not connection for task in tasks_of(session)
+    ):
         raise Reject(RejectReason.PROTOCOL_ERROR, f"nothing was sent for task {asked.tag:#x}, or it is acknowledged")
 
 

@@ -229,6 +229,30 @@ def test_who_asks_for_too_much_at_once_is_refused(careful: Any) -> None:
     assert len(careful.ask(snack(careful, DATA_OR_R2T, tag=3))) == 4
 
 
+@pytest.mark.rfc7143("4.2.5.1-3")
+def test_a_snack_goes_over_the_connection_of_its_task(connect: Any) -> None:
+    nexus = connect(error_recovery_level=1, max_connections=2)
+    other = nexus.join(1)
+    write = nexus.tag
+    nexus.ask(nexus.write(0, 2))
+    read = nexus.tag
+    nexus.ask(nexus.read(0, 2))
+    for tag in (write, read):
+        assert refused(other.ask(snack(other, DATA_OR_R2T, tag=tag)), PROTOCOL_ERROR)
+        assert nexus.ask(snack(nexus, DATA_OR_R2T, tag=tag))[0].initiator_task_tag == tag
+
+
+def test_a_write_that_waits_for_memory_ends_at_once_when_its_r2ts_are_not_sent_again(connect: Any) -> None:
+    nexus = connect(error_recovery_level=1)
+    nexus.session.node.memory.limit = 1
+    nexus.ask(nexus.write(0, 2))
+    tag = nexus.tag
+    assert nexus.ask(nexus.write(0, 2)) == []
+    nexus.connection.retention.limit = -1
+    answer, reject, *_ = nexus.ask(snack(nexus, DATA_OR_R2T, tag=tag))
+    assert (reject.opcode, answer.opcode, answer.initiator_task_tag) == (REJECT, RESPONSE, tag)
+
+
 @pytest.mark.rfc7143("7.8-5", "7.8-6")
 def test_a_write_ends_when_its_r2ts_are_not_sent_again(connect: Any) -> None:
     nexus = connect(error_recovery_level=1)
