@@ -47,6 +47,22 @@ same in every mode. `LunOption NUMBER NAME=VALUE,...` takes the parameters below
     Target iqn.2001-04.com.example:storage.disk1
         Lun 0 Path=/srv/disk1.img,Type=fileio
         LunOption 0 Naa=600140512345678901234567890abcde,Vendor=LIO-ORG,Product=disk1
+
+`Portal TAG PORTAL,...` says what the daemon listens on, in portal groups, and `PortalGroups TAG,...` in which of them a
+target is:
+
+    Portal 1 192.0.2.1,[2001:db8::1]
+    Portal 2 eth1:3261
+    Target iqn.2001-04.com.example:storage.disk1
+        PortalGroups 2
+
+With such lines there are no portals but theirs: `-p` is the port of those that name none, and `-a`, which means that
+address only, is refused beside them. Without, the daemon listens where `-a` and `-p` say, as portal group 1. A service
+manager's sockets are not taken over in either case. A portal that cannot be opened when the daemon starts, as its
+interface has no address yet, say, is reported with its line (`ietpy-daemon status`), and a reload tries again; what the
+file no longer names is closed then, and connections stay. Several connections of a session come by one portal group;
+the same initiator with the same ISID by two groups has two sessions. Initiators are told all portals of all groups of a
+target they may use, but for loopback and link-local addresses, which are told to whom they were reached by.
 """
 
 

@@ -88,7 +88,7 @@ def _complain(sentence: str) -> None:
 
 
 def _start(given: dict[str, Any], environment: Mapping[str, str]) -> int:
-    from ietpy.daemon import lifecycle
+    from ietpy.daemon import lifecycle, portals
     from ietpy.daemon.options import Places, StartOptions
     from ietpy.daemon.pidfile import AlreadyRunning
 
@@ -98,7 +98,7 @@ def _start(given: dict[str, Any], environment: Mapping[str, str]) -> int:
     except AlreadyRunning as error:
         _complain(f"unable to lock pid file: {error}")
         return FAILED
-    except lifecycle.CannotListen as error:
+    except portals.CannotListen as error:
         _complain(f"ietd: {error}")
         return NO_PORTAL
     except (IetpyError, OSError) as error:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias, overload
 
 from ietpy.errors import Diagnostic, Span
+from ietpy.iscsi.target import PORTAL_GROUP_TAG
 from ietpy.scsi.identity import AS_IET, IdentityOptions
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -159,6 +160,13 @@ class Configuration:
     def errors(self) -> tuple[Diagnostic, ...]:
         """What has no effect or is not served; in ``strict``, every mistake."""
         return tuple(diagnostic for diagnostic in self.diagnostics if diagnostic.severity == "error")
+
+    @property
+    def portal_groups(self) -> tuple[int, ...]:
+        """Tags of all portal groups there are."""
+        if self.portals is None:
+            return (PORTAL_GROUP_TAG,)
+        return tuple(dict.fromkeys(portal.group for portal in self.portals))
 
     @property
     def isns_decides(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from ietpy.config.model import Account, LunConfig, TargetConfig
 from ietpy.errors import IetpyError, StoreError
 from ietpy.iscsi.memory import LIMIT
-from ietpy.iscsi.target import QUEUED_COMMANDS, Accounts, Asker, TargetNode, Terms
+from ietpy.iscsi.target import PORTAL_GROUP_TAG, QUEUED_COMMANDS, Accounts, Asker, TargetNode, Terms
 from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.exclusion import Exclusion
 from ietpy.scsi.identity import iet_identity
@@ -59,20 +59,26 @@ def accounts(
     return Accounts(known, ours, algorithms, closed)
 
 
-def target_node(target: TargetConfig, device: ScsiDevice, rule: AccessRule) -> TargetNode:
+def target_node(
+    target: TargetConfig, device: ScsiDevice, rule: AccessRule, portal_groups: tuple[int, ...] = (PORTAL_GROUP_TAG,)
+) -> TargetNode:
     """A target without logical units."""
     node = TargetNode(target.name, device)
-    follow(node, target, rule)
+    follow(node, target, rule, portal_groups)
     return node
 
 
-def follow(node: TargetNode, target: TargetConfig, rule: AccessRule) -> None:
+def follow(
+    node: TargetNode, target: TargetConfig, rule: AccessRule, portal_groups: tuple[int, ...] = (PORTAL_GROUP_TAG,)
+) -> None:
     """Give a target the accounts and options it is configured with; what is negotiated holds for new sessions.
 
-    ``rule``: its access rule; with the accounts it changes in one step.
+    ``rule``: its access rule; with the accounts it changes in one step. ``portal_groups``: tags of all there are.
     """
     allowed = accounts(target.incoming, target.outgoing, target.closed, target.chap_algorithms)
     node.let_in(allowed, rule, rule.terms)
+    groups = target.portal_groups or portal_groups
+    node.offer(tuple(tag for tag in portal_groups if tag in groups))
     node.key_values = target.session_keys
     node.max_sessions = target.max_sessions
     node.wthreads = target.wthreads

@@ -9,6 +9,7 @@ import errno
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -22,6 +23,7 @@ from ietpy.daemon.inventory import RELOAD_TURN, Inventory
 from ietpy.daemon.naming import Naming
 from ietpy.daemon.options import StartOptions
 from ietpy.daemon.pidfile import PidFile
+from ietpy.daemon.portals import Portals
 from ietpy.daemon.publish import Publisher
 from ietpy.errors import AdminError, Diagnostic, IetpyError
 from ietpy.iscsi.pdu import portal_name
@@ -43,6 +45,10 @@ class Network(Protocol):
 
     def portals(self) -> list[Portal]: ...
 
+    def listen(self, sockets: Iterable[socket.socket], group: int) -> None: ...
+
+    def leave(self, sockets: list[socket.socket]) -> None: ...
+
 
 @dataclass
 class Instance:
@@ -56,6 +62,7 @@ class Instance:
     naming: Naming
     administration: Administration
     service: Service
+    portals: Portals
     read: Callable[[], Configuration]
     _reading: threading.Lock = field(default_factory=threading.Lock)
 
@@ -107,7 +114,9 @@ class Instance:
             raise AdminError(errno.EBUSY, f"another reload has been under way for {RELOAD_TURN:g} s; try again")
         try:
             configuration = self.read()
+            self.portals.go(configuration, self.server)  # before rules change, and the others come after that
             unable = self.inventory.apply(configuration)
+            self.portals.come(configuration, self.server)
             self.naming.follow(configuration)
         finally:
             self._reading.release()

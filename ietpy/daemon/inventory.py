@@ -71,6 +71,7 @@ class Inventory:
         self.node = IscsiNode(lock_factory(), memory=memory_limit())
         self.targets: dict[int, ServedTarget] = {}
         self.changed: Callable[[], None] = _nothing
+        self.elsewhere: Callable[[], list[Diagnostic]] = list  #: problems that others have
         self._lock_factory = lock_factory
         self._lock = threading.RLock()
         self._last_tid = 0
@@ -88,7 +89,7 @@ class Inventory:
     @property
     def problems(self) -> list[Diagnostic]:
         """Those of severity "error" are what is not served."""
-        return [*self._nothing_kept, *self.units.problems.all(), *self.units.by_initiators()]
+        return [*self.elsewhere(), *self._nothing_kept, *self.units.problems.all(), *self.units.by_initiators()]
 
     @property
     def degraded(self) -> bool:
@@ -137,7 +138,8 @@ class Inventory:
             return 0
         tid = tid or self._next_tid()
         device = ScsiDevice(config.name, self._lock_factory())
-        target = ServedTarget(tid, config, target_node(config, device, self.rules.of(config)))
+        node = target_node(config, device, self.rules.of(config), self.configuration.portal_groups)
+        target = ServedTarget(tid, config, node)
         for lun in config.luns:
             self.units.attempt(target, lun)
         self.node.add(target.node)
@@ -189,7 +191,7 @@ class Inventory:
     def _reconfigure(self, target: ServedTarget, config: TargetConfig) -> None:
         self._set(config)
         target.config = config
-        follow(target.node, config, self.rules.of(config))
+        follow(target.node, config, self.rules.of(config), self.configuration.portal_groups)
         self.units.transport.follow(target.node)
 
     def redirect(self, tid: int, address: str) -> None:
@@ -285,7 +287,7 @@ class Inventory:
             )))
             self.rules.settle(new)
             for target in self.targets.values():
-                follow(target.node, target.config, self.rules.of(target.config))
+                follow(target.node, target.config, self.rules.of(target.config), new.portal_groups)
             self._follow_discovery()
             self.units.look()
         self._tell()

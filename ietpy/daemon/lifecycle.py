@@ -31,10 +31,10 @@ from ietpy.daemon.media import OPENING, Media
 from ietpy.daemon.naming import Naming
 from ietpy.daemon.options import Places, StartOptions
 from ietpy.daemon.pidfile import PidFile
+from ietpy.daemon.portals import Portals, check
 from ietpy.daemon.publish import Publisher
 from ietpy.errors import ConfigError, IetpyError, UsageError
 from ietpy.server.listener import Server
-from ietpy.server.portals import bind
 from ietpy.stores.state import StateDirectory
 
 UMASK: Final = 0o022
@@ -42,10 +42,6 @@ _READY: Final = b"ready "
 _FAILED: Final = b"failed "
 
 Say = Callable[[str], None]
-
-
-class CannotListen(IetpyError):
-    """No portal can be opened."""
 
 
 def read_configuration(options: StartOptions, *, regular: bool = False) -> Configuration:
@@ -62,6 +58,7 @@ def read_configuration(options: StartOptions, *, regular: bool = False) -> Confi
     found = (*configuration.diagnostics, *AccessFiles(compat=configuration.compat).diagnostics())
     if configuration.compat == "strict" and any(diagnostic.severity == "error" for diagnostic in found):
         raise ConfigError(found)
+    check(configuration, options)
     return configuration.with_diagnostics(found)
 
 
@@ -81,17 +78,12 @@ def prepare(options: StartOptions, places: Places) -> Instance:
         states.prepare(options.uid, options.gid)
         inventory = Inventory(configuration, Media(base), states=states)
         undo.callback(inventory.close)
-        try:
-            sockets = bind(options.address or None, options.port)
-        except (OSError, UnicodeError) as error:  # a name no resolver can be asked for is a UnicodeError
-            where = f"{options.address or 'any address'}, port {options.port}"
-            reason = getattr(error, "strerror", None) or error
-            raise CannotListen(f"cannot listen on {where}: {reason}") from None
-        for listener in sockets:
-            undo.callback(listener.close)
+        portals, server = Portals(options), Server(inventory.node)
+        undo.callback(portals.close)
+        portals.open(configuration, server)
         control = service.bind(places.control)
         undo.callback(control.close)
-        instance = compose(options, places, inventory, Server(inventory.node, sockets), pid_file, control)
+        instance = compose(options, places, inventory, server, pid_file, control, portals)
         instance.publisher.prepare(options.uid, options.gid)
         undo.pop_all()
     return instance
@@ -104,16 +96,18 @@ def compose(
     server: Server,
     pid_file: PidFile,
     control: socket.socket,
+    portals: Portals,
 ) -> Instance:
     """The parts of a daemon, told of each other."""
     naming = Naming(
         targets=lambda: [target.name for target in inventory.node.targets.values()],
-        portal_port=lambda: server.portals()[0].port,
+        portal_port=lambda: next((portal.port for portal in server.portals()), options.port),
     )
     administration = Administration(
         options, inventory, server, isns=naming,
         reread=lambda: instance.reread(), publish=lambda: publisher.publish(), published=places.published,
     )
+    inventory.elsewhere = lambda: portals.problems
     inventory.rules.gate = naming
     publisher = Publisher(places.published, {"volume": administration.volume, "session": administration.session})
     inventory.units.transport = server
@@ -121,7 +115,7 @@ def compose(
     inventory.changed = server.sessions_changed = publisher.changed
     control_service = service.Service(control, functools.partial(perform, administration))
     instance = Instance(
-        options, inventory, server, pid_file, publisher, naming, administration, control_service,
+        options, inventory, server, pid_file, publisher, naming, administration, control_service, portals,
         # A file that vanished changes nothing.
         read=lambda: read_configuration(replace(options, lenient=False), regular=True),
     )

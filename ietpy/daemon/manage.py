@@ -11,6 +11,7 @@ from ietpy.daemon import pidfile
 from ietpy.daemon.options import Places
 from ietpy.errors import AdminError, UsageError
 from ietpy.iscsi.pdu import portal_name
+from ietpy.iscsi.target import PORTAL_GROUP_TAG
 
 STOP_PATIENCE: Final = 15.0  #: seconds; the daemon allows itself 10
 NOT_RUNNING: Final = 3  #: exit status of status (LSB, "program is not running")
@@ -79,8 +80,10 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
         yield f"it does not answer: {facts['silent']}"
         return
     yield f"configuration: {facts['config']} ({facts['compat']})"
+    grouped = any(portal["group"] != PORTAL_GROUP_TAG for portal in facts["portals"])
     for portal in facts["portals"]:
-        yield f"portal: {portal_name(portal['address'], portal['port'])}"
+        group = f", group {portal['group']}" if grouped else ""
+        yield f"portal: {portal_name(portal['address'], portal['port'])}{group}"
     if facts.get("isns"):
         yield f"iSNS: {facts['isns']['server']}, {facts['isns']['state']}"
     for target in facts["targets"]:

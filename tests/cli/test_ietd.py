@@ -20,7 +20,7 @@ import pytest
 
 import ietpy
 from ietpy.cli import ietd
-from ietpy.daemon import lifecycle
+from ietpy.daemon import lifecycle, portals
 from ietpy.daemon.options import StartOptions
 from ietpy.daemon.pidfile import AlreadyRunning
 from ietpy.errors import IetpyError
@@ -128,7 +128,7 @@ def test_help_exits_with_1(started: list[StartOptions], capsys: pytest.CaptureFi
         (IetpyError("no"), 255, "ietd: no\n"),
         (AlreadyRunning("another one"), 255, "unable to lock pid file: another one\n"),
         (OSError(28, "No space left on device"), 255, "ietd: [Errno 28] No space left on device\n"),
-        (lifecycle.CannotListen("cannot listen"), 1, "ietd: cannot listen\n"),
+        (portals.CannotListen("cannot listen"), 1, "ietd: cannot listen\n"),
     ],
 )
 def test_failures(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -150,3 +151,11 @@ def test_unfinished_writes_take_a_quarter_of_a_small_machine(
     sizes = {"SC_PHYS_PAGES": pages, "SC_PAGE_SIZE": 4096}
     monkeypatch.setattr(assemble.os, "sysconf", sizes.__getitem__)
     assert assemble.memory_limit() == expected
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [((), (1, 2, 3)), ((3, 1), (1, 3)), ((2, 9), (2,)), ((9,), ())])
+def test_a_target_is_in_those_portal_groups_there_are(wanted: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    config = replace(target(), portal_groups=wanted)
+    node = target_node(config, device(), rule(config), (1, 2, 3))
+    assert node.portal_groups == expected
+    assert [group.ports for group in node.device.port_groups] == [expected]

@@ -14,6 +14,7 @@ import pytest
 
 from ietpy.admin import service
 from ietpy.config.load import load
+from ietpy.config.model import Configuration
 from ietpy.daemon import instance as module
 from ietpy.daemon.instance import Instance, become
 from ietpy.daemon.inventory import Inventory
@@ -21,6 +22,7 @@ from ietpy.daemon.lifecycle import compose
 from ietpy.daemon.media import Media
 from ietpy.daemon.options import Places, StartOptions
 from ietpy.daemon.pidfile import PidFile
+from ietpy.daemon.portals import Portals
 from ietpy.errors import AdminError, ConfigError, IetpyError
 from ietpy.iscsi.target import IscsiNode, Portal
 from ietpy.server.listener import Server
@@ -45,6 +47,20 @@ class FakeServer(Server):
         return [Portal("127.0.0.1", 3260), Portal("::1", 3260)]
 
 
+class FakePortals(Portals):
+    """``daemon.portals.Portals`` that opens nothing, and notes what it is asked."""
+
+    def __init__(self, options: StartOptions) -> None:
+        super().__init__(options)
+        self.asked: list[str] = []
+
+    def go(self, configuration: Configuration, network: Any) -> None:
+        self.asked.append("go")
+
+    def come(self, configuration: Configuration, network: Any) -> None:
+        self.asked.append("come")
+
+
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "etc" / "ietd.conf"
@@ -61,7 +77,8 @@ def instance(tmp_path: Path, config: Path) -> Instance:
     options = StartOptions(config=str(config), lenient=True)
     inventory = Inventory(load(config), Media())
     pid_file = PidFile.acquire(places.pid_file)
-    made = compose(options, places, inventory, FakeServer(inventory.node), pid_file, service.bind(places.control))
+    control = service.bind(places.control)
+    made = compose(options, places, inventory, FakeServer(inventory.node), pid_file, control, FakePortals(options))
     made.publisher.prepare(0, 0)
     return made
 

@@ -16,6 +16,7 @@ from ietpy.daemon import lifecycle
 from ietpy.daemon.options import StartOptions
 from ietpy.errors import ConfigError, IetpyError
 from ietpy.initiator.client import Client
+from ietpy.initiator.errors import ConnectionLost, LoginRefused
 from ietpy.initiator.login import LoginPlan
 
 TARGET = "iqn.2001-04.com.example:storage.disk1"
@@ -188,3 +189,72 @@ def wait_for_end(pidfd: int) -> bool:
         return bool(select.select([pidfd], [], [], 30)[0])
     finally:
         os.close(pidfd)
+
+
+# Portal lines
+
+
+ONE, TWO = "iqn.2001-04.com.example:one", "iqn.2001-04.com.example:two"
+GROUPS = f"""\
+Portal 1 127.0.0.1
+Portal 2 127.0.0.2,nosuch0
+Target {ONE}
+    Lun 0 Type=nullio,Blocks=8
+    PortalGroups 2
+Target {TWO}
+    Lun 0 Type=nullio,Blocks=8
+"""
+
+
+def portals(daemon: Any) -> dict[tuple[str, int], int]:
+    """Ports by address and group."""
+    return {(each["address"], each["group"]): each["port"] for each in daemon.status()["portals"]}
+
+
+def logged_in(where: tuple[str, int], target: str = "") -> Client:
+    client = Client.connect(*where)
+    try:
+        client.login(LoginPlan(target=target))
+    except Exception:
+        client.close()
+        raise
+    return client
+
+
+def test_portal_groups_from_the_file_to_the_wire_and_through_a_reload(daemon: Any) -> None:
+    daemon.write(GROUPS)
+    started = daemon.run("start", "-c", str(daemon.config), "-p", "0", "--state-dir", str(daemon.state))
+    assert started.returncode == 0
+    assert "ietd.conf:2:20: error: there is no interface nosuch0 to listen on" in started.stderr
+    ports = portals(daemon)
+    assert sorted(ports) == [("127.0.0.1", 1), ("127.0.0.2", 2)]
+    assert daemon.status()["degraded"] is True
+    first, second = ("127.0.0.1", ports["127.0.0.1", 1]), ("127.0.0.2", ports["127.0.0.2", 2])
+    by_one, by_two = f"127.0.0.1:{first[1]},1", f"127.0.0.2:{second[1]},2"
+    with logged_in(first) as asks:
+        assert asks.discover() == [(TWO, [by_one, by_two]), (ONE, [by_two])]
+    with pytest.raises(LoginRefused) as refused:
+        logged_in(first, ONE)
+    assert refused.value.status == 0x0203
+    with logged_in(second, ONE) as stays, logged_in(second, TWO), logged_in(first, TWO) as other:
+        assert [session["portal_group"] for session in daemon.status()["sessions"]] == [2, 2, 1]
+        assert b",t,0x0001" in other.inquiry(0, 0x83)
+        daemon.write(GROUPS.replace("Portal 2 127.0.0.2,nosuch0", "Portal 2 127.0.0.3"))
+        assert daemon.run("reload").stderr == ""
+        assert sorted(portals(daemon)) == [("127.0.0.1", 1), ("127.0.0.3", 2)]
+        assert portals(daemon)["127.0.0.1", 1] == first[1], "what stays is not opened again"
+        assert stays.command(0, bytes(6)).status in (0, 2)
+        with pytest.raises(ConnectionLost, match="refused"):
+            Client.connect(*second)
+    daemon.write("Portal 1 nothing at all\n")
+    failed = daemon.run("reload")
+    assert failed.returncode == 2
+    assert "no Portal line names anything to listen on" in failed.stderr
+    assert sorted(portals(daemon)) == [("127.0.0.1", 1), ("127.0.0.3", 2)]
+
+
+def test_an_address_of_the_command_line_beside_portal_lines_is_refused(daemon: Any) -> None:
+    daemon.write(GROUPS)
+    started = daemon.start()
+    assert started.returncode == 2
+    assert "Portal lines, and -a 127.0.0.1, which means that address only; start without -a" in started.stderr

@@ -15,7 +15,7 @@ FACTS: dict[str, Any] = {
     "degraded": False,
     "config": "/etc/iet/ietd.conf",
     "compat": "repair",
-    "portals": [{"address": "::1", "port": 3260}, {"address": "127.0.0.1", "port": 3260}],
+    "portals": [{"address": "::1", "port": 3260, "group": 1}, {"address": "127.0.0.1", "port": 3260, "group": 1}],
     "targets": [{"name": "iqn.x", "luns": [1], "sessions": 2}],
     "sessions": [{"initiator": "iqn.y", "tsih": 1, "user": ""}],
     "problems": [{"text": "ietd.conf:3:2: error: gone"}],
@@ -31,6 +31,13 @@ def test_everything_is_said_once() -> None:
         "target: iqn.x (1 LUN, 2 sessions)",
         "session: tsih 1, initiator iqn.y",
         "ietd.conf:3:2: error: gone",
+    ]
+
+
+def test_portal_groups_are_said_where_there_are_others_than_the_first() -> None:
+    facts = {**FACTS, "portals": [*FACTS["portals"], {"address": "fe80::1%eth0", "port": 3261, "group": 2}]}
+    assert [line for line in manage.describe(facts) if line.startswith("portal")] == [
+        "portal: [::1]:3260, group 1", "portal: 127.0.0.1:3260, group 1", "portal: [fe80::1%eth0]:3261, group 2",
     ]
 
 
