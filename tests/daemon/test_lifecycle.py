@@ -246,7 +246,7 @@ def test_portal_groups_from_the_file_to_the_wire_and_through_a_reload(daemon: An
         assert stays.command(0, bytes(6)).status in (0, 2)
         with pytest.raises(ConnectionLost, match="refused"):
             Client.connect(*second)
-    daemon.write("Portal 1 nothing at all\n")
+    daemon.write("Portal x 127.0.0.1\n")
     failed = daemon.run("reload")
     assert failed.returncode == 2
     assert "no Portal line names anything to listen on" in failed.stderr
