@@ -28,6 +28,7 @@ from ietpy.scsi.copy_descriptors import (
     parse,
 )
 from ietpy.scsi.limits import CHUNK, COPY_PIECE
+from ietpy.scsi.nexus import REVOKED
 from ietpy.scsi.sense import CheckCondition, invalid_field, list_length_error
 from ietpy.scsi.status import SenseKey, Status
 from ietpy.scsi.vpd import vital_product_data
@@ -202,7 +203,9 @@ def _check(end: _End, nexus: Nexus, row: Command) -> None:
     """Raise COPY ABORTED if ``row``'s work would be refused to this initiator on that unit."""
     unit = end.unit
     with unit.device.lock:
-        own = next((each for each in unit.nexuses if each.it_nexus == nexus.it_nexus), None)
+        own = next((
+            each for each in unit.nexuses if each.it_nexus == nexus.it_nexus and not each.barrier & REVOKED
+        ), None)
         asks = own or unit.attach(*nexus.it_nexus, nexus.view)
         refused = reservation.conflicts(unit, asks, row, bytes(16)) or unit.obstacle(row)
         if own is None:

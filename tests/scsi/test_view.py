@@ -234,6 +234,18 @@ def test_results_of_copies_are_the_nexus_own(make_disk: Callable[..., Any]) -> N
     assert source.run(status, nexus=eve).data[4] == 1
 
 
+def test_a_reservation_is_the_initiators_by_its_latest_lun(make_disk: Callable[..., Any]) -> None:
+    """An older nexus with the unit, whose tasks may still run, holds nothing and conflicts with nothing."""
+    source = make_disk()
+    destination = make_disk(device=source.device, number=5)
+    source.run("00")
+    eve, old = enter(source, EVERYTHING), enter(source, EVERYTHING, 5)
+    destination.lu.revoke(old, EVERYTHING)
+    latest = enter(source, EVERYTHING, 5)
+    destination.run("16", nexus=latest)
+    assert copies(source, eve, source, destination) == 0
+
+
 # A view that changes
 
 
