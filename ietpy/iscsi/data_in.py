@@ -13,7 +13,6 @@ from ietpy.iscsi.errors import ServiceFailure
 from ietpy.iscsi.pdu import (
     BHS_SIZE,
     COMMAND_READ,
-    COMMAND_WRITE,
     DATA_IN,
     FINAL,
     HAS_STATUS,
@@ -57,7 +56,7 @@ def complete(connection: Connection, task: Task) -> None:
         session.max_cmd_sn = (session.max_cmd_sn + task.credit) & MASK
     data = task.data_in
     if data is None:
-        wanted = task.wanted if task.flags & COMMAND_WRITE else 0
+        wanted = task.wanted
         used = connection.used
         plain = connection.plain and used + BHS_SIZE <= SLAB_SIZE
         if wanted != task.expected or task.sense or task.transfer is not None or not plain:

@@ -12,7 +12,7 @@ from typing import Final
 
 from ietpy.errors import FormatError
 from ietpy.iscsi.errors import RejectReason
-from ietpy.iscsi.pdu import BHS_SIZE, OPCODE_MASK, Opcode
+from ietpy.iscsi.pdu import BHS_SIZE, COMMAND_READ, COMMAND_WRITE, OPCODE_MASK, Opcode
 from ietpy.wire.buffers import Chunk, ReceiveWindow
 from ietpy.wire.crc32c import crc32c, digest
 
@@ -27,7 +27,12 @@ NOTHING: Final[tuple[memoryview, ...]] = ()
 Request = tuple[int, int, int, int, int, int, bytes, Sequence[memoryview] | None, int]
 
 _AHS_HEAD: Final = 3  #: AHSLength, which does not count itself and the next, and AHSType
+_AHS_CODE: Final = 0x3F  #: of AHSType; its other bits are reserved (11.2.2.1)
 _EXTENDED_CDB: Final = 1
+_READ_LENGTH: Final = 2
+#: The least AHSLength of each: a reserved byte, and a byte of the CDB, or a length (11.2.2.3, 11.2.2.4).
+_AHS_SHORTEST: Final = {_EXTENDED_CDB: 2, _READ_LENGTH: 5}
+_BOTH_WAYS: Final = COMMAND_READ | COMMAND_WRITE
 
 
 class Framer:
@@ -94,7 +99,7 @@ class Framer:
                 self.fault = RejectReason.DATA_DIGEST_ERROR
                 yield opcode, flags, lun, tag, word20, cmd_sn, tail, None, length
             elif lengths >> 24:
-                cdb = self._extended(opcode, tail, view[self._at + BHS_SIZE :][: lengths >> 24 << 2])
+                cdb = self._extended(opcode, flags, tail, view[self._at + BHS_SIZE :][: lengths >> 24 << 2])
                 data = None if cdb is None else (view[first:last],) if length else NOTHING
                 yield opcode, flags, lun, tag, word20, cmd_sn, cdb or tail, data, length
             elif not length:
@@ -154,23 +159,37 @@ class Framer:
             if digest((*self._data, padding)) != _digest_at(window.chunk.buffer, window.start - 4)[0]:
                 self.fault = RejectReason.DATA_DIGEST_ERROR
                 return opcode, flags, lun, tag, word20, cmd_sn, tail, None, length
-        cdb = self._extended(opcode, tail, self._segments) if self._segments else tail
+        cdb = self._extended(opcode, flags, tail, self._segments) if self._segments else tail
         data = None if cdb is None else self._data
         return opcode, flags, lun, tag, word20, cmd_sn, cdb or tail, data, length
 
-    def _extended(self, opcode: int, cdb: bytes, segments: bytes | memoryview) -> bytes | None:
-        """A CDB with its Extended CDB additional header segment (section 11.2.2.3); None: segments we do not take.
+    def _extended(self, opcode: int, flags: int, cdb: bytes, segments: bytes | memoryview) -> bytes | None:
+        """A CDB with what additional header segments of a SCSI Command add to it (section 11.2.2); None: a fault.
 
-        Those are the length of bidirectional reads, which no command here has, and what the RFC does not define.
+        The length of a bidirectional read goes with R and W; it is not looked at, as no command here reads and writes.
         """
-        length = int.from_bytes(segments[:2], "big")
-        size = _AHS_HEAD + length
-        padded = size + -size % 4
-        taken = opcode & OPCODE_MASK == Opcode.SCSI_COMMAND and segments[2] == _EXTENDED_CDB
-        if not taken or length < 2 or padded != len(segments):  # a reserved byte, then at least one of the CDB
+        added: bytes | memoryview = b""
+        seen: set[int] = set()
+        at = 0
+        while at < len(segments):
+            length, code = int.from_bytes(segments[at : at + 2], "big"), segments[at + 2] & _AHS_CODE
+            end = at + _AHS_HEAD + length
+            shortest = _AHS_SHORTEST.get(code)
+            if opcode & OPCODE_MASK == Opcode.SCSI_COMMAND and shortest is None:
+                self.fault = RejectReason.PROTOCOL_ERROR  # a reserved code (section 11)
+                return None
+            misplaced = code in seen or (code == _READ_LENGTH and flags & _BOTH_WAYS != _BOTH_WAYS)
+            if shortest is None or length < shortest or end + -end % 4 > len(segments) or misplaced:
+                self.fault = RejectReason.INVALID_PDU_FIELD
+                return None
+            if code == _EXTENDED_CDB:
+                added = segments[at + _AHS_HEAD + 1 : end]
+            seen.add(code)
+            at = end + -end % 4
+        if opcode & OPCODE_MASK != Opcode.SCSI_COMMAND:
             self.fault = RejectReason.INVALID_PDU_FIELD
             return None
-        return cdb + segments[_AHS_HEAD + 1 : size]
+        return cdb + added
 
     def _take_piece(self, size: int) -> None:
         """Set ``size`` received bytes aside as a piece of the data; the rest goes to a fresh chunk if this is full."""

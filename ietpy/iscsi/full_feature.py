@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 #: (connection, opcode byte, flags, LUN, Initiator Task Tag, word 20, CmdSN, bytes 32 to 47, data, its length)
 Handler = Callable[["Connection", int, int, int, int, int, int, bytes, Sequence[memoryview], int], None]
 
-_BOTH_WAYS: Final = COMMAND_READ | COMMAND_WRITE
 _ATTRIBUTE: Final = 0x07
 _SIMPLE: Final = int(TaskAttribute.SIMPLE)
 #: Immediate commands taken at once; initiators use them for task management, seldom for commands.
 IMMEDIATE_LIMIT: Final = 32
+_LAST_ATTRIBUTE: Final = 4  #: ACA; 5 to 7 are reserved (section 11.3.1)
 
 
 def scsi_command(
@@ -50,10 +50,15 @@ def scsi_command(
 ) -> None:
     """SCSI Command (section 11.3): ready at once, or once its data has come."""
     session: Any = connection.session
-    if tag in session.tasks:
-        raise Reject(RejectReason.TASK_IN_PROGRESS, f"Initiator Task Tag {tag:#x} is in use")
+    if tag == NO_TAG or tag in session.tasks:
+        _refuse_tag(tag)
     if opcode & IMMEDIATE:
         _bound_immediate(session)
+    attribute = flags & _ATTRIBUTE
+    # What is promised is read late: not if others wait for the end of this task.
+    extents = attribute <= _SIMPLE and connection.extents
+    if attribute > _LAST_ATTRIBUTE:
+        raise Reject(RejectReason.PROTOCOL_ERROR, f"task attribute {attribute}, which is reserved")
     nexus = session.nexuses.get(lun) or session.nexus(lun)
     task = connection.free.pop() if connection.free else Task()
     task.nexus = nexus
@@ -63,25 +68,47 @@ def scsi_command(
     task.cmd_sn = cmd_sn
     task.cdb = cdb
     task.flags = flags
-    task.attribute = attribute = flags & _ATTRIBUTE
+    task.attribute = attribute
     task.expected = expected
     task.credit = 0 if opcode & IMMEDIATE else 1
     task.may_block = False
-    # What is promised is read late: not if others wait for the end of this task.
-    task.extents = attribute <= _SIMPLE and connection.extents
+    task.extents = extents
     task.sink = connection.take
     task.data_length = 0
     if not flags & COMMAND_WRITE:
-        task.wanted = 0
+        # What a command wanted to write that is said to move nothing is an overflow.
+        task.wanted = 0 if flags & COMMAND_READ or expected else nexus.lu.data_out_length(task)
         if length or not flags & FINAL:
             fail(connection, task, ServiceFailure.UNEXPECTED_UNSOLICITED_DATA)
         else:
             connection.ready.append(task)
-    elif flags & COMMAND_READ:
+    elif flags & COMMAND_READ and expected:
         task.wanted = 0
         data_out.refuse(connection, task, ServiceFailure.BIDIRECTIONAL)
     else:
         data_out.begin(connection, task, data, length)
+
+
+def _refuse_tag(tag: int) -> None:
+    """Section 11.2.1.8."""
+    if tag == NO_TAG:
+        raise Reject(RejectReason.INVALID_PDU_FIELD, "Initiator Task Tag ffffffff, which is no task's")
+    raise Reject(RejectReason.TASK_IN_PROGRESS, f"Initiator Task Tag {tag:#x} is in use")
+
+
+def _with_a_tag(handler: Handler) -> Handler:
+    """A handler of requests whose tag must be a task's, and no other's."""
+
+    def check(
+        connection: Connection, opcode: int, flags: int, lun: int, tag: int, word20: int, cmd_sn: int, tail: bytes,
+        data: Sequence[memoryview], length: int,
+    ) -> None:
+        session: Any = connection.session
+        if tag == NO_TAG or tag in session.tasks:
+            _refuse_tag(tag)
+        handler(connection, opcode, flags, lun, tag, word20, cmd_sn, tail, data, length)
+
+    return check
 
 
 def _bound_immediate(session: Session) -> None:
@@ -103,12 +130,15 @@ def nop_out(
 ) -> None:
     """NOP-Out (section 11.18): a ping is echoed, an answer to ours is noted."""
     session: Any = connection.session
-    _credit(session, opcode)
+    if tag == NO_TAG and not opcode & IMMEDIATE:
+        raise Reject(RejectReason.INVALID_PDU_FIELD, "a NOP-Out that is not immediate and wants no answer")
     if transfer_tag != NO_TAG:
-        pings.answered(connection, transfer_tag)
-        return
+        pings.answered(connection, transfer_tag, lun)
     if tag == NO_TAG:
         return
+    if tag in session.tasks:
+        _refuse_tag(tag)
+    _credit(session, opcode)
     connection.send(
         NOP_IN.pack(
             opcode=Opcode.NOP_IN, flags=FINAL, lun=lun, initiator_task_tag=tag, target_transfer_tag=NO_TAG,
@@ -181,22 +211,21 @@ def _table(rows: dict[Opcode, Handler]) -> tuple[Handler, ...]:
 _NORMAL: Final[dict[Opcode, Handler]] = {
     Opcode.NOP_OUT: nop_out,
     Opcode.SCSI_COMMAND: scsi_command,
-    Opcode.TASK_MANAGEMENT_REQUEST: task_management.request,
+    Opcode.TASK_MANAGEMENT_REQUEST: _with_a_tag(task_management.request),
     Opcode.LOGIN_REQUEST: login_again,
-    Opcode.TEXT_REQUEST: text_request,
+    Opcode.TEXT_REQUEST: _with_a_tag(text_request),
     Opcode.DATA_OUT: data_out.data_out,
-    Opcode.LOGOUT_REQUEST: logout.request,
+    Opcode.LOGOUT_REQUEST: _with_a_tag(logout.request),
     Opcode.SNACK_REQUEST: snack.request,
 }
 NORMAL: Final = _table(_NORMAL)
 SHARED: Final = _table({**_NORMAL, Opcode.DATA_OUT: allegiance.take_data_out})
 
-#: A discovery session takes SendTargets and Logout (section 4.3); NOP-Out keeps its connection alive.
+#: A discovery session takes SendTargets and the Logout that closes it, and nothing else (section 4.3).
 DISCOVERY: Final = _table({
-    Opcode.NOP_OUT: nop_out,
     Opcode.LOGIN_REQUEST: login_again,
-    Opcode.TEXT_REQUEST: text_request,
-    Opcode.LOGOUT_REQUEST: logout.request,
+    Opcode.TEXT_REQUEST: _with_a_tag(text_request),
+    Opcode.LOGOUT_REQUEST: _with_a_tag(logout.of_discovery),
 })
 
 

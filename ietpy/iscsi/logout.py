@@ -41,6 +41,16 @@ def request(
         _answer(connection, tag, response)
 
 
+def of_discovery(
+    connection: Connection, opcode: int, flags: int, lun: int, tag: int, word20: int, cmd_sn: int, tail: bytes,
+    data: Sequence[memoryview], length: int,
+) -> None:
+    """Logout Request of a discovery session: it closes the session, or is rejected (section 4.3)."""
+    if flags & 0x7F:
+        raise Reject(RejectReason.COMMAND_NOT_SUPPORTED, f"logout reason {flags & 0x7F} in a discovery session")
+    request(connection, opcode, flags, lun, tag, word20, cmd_sn, tail, data, length)
+
+
 def gone(connection: Connection) -> None:
     """A connection is closed and its tasks have ended: answer those who asked for that on others."""
     session: Any = connection.session

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from ietpy.errors import Reject
 from ietpy.iscsi.data_in import leave
+from ietpy.iscsi.errors import RejectReason
 from ietpy.iscsi.pdu import FINAL, NO_TAG, NOP_IN, Opcode
 from ietpy.scsi.task import Task
 
@@ -34,8 +36,13 @@ def ping(connection: Connection, tag: int) -> None:
     )
 
 
-def answered(connection: Connection, tag: int) -> None:
-    """A NOP-Out answers a ping, or so it says."""
+def answered(connection: Connection, tag: int, lun: int) -> None:
+    """A NOP-Out answers a ping, or so it says: one that was given up is answered by nobody's leave.
+
+    Raises Reject if it has not the ping's LUN, 0 (section 11.18.2).
+    """
+    if lun and (tag == connection.ping_tag or tag in connection.promised):
+        raise Reject(RejectReason.INVALID_PDU_FIELD, f"an answer to a ping of LUN 0 with LUN field {lun:#x}")
     if tag == connection.ping_tag:
         connection.ping_tag = NO_TAG
     place = connection.promised.pop(tag, None)

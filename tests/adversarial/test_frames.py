@@ -100,14 +100,16 @@ def segment(length: int, kind: int, body: bytes) -> bytes:
     return length.to_bytes(2, "big") + bytes((kind,)) + body
 
 
-def refused_segment(attacker: Attacker, ahs: bytes, opcode: int = Opcode.SCSI_COMMAND, **fields: Any) -> None:
+def refused_segment(
+    attacker: Attacker, ahs: bytes, opcode: int = Opcode.SCSI_COMMAND, reserved: bool = False, **fields: Any
+) -> None:
     """Rejected; the connection lives, as the header's lengths are what they say."""
     attacker.log_in()
     if opcode == Opcode.SCSI_COMMAND:
         fields = {"cdb": bytes(16), **fields}
     sent = attacker.make(opcode, ahs=ahs, immediate=True, **fields)
     attacker.send(sent)
-    attacker.rejected(RejectReason.INVALID_PDU_FIELD, sent)
+    attacker.rejected(RejectReason.PROTOCOL_ERROR if reserved else RejectReason.INVALID_PDU_FIELD, sent)
     attacker.usable()
 
 
@@ -129,7 +131,7 @@ def cut_segment(attacker: Attacker, words: int) -> None:
     sent = attacker.make(Opcode.SCSI_COMMAND, cdb=bytes(16), immediate=True, lengths=words << 24)
     swallowed = attacker.make(Opcode.NOP_OUT, immediate=True, target_transfer_tag=NO_TAG)
     attacker.send(sent + swallowed.ljust(words * 4, b"\0"))
-    attacker.rejected(RejectReason.INVALID_PDU_FIELD, sent)
+    attacker.rejected(RejectReason.PROTOCOL_ERROR, sent)
     attacker.usable()
 
 
@@ -220,7 +222,8 @@ def changed(attacker: Attacker, **field: Any) -> None:
 
 
 CDB = b"\x28".ljust(16, b"\0")
-#: Segments a SCSI Command cannot have.
+#: Segments a SCSI Command cannot have; with a reserved type (section 11) are those of types 0, 3 and 63.
+RESERVED = ("of type", "of zeros", "of ones", "as many", "an Extended CDB a word shorter")
 SEGMENTS = {
     "of type 0": segment(5, 0, bytes(5)),
     "for a bidirectional read": segment(5, 2, b"\0" + (512).to_bytes(4, "big")),
@@ -302,7 +305,8 @@ CASES = [
     *(Case(f"{size} bytes of a write", partial(half_a_write, size=size)) for size in (47, 48, 49, 560, 4143)),
     *(Case(f"{size} bytes of a login", partial(half_a_login, size=size)) for size in (0, 1, 4, 47, 48, 49, 100)),
     *(Case(f"a login in pieces of {size}", partial(piecewise, sizes=size)) for size in (1, 7, 48, 60)),
-    *(Case(f"a segment {what}", partial(refused_segment, ahs=ahs)) for what, ahs in SEGMENTS.items()),
+    *(Case(f"a segment {what}", partial(refused_segment, ahs=ahs, reserved=what.startswith(RESERVED)))
+      for what, ahs in SEGMENTS.items()),
     *(
         Case(f"{what}: an Extended CDB", partial(
             refused_segment, ahs=segment(5, 1, bytes(5)), opcode=opcode, **fields))

@@ -249,7 +249,7 @@ CASES = [
     Case("hanging up with a window of writes held", hang_up_with_held),
     Case("a held request that is rejected", held_then_wrong),
     *(
-        Case(f"a {what} with the reserved tag", partial(reserved_tag, opcode=opcode, **fields), "refusal of such a tag")
+        Case(f"a {what} with the reserved tag", partial(reserved_tag, opcode=opcode, **fields))
         for what, opcode, fields in (
             ("command", Opcode.SCSI_COMMAND, {"cdb": TUR}),
             ("function", Opcode.TASK_MANAGEMENT_REQUEST, {"flags": FINAL | 2, "referenced_task_tag": NO_TAG}),

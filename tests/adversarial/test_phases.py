@@ -149,7 +149,6 @@ def login_again(attacker: Attacker, target: str, flags: int, fields: dict[str, i
     attacker.dropped()
 
 
-IN_DISCOVERY = "NOP-Out has no place in a discovery session"
 STAGES = {
     "security": (SECURITY << 2,),
     "operational": (OPERATIONAL << 2,),
@@ -164,7 +163,7 @@ CASES = [
             ("before login", before_login, ""),
             *((f"in {stage}", partial(within_login, stages=stages), "") for stage, stages in STAGES.items()),
             ("in a normal session", normal, ""),
-            ("in a discovery session", discovery, IN_DISCOVERY if opcode == Opcode.NOP_OUT else ""),
+            ("in a discovery session", discovery, ""),
         )
     ),
     *(

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ietpy.errors import FormatError
-from ietpy.iscsi.errors import RejectReason
 from ietpy.iscsi.framing import Framer
 from ietpy.iscsi.pdu import REQUEST
 from ietpy.wire.buffers import ReceiveWindow
@@ -159,6 +158,9 @@ def extended(cdb: bytes, *, kind: int = 1) -> bytes:
     return segment + bytes(-len(segment) % 4)
 
 
+READ_LENGTH = bytes.fromhex("0005 02 00 00000200")  # section 11.2.2.4
+
+
 @pytest.mark.rfc7143("11.3.5-1")
 @pytest.mark.parametrize("data_digest", [False, True])
 @pytest.mark.parametrize("header_digest", [False, True])
@@ -185,20 +187,41 @@ def test_an_extended_cdb_is_put_together(
 
 
 @pytest.mark.rfc7143("11-3", "11.2.2.3-1")
-@pytest.mark.parametrize(("ahs", "opcode"), [
-    pytest.param(extended(bytes(32), kind=2) , 1, id="bidirectional read length"),
-    pytest.param(extended(bytes(32), kind=0), 1, id="reserved type"),
-    pytest.param(extended(bytes(32)), 0, id="of another request"),
-    pytest.param(extended(bytes(16)), 1, id="nothing behind the reserved byte"),
-    pytest.param(extended(bytes(32)) * 2, 1, id="two of them"),
-    pytest.param(extended(bytes(32))[:8], 1, id="longer than all segments"),
-    pytest.param(extended(bytes(32)) + bytes(4), 1, id="shorter"),
+@pytest.mark.parametrize(("ahs", "opcode", "reason"), [
+    pytest.param(READ_LENGTH, 1, 9, id="bidirectional read length of a command that is not"),
+    pytest.param(extended(bytes(32), kind=0), 1, 4, id="reserved type"),
+    pytest.param(extended(bytes(32), kind=3), 1, 4, id="another one"),
+    pytest.param(extended(bytes(32), kind=63), 1, 4, id="the last one"),
+    pytest.param(extended(bytes(32)), 0, 9, id="of another request"),
+    pytest.param(extended(bytes(32), kind=0), 0, 9, id="reserved, of another request"),
+    pytest.param(extended(bytes(16)), 1, 9, id="nothing behind the reserved byte"),
+    pytest.param(extended(bytes(32)) * 2, 1, 9, id="two of them"),
+    pytest.param(extended(bytes(32))[:8], 1, 9, id="longer than all segments"),
+    pytest.param(extended(bytes(32)) + bytes(4), 1, 4, id="shorter"),
 ])
-def test_other_additional_headers_make_a_request_unfit(ahs: bytes, opcode: int) -> None:
+def test_other_additional_headers_make_a_request_unfit(ahs: bytes, opcode: int, reason: int) -> None:
     framer = Framer(ReceiveWindow(512), False, False, LIMIT)
     out = feed(framer, pdu(b"x" * 100, tag=1, ahs=ahs, opcode=opcode) + pdu(b"y", tag=2), [9000])
     assert [(tag, data) for tag, data, _ in out] == [(1, None), (2, b"y")]
-    assert framer.fault == RejectReason.INVALID_PDU_FIELD
+    assert framer.fault == reason
+
+
+@pytest.mark.rfc7143("11-2")
+@pytest.mark.parametrize("kind", [0x01, 0x41, 0xC1])
+def test_reserved_bits_of_the_type_are_ignored(kind: int) -> None:
+    framer = Framer(ReceiveWindow(512), False, False, LIMIT)
+    (taken,) = feed(framer, pdu(b"x", tag=1, ahs=extended(bytes(32), kind=kind), opcode=1), [9000])
+    assert taken[:2] == (1, b"x")
+
+
+@pytest.mark.rfc7143("11.3.4-1")
+@pytest.mark.parametrize("ahs", [READ_LENGTH, READ_LENGTH + extended(bytes(32)), extended(bytes(32)) + READ_LENGTH])
+def test_a_bidirectional_command_has_its_read_length(ahs: bytes) -> None:
+    framer = Framer(ReceiveWindow(512), False, False, LIMIT)
+    request = bytearray(pdu(b"x", tag=1, ahs=ahs, opcode=1))
+    request[1] = 0xE0
+    (taken,) = feed(framer, bytes(request), [9000])
+    assert taken[:2] == (1, b"x")
 
 
 @pytest.mark.parametrize("length", [100, 2000])

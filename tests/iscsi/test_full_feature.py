@@ -16,9 +16,7 @@ REJECT = Opcode.REJECT
 
 @pytest.mark.rfc7143("11.18-1", "11.19-1", "4.2.2.2-1")
 @pytest.mark.parametrize("immediate", [True, False])
-@pytest.mark.parametrize("discovery", [False, True])
-def test_a_ping_is_echoed(connect: Any, immediate: bool, discovery: bool) -> None:
-    nexus = connect(discovery=discovery)
+def test_a_ping_is_echoed(nexus: Any, immediate: bool) -> None:
     (answer,) = nexus.ask(nexus.request(
         Opcode.NOP_OUT, b"are you there", target_transfer_tag=NO_TAG, lun=7, immediate=immediate
     ))
@@ -122,6 +120,7 @@ def test_so_was_one_that_came_early(writing: Any, opcode: int, fields: dict[str,
         pytest.param(Opcode.TASK_MANAGEMENT_REQUEST, {"immediate": True}, id="Task Management"),
         pytest.param(Opcode.DATA_OUT, {}, id="Data-Out"),
         pytest.param(Opcode.SNACK_REQUEST, {}, id="SNACK"),
+        pytest.param(Opcode.NOP_OUT, {"target_transfer_tag": NO_TAG}, id="NOP-Out"),
     ],
 )
 def test_a_discovery_session_rejects_the_rest(connect: Any, opcode: Opcode, fields: dict[str, Any]) -> None:
@@ -138,9 +137,96 @@ def test_a_second_login_drops_the_connection(connect: Any, discovery: bool) -> N
         nexus.ask(nexus.request(Opcode.LOGIN_REQUEST, immediate=True))
 
 
-def test_both_directions_at_once_are_refused(nexus: Any) -> None:
-    (answer,) = nexus.ask(nexus.command("53", flags=0xE0, expected=512))
+BOTH = 0xE0  # F, R and W
+
+
+@pytest.mark.rfc7143("11.3.4-1")
+@pytest.mark.parametrize("read_length", [b"", bytes.fromhex("0005 02 00 00000200")], ids=["no read length", "with it"])
+def test_both_directions_at_once_are_refused(nexus: Any, read_length: bytes) -> None:
+    request = bytearray(nexus.command("53", flags=BOTH, expected=512) + read_length)
+    request[4] = len(read_length) // 4
+    (answer,) = nexus.ask(bytes(request))
     assert (answer.status, answer.data[4], answer.data[14:16]) == (2, 5, b"\x0e\x03")
+
+
+#: Commands, their R and W, Expected Data Transfer Length; what they leave: over (+) or under (-) that (11.4.5.1).
+DIRECTIONS = [
+    pytest.param("00", BOTH, 0, 0, id="nothing to move, both"),
+    pytest.param("28 00 00000000 00 0001 00", BOTH, 0, 512, id="READ, both"),
+    pytest.param("2A 00 00000000 00 0001 00", BOTH, 0, 512, id="WRITE, both"),
+    pytest.param("28 00 00000000 00 0001 00", 0x80, 0, 512, id="READ, neither"),
+    pytest.param("2A 00 00000000 00 0001 00", 0x80, 0, 512, id="WRITE, neither"),
+    pytest.param("2A 00 00000000 00 0001 00", 0x80, 512, -512, id="WRITE, neither, with a length"),
+    pytest.param("00", 0x80, 512, -512, id="nothing to move, with a length"),
+]
+
+
+@pytest.mark.rfc7143("11.3.1-2")
+@pytest.mark.parametrize(("cdb", "flags", "expected", "left"), DIRECTIONS)
+def test_nothing_is_moved_that_nobody_expects(
+    nexus: Any, store: Any, cdb: str, flags: int, expected: int, left: int
+) -> None:
+    store.data[:512] = b"s" * 512
+    (answer,) = nexus.ask(nexus.command(cdb, flags=flags, expected=expected))
+    assert (answer.opcode, answer.status, answer.data) == (Opcode.SCSI_RESPONSE, 0, b"")
+    assert (answer.flags & 0x06, answer.residual_count) == ((4 if left > 0 else 2 if left else 0), abs(left))
+    assert store.data[:512] == b"s" * 512
+
+
+@pytest.mark.rfc7143("11-3")
+@pytest.mark.parametrize("attribute", range(8))
+def test_reserved_task_attributes_are_a_protocol_error(nexus: Any, attribute: int) -> None:
+    (answer,) = nexus.ask(nexus.command("00", flags=0x80 | attribute))
+    assert answer.opcode == (REJECT if attribute > 4 else Opcode.SCSI_RESPONSE)
+    assert attribute <= 4 or answer.reason == 0x04
+
+
+TAGGED = [
+    pytest.param(Opcode.SCSI_COMMAND, {}, id="SCSI Command"),
+    pytest.param(Opcode.TASK_MANAGEMENT_REQUEST, {"flags": 0x82}, id="Task Management"),
+    pytest.param(Opcode.TEXT_REQUEST, {"target_transfer_tag": NO_TAG}, id="Text"),
+    pytest.param(Opcode.LOGOUT_REQUEST, {}, id="Logout"),
+]
+
+
+@pytest.mark.rfc7143("11.2.1.8-2")
+@pytest.mark.parametrize("immediate", [False, True])
+@pytest.mark.parametrize(("opcode", "fields"), TAGGED)
+def test_the_reserved_tag_is_no_tasks(nexus: Any, opcode: Opcode, fields: dict[str, Any], immediate: bool) -> None:
+    request = nexus.request(opcode, immediate=immediate, initiator_task_tag=NO_TAG, **fields)
+    (answer,) = nexus.ask(request)
+    assert (answer.opcode, answer.reason, answer.data) == (REJECT, 0x09, request[:48])
+    assert not nexus.connection.closing
+
+
+@pytest.mark.rfc7143("11.2.1.8-1", "4.2.2.1-11")
+@pytest.mark.parametrize(
+    ("opcode", "fields"), [*TAGGED, pytest.param(Opcode.NOP_OUT, {"target_transfer_tag": NO_TAG}, id="NOP-Out")]
+)
+def test_a_tag_of_a_write_under_way_is_no_others(writing: Any, opcode: Opcode, fields: dict[str, Any]) -> None:
+    (answer,) = writing.ask(writing.request(opcode, immediate=True, initiator_task_tag=4711, **fields))
+    assert (answer.opcode, answer.reason) == (REJECT, 0x07)
+    assert list(writing.session.tasks) == [4711]
+
+
+@pytest.mark.rfc7143("11.18-2", "11-2")
+def test_a_nop_out_that_wants_no_answer_is_immediate(nexus: Any) -> None:
+    (answer,) = nexus.ask(nexus.request(Opcode.NOP_OUT, initiator_task_tag=NO_TAG, target_transfer_tag=NO_TAG))
+    assert (answer.opcode, answer.reason) == (REJECT, 0x09)
+
+
+@pytest.mark.rfc7143("11.18-1", "11.19-1")
+def test_an_answer_that_is_a_ping_too_is_both(connect: Any, target: Any) -> None:
+    target.nop_interval, target.nop_timeout = 10, 5
+    nexus = connect()
+    nexus.connection.tick(0.0)
+    nexus.connection.tick(10.0)
+    (ping,) = nexus.answers()
+    (answer,) = nexus.ask(nexus.request(
+        Opcode.NOP_OUT, b"data", target_transfer_tag=ping.target_transfer_tag, initiator_task_tag=9
+    ))
+    assert (answer.initiator_task_tag, answer.target_transfer_tag, answer.data) == (9, NO_TAG, b"data")
+    assert nexus.connection.ping_tag == NO_TAG
 
 
 @pytest.mark.rfc7143("11.2.1.5-1")
@@ -149,7 +235,7 @@ def test_additional_headers_are_refused(nexus: Any, store: Any, immediate: bool)
     request = bytearray(nexus.write(0, 1, b"x" * 512, immediate=immediate))
     request[4] = 2
     (answer,) = nexus.ask(bytes(request[:48]) + bytes(8) + bytes(request[48:]))
-    assert (answer.opcode, answer.reason) == (REJECT, 0x09)
+    assert (answer.opcode, answer.reason) == (REJECT, 0x04)
     assert not any(store.data)
     assert nexus.session.max_cmd_sn == nexus.session.exp_cmd_sn + 7
     (answer,) = nexus.ask(nexus.command("00", cmd_sn=nexus.session.exp_cmd_sn))
@@ -269,6 +355,17 @@ class TestPings:
         )) == []
 
     @pytest.mark.rfc7143("7.14-1")
+    @pytest.mark.rfc7143("11.19.3-1")
+    def test_an_answer_has_the_pings_lun(self, pinging: Any) -> None:
+        pinging.connection.tick(10.0)
+        (ping,) = pinging.answers()
+        fields = {"initiator_task_tag": NO_TAG, "target_transfer_tag": ping.target_transfer_tag, "immediate": True}
+        (answer,) = pinging.ask(pinging.request(Opcode.NOP_OUT, lun=1 << 48, **fields))
+        assert (answer.opcode, answer.reason) == (REJECT, 0x09)
+        assert pinging.connection.ping_tag == ping.target_transfer_tag
+        assert pinging.ask(pinging.request(Opcode.NOP_OUT, lun=ping.lun, **fields)) == []
+        assert pinging.connection.ping_tag == NO_TAG
+
     def test_no_answer_closes(self, pinging: Any) -> None:
         pinging.connection.tick(10.0)
         pinging.connection.tick(15.0)

@@ -19,13 +19,21 @@ from ietpy.iscsi.pdu import Opcode
         pytest.param(2, 0, 2, False, id="recovery is not supported"),
     ],
 )
-@pytest.mark.parametrize("discovery", [False, True])
-def test_logout(connect: Any, reason: int, cid: int, response: int, closes: bool, discovery: bool) -> None:
-    nexus = connect(discovery=discovery)
+def test_logout(nexus: Any, reason: int, cid: int, response: int, closes: bool) -> None:
     (answer,) = nexus.ask(nexus.request(Opcode.LOGOUT_REQUEST, flags=0x80 | reason, cid=cid))
     assert (answer.opcode, answer.response) == (Opcode.LOGOUT_RESPONSE, response)
     assert nexus.connection.closing is closes
     assert nexus.connection.problem == ""
+
+
+@pytest.mark.rfc7143("4.3-1", "4.3-2")
+@pytest.mark.parametrize("reason", [0, 1, 2, 3])
+def test_a_discovery_session_is_closed_as_a_whole(connect: Any, reason: int) -> None:
+    nexus = connect(discovery=True)
+    (answer,) = nexus.ask(nexus.request(Opcode.LOGOUT_REQUEST, flags=0x80 | reason))
+    assert answer.opcode == (Opcode.REJECT if reason else Opcode.LOGOUT_RESPONSE)
+    assert (answer.reason == 5) if reason else (answer.response == 0)
+    assert nexus.connection.closing is (not reason)
 
 
 @pytest.mark.rfc7143("11.14-3")
