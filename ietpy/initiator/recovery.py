@@ -148,7 +148,11 @@ def acknowledge(session: Session, task: ScsiTask, pdu: Pdu) -> None:
     header = pdu.header
     if header["flags"] & ACKNOWLEDGE:
         task.acknowledge()
-        session.snack(DATA_ACK, header["data_sn"] + 1, lun=header["lun"], mark=header["target_transfer_tag"])
+        # It must not come after the acknowledgment of the status, which this PDU may have brought.
+        known = header["stat_sn"] if header["flags"] & HAS_STATUS else session.numbering.exp_stat_sn
+        session.snack(
+            DATA_ACK, header["data_sn"] + 1, lun=header["lun"], mark=header["target_transfer_tag"], exp_stat_sn=known
+        )
 
 
 def is_mended(header: bytes) -> bool:

@@ -173,13 +173,14 @@ class Session:
         )  # fmt: skip
 
     def snack(
-        self, kind: int, first: int = 0, run: int = 0, *, tag: int = NO_TAG, mark: int = NO_TAG, lun: int = 0
+        self, kind: int, first: int = 0, run: int = 0, *, tag: int = NO_TAG, mark: int = NO_TAG, lun: int = 0,
+        **fields: Any,
     ) -> None:
         """Send a SNACK Request (section 11.16): BegRun, RunLength, and the Target Transfer or SNACK Tag ``mark``."""
         self.output.append(
             self.build(
                 Opcode.SNACK_REQUEST, flags=FINAL | kind, lun=lun, initiator_task_tag=tag, target_transfer_tag=mark,
-                beg_run=first, run_length=run,
+                beg_run=first, run_length=run, **fields,
             )
         )  # fmt: skip
 

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from ietpy.iscsi.connection import Connection
     from ietpy.iscsi.framing import Framer, Request
 
-#: Data of reads kept for one connection (bytes), and PDUs with a StatSN.
+#: Data of reads kept for one connection (bytes), PDUs with a StatSN, and A bits a DataACK may still answer.
 RETAINED_LIMIT: Final = 16 * 1024 * 1024
 STATUSES_LIMIT: Final = 4096
+ASKING_LIMIT: Final = 256
 #: Staged so that ``Connection.sent`` settles the account of what is not staged but kept.
 _NOTHING: Final = memoryview(b"")
 
@@ -242,7 +243,7 @@ class Retention:
         #: By StatSN, in its order; and those of SCSI tasks by Initiator Task Tag.
         self.statuses: dict[int, Kept | Read] = {}
         self.tasks: dict[int, Kept | Read] = {}
-        #: Reads with data, oldest first; those that ask for a DataACK by Target Transfer Tag.
+        #: Reads with data, oldest first; those that asked for a DataACK by Target Transfer Tag, with data or not.
         self.reads: dict[Read, None] = {}
         self.asking: dict[int, Read] = {}
 
@@ -272,6 +273,8 @@ class Retention:
         if self.size * 2 > self.limit:
             read.transfer_tag = self.connection.new_tag()
             self.asking[read.transfer_tag] = read
+            if len(self.asking) > ASKING_LIMIT:
+                del self.asking[next(iter(self.asking))]
         read.send(self.connection)
         while self.size > self.limit:
             self._let_go(next(iter(self.reads)))
@@ -295,11 +298,15 @@ class Retention:
             self._forget(stat_sn)
 
     def acknowledge_data(self, transfer_tag: int, lun_field: int, data_sn: int) -> bool:
-        """A DataACK (section 11.16.2); whether it answers an A bit."""
+        """A DataACK (section 11.16.2); whether it answers an A bit.
+
+        It may come when the data was let go, and its own ExpStatSN may have acknowledged the status before.
+        """
         read = self.asking.get(transfer_tag)
         if read is None or read.lun_field != lun_field or not read.acknowledge(data_sn):
             return False
         if data_sn == read.count:
+            del self.asking[transfer_tag]
             self._let_go(read)
         return True
 
@@ -329,7 +336,6 @@ class Retention:
 
     def _let_go(self, read: Read) -> None:
         """Keep the data of a read no longer. It may still be queued, so its memory is left to the collector."""
-        self.asking.pop(read.transfer_tag, None)
         if read in self.reads and read.data is not None:
             del self.reads[read]
             self.size -= len(read.data)

@@ -27,7 +27,7 @@ from ietpy.initiator.recovery import STATUS, Mischief, Recovery, is_mended
 from ietpy.initiator.session import Session
 from ietpy.initiator.tasks import DataOut
 from ietpy.iscsi.keys import Parameters
-from ietpy.iscsi.pdu import HAS_STATUS, Opcode
+from ietpy.iscsi.pdu import ACKNOWLEDGE, HAS_STATUS, Opcode
 from ietpy.server.listener import Server
 from ietpy.server.portals import bind
 
@@ -226,6 +226,27 @@ def test_a_wrong_digest_of_the_target_discards_a_pdu(careful: Careful) -> None:
     tag = client.submit(0, cdb(0x28, 20), read=20 * 512)
     assert finish(client, tag).good
     assert client.framer.discarded == len(spoilt) == 1
+
+
+@pytest.mark.rfc7143("11.7.4-1", "11.16.5-1")
+def test_who_asks_for_much_at_once_is_asked_to_acknowledge_it(careful: Careful) -> None:
+    """Commands that are all sent before the first answer acknowledge nothing; from 8 MiB on the target asks."""
+    client = careful(MaxRecvDataSegmentLength="65536", MaxBurstLength="131072")
+    data = content(3, BLOCKS)
+    client.write(0, 0, data)
+    asked: list[int] = []
+
+    def note(pdu: Pdu) -> bool:
+        if pdu.opcode == Opcode.DATA_IN and pdu.header["flags"] & ACKNOWLEDGE:
+            asked.append(pdu.header["target_transfer_tag"])
+        return False
+
+    client.session.mischief.lose = note
+    tags = [client.session.command(0, cdb(0x28, BLOCKS), read=len(data)) for _ in range(100)]
+    for tag in tags:
+        assert client.wait(tag).data == data
+    assert 0 < len(asked) < 100
+    assert client.ping(b"on") == b"on"
 
 
 @pytest.mark.rfc7143("11.16-4")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ietpy.iscsi.pdu import Opcode
-from ietpy.iscsi.retention import STATUSES_LIMIT, Read
+from ietpy.iscsi.retention import ASKING_LIMIT, STATUSES_LIMIT, Read
 
 DATA_IN, RESPONSE = Opcode.DATA_IN, Opcode.SCSI_RESPONSE
 NO_TAG = 0xFFFFFFFF
@@ -98,7 +98,22 @@ def test_who_acknowledges_little_is_asked_to_and_then_loses_the_oldest(careful: 
     assert [read.tag for read in retention.reads] == [4, 5]
     assert (retention.size, len(retention.statuses), len(retention.asking)) == (4096, 3, 2)
     careful.ask(careful.read(0, 9))
-    assert (retention.size, len(retention.statuses), retention.asking) == (0, 4, {})
+    assert (retention.size, len(retention.statuses), len(retention.asking)) == (0, 4, 3)
+
+
+@pytest.mark.rfc7143("11.16.5-1")
+def test_a_dataack_may_come_late(careful: Any) -> None:
+    """When the data was let go, and with an ExpStatSN that acknowledges the status; but once."""
+    retention = careful.connection.retention
+    retention.limit = 512
+    answers = [careful.ask(careful.read(0, 2))[-1] for _ in range(ASKING_LIMIT + 1)]
+    assert (retention.size, len(retention.asking)) == (0, ASKING_LIMIT)
+    for number, reasons in ((0, [8]), (1, []), (1, [8]), (ASKING_LIMIT, [])):
+        rejects = careful.ask(careful.request(
+            Opcode.SNACK_REQUEST, flags=0x82, initiator_task_tag=NO_TAG, beg_run=2,
+            target_transfer_tag=answers[number].target_transfer_tag, exp_stat_sn=answers[number].stat_sn + 1,
+        ))
+        assert [each.reason for each in rejects] == reasons
 
 
 def test_no_more_statuses_are_kept_than_may_be(careful: Any) -> None:

@@ -271,6 +271,53 @@ def test_gaps_are_what_was_not_put(parts: list[tuple[int, int]], start: int, sto
     assert [place[0] for place in scattered.places] == sorted(scattered.starts)
 
 
+#: (Data-Out's tag: unsolicited, foreign, or of an R2T; DataSN, offset and length in steps; F; wrong digest; LUN)
+PDU = st.tuples(
+    st.integers(-2, 3), st.integers(0, 4), st.integers(0, 8), st.integers(0, 4), st.booleans(), st.booleans(),
+    st.sampled_from([0, 0, 0, 1]),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@given(
+    pdus=st.lists(PDU, max_size=14), level=st.sampled_from([0, 1]), in_order=st.booleans(), sequences=st.booleans(),
+    unsolicited=st.booleans(), limit=st.integers(1, 3),
+)
+def test_whatever_comes_a_write_is_answered_once(
+    connect: Any, store: Any, pdus: list[Any], level: int, in_order: bool, sequences: bool, unsolicited: bool,
+    limit: int,
+) -> None:
+    """After it, or the end of all that was asked for, nothing is held; what is written is what was sent."""
+    store.data[:] = bytes(store.size)
+    nexus = connect(
+        error_recovery_level=level, data_pdu_in_order=in_order, data_sequence_in_order=sequences, data_digest=True,
+        max_outstanding_r2t=limit, max_burst_length=512, first_burst_length=512,
+    )
+    tag = nexus.tag
+    answers = nexus.ask(nexus.write(0, 4, flags=0x20 if unsolicited else 0xA0))
+    for which, data_sn, offset, length, final, wrong, lun in pdus:
+        marks = [each.target_transfer_tag for each in answers if each.opcode == R2T]
+        mark = {-2: 4711, -1: NO_TAG}.get(which, marks[which % len(marks)] if marks else NO_TAG)
+        start = offset * 256
+        pdu = nexus.data_out(
+            tag, mark, DATA[start : start + length * 128], start, data_sn, final=final, lun=lun << 48
+        )
+        answers += nexus.ask(spoilt(pdu) if wrong and length else pdu)
+    for _ in range(200):  # more than there can be sequences; each PDU ends the oldest outstanding, or nothing
+        task = nexus.session.tasks.get(tag)
+        if task is None:
+            break
+        answers += nexus.ask(nexus.data_out(tag, task.transfer.sequences[0][0], b"", 9999, 99, final=True))
+    ends = [each for each in answers if each.opcode == RESPONSE]
+    assert [each.initiator_task_tag for each in ends] == [tag]
+    assert nexus.session.tasks == {}
+    assert nexus.connection.window.chunk.pins == 0
+    assert bytes(store.data[:2048]) == (DATA[:2048] if ends[0].status == 0 else bytes(2048))
+    (answer,) = nexus.ask(nexus.command("00"))
+    assert answer.status == 0
+    nexus.session.end()
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=80)
 @given(data=st.data(), level=st.sampled_from([0, 1]), pdus=st.booleans(), sequences=st.booleans(),
        limit=st.integers(1, 4), blocks=st.integers(1, 12), now=st.integers(0, 2), unsolicited=st.booleans())
