@@ -286,7 +286,14 @@ OPTIONS: Final = (
         " is kept as written and compared without regard to letter case.",
         iet="Any word up to 255 bytes is a name.",
     ),
-    Option("Alias", Scope.TARGET, Reader.TEXT, Text(), "A name for people.", iet="Accepted and never used."),
+    Option(
+        "Alias",
+        Scope.TARGET,
+        Reader.TEXT,
+        Text(),
+        "A name for people, told to initiators that log in (TargetAlias, RFC 7143 section 13.6).",
+        iet="Accepted and never used.",
+    ),
     Option(
         "Lun",
         Scope.TARGET,

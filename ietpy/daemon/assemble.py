@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from ietpy.config.model import Account, LunConfig, TargetConfig
 from ietpy.errors import IetpyError, StoreError
 from ietpy.iscsi.memory import LIMIT
+from ietpy.iscsi.opening import alias
 from ietpy.iscsi.target import PORTAL_GROUP_TAG, QUEUED_COMMANDS, Accounts, Asker, TargetNode, Terms
 from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.exclusion import Exclusion
@@ -79,6 +80,7 @@ def follow(
     node.let_in(allowed, rule, rule.terms)
     groups = target.portal_groups or portal_groups
     node.offer(tuple(tag for tag in portal_groups if tag in groups))
+    node.alias = alias(target.alias)
     node.key_values = target.session_keys
     node.max_sessions = target.max_sessions
     node.wthreads = target.wthreads

@@ -36,15 +36,15 @@ CHALLENGE_SIZE: Final = 32  #: bytes; at least as long as the longest digest
 BINARY_LIMIT: Final = 1024  #: decoded bytes of a large binary value (12.1.3)
 NAME_LIMIT: Final = 255
 
-_HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2})+")
-_NUMBER: Final = re.compile(r"0[xX][0-9a-fA-F]{1,2}|[0-9]{1,3}")
+_HEX: Final = re.compile(r"[0-9a-fA-F]+")
+_NUMBER: Final = re.compile(r"0[xX][0-9a-fA-F]{1,2}|0|[1-9][0-9]{0,2}")
 
 
 def decode_binary(text: str) -> bytes:
     """A large binary value: 0x and hexadecimal digits, or 0b and base64. Raises ValueError otherwise."""
     prefix, digits = text[:2].lower(), text[2:]
     if prefix == "0x" and _HEX.fullmatch(digits):
-        value = bytes.fromhex(digits)
+        value = bytes.fromhex(digits.zfill(len(digits) + 1 & ~1))  # of n digits (n + 1) / 2 bytes (section 6.1)
     elif prefix == "0b" and digits:
         try:
             value = base64.b64decode(digits.encode("ascii", "strict"), validate=True)

@@ -53,6 +53,8 @@ class TextExchange:
             raise Reject(RejectReason.PROTOCOL_ERROR, f"Target Transfer Tag {transfer_tag:#x} is none of this task's")
         try:
             pairs = self._text.add(data, bool(flags & CONTINUE))
+            if self._target is None and any(name != "SendTargets" for name, _ in pairs or ()):
+                raise ValueError("a discovery session takes SendTargets and nothing else (section 4.3)")
             if self._unsent:
                 if pairs != []:
                     raise ValueError("text while an answer is still being sent")

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ietpy.errors import FormatError, LoginFailure
 from ietpy.iscsi.errors import LoginStatus
-from ietpy.iscsi.keys import KEY_BY_NAME, KEYS, Parameters, Use
+from ietpy.iscsi.keys import Parameters
 from ietpy.iscsi.negotiation import CONNECTION_USES, LOGIN_USES, Negotiation
+from ietpy.iscsi.opening import alias, identify, take_names
 from ietpy.iscsi.pdu import CONTINUE, LOGIN_REQUEST, LOGIN_RESPONSE, TRANSIT, Opcode
 from ietpy.iscsi.security import CHAP_KEYS, Security
 from ietpy.iscsi.target import (
@@ -47,9 +48,7 @@ class Stage(IntEnum):
     FULL_FEATURE = 3
 
 
-_FIRST_KEYS: Final = frozenset(row.name for row in KEYS if row.use is Use.FIRST)
-_ALIAS: Final = KEY_BY_NAME["InitiatorAlias"]
-ALIAS_LIMIT: Final = 255  #: section 13.7
+_ALIAS: Final = "InitiatorAlias"
 
 #: The host in ``host:port``, ``[host]:port`` or a bare host.
 _HOST: Final = re.compile(r"\[(.*)\].*|([^:]*):\d+(?:,\d+)?")
@@ -118,6 +117,7 @@ class Login:
         self._text = TextAssembler()
         self._unsent: list[bytes] = []
         self._alias = ""
+        self._alias_told = False
         self._offers: Pairs = []
         self._keys: dict[str, str] = {}
         self._target: TargetNode | None = None
@@ -217,6 +217,7 @@ class Login:
             answers = _STAGES[stage](self, self._without_alias(pairs), bool(flags & TRANSIT))
         except ValueError as problem:
             raise LoginFailure(LoginStatus.INITIATOR_ERROR, str(problem)) from None
+        answers += self._tell_alias()
         if opening:
             answers = [("TargetPortalGroupTag", str(self._group)), *answers]
         self._unsent = split(encode(answers), RESPONSE_LIMIT)
@@ -267,31 +268,13 @@ class Login:
         Checks are in IET's order (iet-compat 8.1). Later the same keys may be repeated, not changed.
         """
         opening = not self._keys
-        for name, value in [pair for pair in pairs if pair[0] in _FIRST_KEYS]:
-            pairs.remove((name, value))
-            if self._keys.get(name, value if opening else None) != value:
-                raise LoginFailure(LoginStatus.INITIATOR_ERROR, f"{name} changed during the login")
-            self._keys[name] = value
+        take_names(pairs, self._keys)
         if not opening:
             return False
         keys = self._keys
         if not fields["tsih"] and not any(fields["isid"]):
             raise LoginFailure(LoginStatus.MISSING_PARAMETER, "ISID and TSIH are both 0")
-        for name, value in keys.items():
-            try:
-                KEY_BY_NAME[name].value.parse(value)
-            except ValueError as accepts:
-                problem = f"{name}={value[:40]!a}: {accepts} is accepted"
-                raise LoginFailure(LoginStatus.INITIATOR_ERROR, problem) from None
-            if not value.isprintable():  # names go to logs and lists
-                raise LoginFailure(LoginStatus.INITIATOR_ERROR, f"{name}={value[:40]!a} has control characters")
-        initiator = keys.get("InitiatorName")
-        if initiator is None:
-            raise LoginFailure(LoginStatus.MISSING_PARAMETER, "InitiatorName is missing")
-        session_type = keys.get("SessionType", "Normal")
-        if session_type not in ("Normal", "Discovery"):
-            raise LoginFailure(LoginStatus.SESSION_TYPE_NOT_SUPPORTED, f"SessionType={session_type[:40]!a}")
-        discovery = session_type == "Discovery"
+        initiator, discovery = identify(keys)
         if discovery:
             self._revision = self._node.revision
         else:
@@ -330,9 +313,16 @@ class Login:
     def _without_alias(self, pairs: Pairs) -> Pairs:
         """The rest, once InitiatorAlias, which may come in any stage and is for people only, is noted (13.7)."""
         for name, value in pairs:
-            if name == _ALIAS.name and value.isprintable():
-                self._alias = value[:ALIAS_LIMIT]
-        return [pair for pair in pairs if pair[0] != _ALIAS.name]
+            if name == _ALIAS:
+                self._alias = alias(value)
+        return [pair for pair in pairs if pair[0] != _ALIAS]
+
+    def _tell_alias(self) -> Pairs:
+        """What people call the target, told once to who may use it (section 13.6)."""
+        if self._alias_told or self._target is None or self._security is None or not self._security.passed:
+            return []
+        self._alias_told = True
+        return [("TargetAlias", self._target.alias)] if self._target.alias else []
 
     # Stages ---------------------------------------------------------------------------------------------------------
 

@@ -82,6 +82,8 @@ class Negotiation:
         """What to say to one offer, declaration or answer; None for nothing."""
         if row.use is Use.TARGET:
             raise ValueError(f"{row.name} is for targets to send")
+        if value in REFUSALS and row.name not in self._offered:
+            raise ValueError(f"{row.name}={value} answers nothing, and is no proposal (section 6.2)")
         if row.use not in self._uses:
             return REJECT
         if row.result in _FIXED:
@@ -104,6 +106,8 @@ class Negotiation:
     def _take_answer(self, row: Key, value: str) -> None:
         """The initiator's answer to our offer: a refusal leaves the default, any other must be a possible result."""
         self._open.discard(row.name)
+        if value == NOT_UNDERSTOOD:
+            raise ValueError(f"{row.name}={value} is no answer: every initiator has to understand it (section 6.2)")
         if value in REFUSALS:
             return
         try:

@@ -193,7 +193,7 @@ def establish(
         with node.lock:
             _check(result, node)
         node.take_tsih(session)
-        return session, ()
+        return session, node.discover(session, (session.key, asker.local, connection.local_port))
     with target.device.lock:
         _check_target(node, target, result)
         old = target.sessions.get(session.key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from ietpy.scsi.port_groups import set_ports
 from ietpy.scsi.view import EVERYTHING, View
 
 if TYPE_CHECKING:
+    from ietpy.iscsi.connection import Connection
     from ietpy.iscsi.session import Session
 
 PORTAL_GROUP_TAG: Final = 1  #: of the only portal group where none are configured, as with IET (iet-compat 8.1)
@@ -135,6 +136,8 @@ class TargetNode:
         self.wthreads = wthreads
         self.nop_interval = nop_interval
         self.nop_timeout = nop_timeout
+        #: What people call it (section 13.6), else empty.
+        self.alias = ""
         #: TargetAddress to answer normal logins with (01/01), else empty.
         self.redirect = ""
         #: Tags of the portal groups by which it is there; each is a target port of its SCSI device.
@@ -243,6 +246,8 @@ class IscsiNode:
         #: CHAP challenges outstanding on any connection, so that one reflected on another is known.
         self.open_challenges: set[bytes] = set()
         self._tsihs: dict[int, Session] = {}
+        #: Discovery sessions by initiator port and portal.
+        self._discoveries: dict[Hashable, Session] = {}
         self._last_tsih = 0
 
     def add(self, target: TargetNode) -> None:
@@ -293,8 +298,19 @@ class IscsiNode:
             self._last_tsih = session.tsih = tsih
             self._tsihs[tsih] = session
 
+    def discover(self, session: Session, place: Hashable) -> tuple[Connection, ...]:
+        """A discovery session begins, the one of its initiator port at this portal; the connections of the one before.
+
+        That one is reinstated (section 7.4.2.1).
+        """
+        with self.lock:
+            old = self._discoveries.get(place)
+            self._discoveries = {**self._discoveries, place: session}
+        return () if old is None else tuple(old.present)
+
     def give_tsih_back(self, session: Session) -> None:
         """``session`` has ended; harmless when it had."""
         with self.lock:
             if self._tsihs.get(session.tsih) is session:
                 del self._tsihs[session.tsih]
+            self._discoveries = {place: each for place, each in self._discoveries.items() if each is not session}

@@ -151,7 +151,7 @@ def test_a_request_may_be_cut_at_any_byte(node: IscsiNode, cut: int) -> None:
 
 @pytest.mark.rfc7143("6.4-3", "11.10.4-1", "6.2-13")
 def test_an_initiator_with_more_to_say_is_answered_and_waited_for(node: IscsiNode) -> None:
-    exchange = Asking(node).exchange
+    exchange = Asking(node, node.targets["iqn.first"]).exchange
     flags, tag, data = exchange.receive(0, 1, NO_TAG, 0, b"SendTargets=iqn.first\0")
     assert (flags, decode(data)) == (0, listing("iqn.First"))
     assert tag != NO_TAG
@@ -171,9 +171,21 @@ def test_and_capped(node: IscsiNode) -> None:
     assert asking.parameters.max_xmit_data_segment_length == 4096
 
 
+@pytest.mark.rfc7143("4.3-1", "4.3-2")
+@pytest.mark.parametrize("other", ["X-a", "MaxRecvDataSegmentLength", "InitiatorAlias", "MaxBurstLength"])
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_discovery_session_takes_send_targets_and_nothing_else(node: IscsiNode, other: str, beside: bool) -> None:
+    asking = Asking(node)
+    pairs = [("SendTargets", "All")] if beside else []
+    with pytest.raises(Reject):
+        asking.ask(*pairs, (other, "8192"))
+    assert asking.ask(("SendTargets", "iqn.first")) == listing("iqn.First")
+
+
 @pytest.mark.rfc7143("13-1")
 def test_keys_of_the_login_are_rejected(node: IscsiNode) -> None:
-    assert Asking(node).ask(("MaxBurstLength", "65536"), ("X-a", "1"), ("InitiatorName", "iqn.j")) == [
+    asking = Asking(node, node.targets["iqn.first"])
+    assert asking.ask(("MaxBurstLength", "65536"), ("X-a", "1"), ("InitiatorName", "iqn.j")) == [
         ("MaxBurstLength", "Reject"), ("X-a", "NotUnderstood"), ("InitiatorName", "Reject"),
     ]
 
@@ -223,13 +235,13 @@ def test_a_tag_is_good_for_one_request(node: IscsiNode) -> None:
 def test_a_new_request_drops_the_old_exchange(node: IscsiNode) -> None:
     asking = Asking(node, limit=16)
     _, old, _ = asking.exchange.receive(FINAL, 1, NO_TAG, 0, b"SendTargets=All\0")
-    assert asking.ask(("X-a", "1")) == [("X-a", "NotUnderstood")]
+    assert asking.ask(("SendTargets", "iqn.first")) == listing("iqn.First")
     with pytest.raises(Reject):
         asking.exchange.receive(FINAL, 1, old, 0, b"")
 
 
 def test_limits_count_over_an_exchange(node: IscsiNode) -> None:
-    exchange = Asking(node).exchange
+    exchange = Asking(node, node.targets["iqn.first"]).exchange
     _, tag, _ = exchange.receive(0, 1, NO_TAG, 0, encode((f"K{at}", "") for at in range(100)))
     with pytest.raises(Reject):
         exchange.receive(FINAL, 1, tag, 0, encode((f"L{at}", "") for at in range(29)))

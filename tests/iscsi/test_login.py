@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from ietpy.errors import FormatError
 from ietpy.iscsi import chap
 from ietpy.iscsi.keys import KEYS, Result, Use
-from ietpy.iscsi.login import ALIAS_LIMIT, RESPONSE_LIMIT, ROUNDS_LIMIT
+from ietpy.iscsi.login import RESPONSE_LIMIT, ROUNDS_LIMIT
+from ietpy.iscsi.opening import ALIAS_LIMIT
 from ietpy.iscsi.target import Accounts, Terms
 from ietpy.iscsi.text import KEYS_LIMIT, TEXT_LIMIT, encode
 from ietpy.scsi.view import View
@@ -161,6 +162,32 @@ def test_names_changed_later(dialogue: Any, keys: dict[str, str]) -> None:
     login = dialogue()
     login.say(SECURITY, {**login.names, "AuthMethod": "None"}, OPERATIONAL)
     assert login.say(OPERATIONAL, keys, FULL).status == INITIATOR_ERROR
+
+
+@pytest.mark.rfc7143("13.6-1")
+@pytest.mark.parametrize("opening", [SECURITY, OPERATIONAL])
+def test_the_alias_of_the_target_is_told_once(dialogue: Any, target: Any, opening: int) -> None:
+    target.alias = "Büro 3"
+    login = dialogue()
+    assert login.say(opening, login.names).keys["TargetAlias"] == "Büro 3"
+    assert "TargetAlias" not in login.say(opening, {}, FULL).keys
+
+
+@pytest.mark.rfc7143("13.6-1")
+def test_the_alias_is_told_to_who_proved_to_be_allowed(dialogue: Any, chap_target: Any) -> None:
+    chap_target.alias = "Büro 3"
+    login = dialogue()
+    assert "TargetAlias" not in login.say(SECURITY, {**login.names, "AuthMethod": "CHAP"}).keys
+    challenge = login.say(SECURITY, {"CHAP_A": "5"}).keys
+    assert "TargetAlias" not in challenge
+    assert login.say(SECURITY, chap_reply(challenge), OPERATIONAL).keys == {"TargetAlias": "Büro 3"}
+    assert "TargetAlias" not in login.say(OPERATIONAL, {}, FULL).keys
+
+
+def test_discovery_tells_no_alias(dialogue: Any, target: Any) -> None:
+    target.alias = "Büro 3"
+    login = dialogue()
+    assert "TargetAlias" not in login.say(OPERATIONAL, {**login.names, "SessionType": "Discovery"}, FULL).keys
 
 
 # Who and what: the statuses -------------------------------------------------------------------------------------------

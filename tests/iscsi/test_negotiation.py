@@ -209,7 +209,6 @@ def test_discovery_offers_nothing_irrelevant() -> None:
     pytest.param("MaxBurstLength", 65536, "65536", "max_burst_length", 65536, id="agreed"),
     pytest.param("MaxBurstLength", 65536, "4096", "max_burst_length", 4096, id="still smaller"),
     pytest.param("MaxBurstLength", 65536, "Reject", "max_burst_length", 262144, id="refused: the default holds"),
-    pytest.param("MaxBurstLength", 65536, "NotUnderstood", "max_burst_length", 262144, id="not understood"),
     pytest.param("MaxBurstLength", 65536, "Irrelevant", "max_burst_length", 262144, id="irrelevant"),
     pytest.param("DefaultTime2Wait", 9, "60", "default_time2wait", 60, id="MAX"),
     pytest.param("HeaderDigest", ("CRC32C",), "CRC32C", "header_digest", True, id="LIST"),
@@ -226,10 +225,11 @@ def test_replies_to_our_offers(name: str, value: Any, reply: str, attribute: str
     assert getattr(parameters, attribute) == held
 
 
-@pytest.mark.rfc7143("6.2.1-4")
+@pytest.mark.rfc7143("6.2.1-4", "6.2-8")
 @pytest.mark.parametrize(("name", "value", "reply"), [
     pytest.param("MaxBurstLength", 65536, "131072", id="MIN above our offer"),
     pytest.param("MaxBurstLength", 65536, "many", id="no number"),
+    pytest.param("MaxBurstLength", 65536, "NotUnderstood", id="a key of the RFC not understood"),
     pytest.param("DefaultTime2Wait", 9, "3", id="MAX below our offer"),
     pytest.param("HeaderDigest", ("CRC32C",), "None", id="LIST: not offered"),
     pytest.param("HeaderDigest", ("CRC32C",), "CRC32C,None", id="LIST: more than one"),
@@ -239,6 +239,14 @@ def test_impossible_replies(name: str, value: Any, reply: str) -> None:
     negotiation.offers()
     with pytest.raises(ValueError, match="answer"):
         negotiation.answer([(name, reply)])
+
+
+@pytest.mark.rfc7143("6.2-9")
+@pytest.mark.parametrize("word", ["Reject", "Irrelevant", "NotUnderstood"])
+@pytest.mark.parametrize("name", ["MaxBurstLength", "HeaderDigest", "InitialR2T", "MaxRecvDataSegmentLength"])
+def test_refusals_are_no_proposals(name: str, word: str) -> None:
+    with pytest.raises(ValueError, match="no proposal"):
+        negotiate()[0].answer([(name, word)])
 
 
 def test_an_offer_that_settles_itself_needs_no_reply() -> None:

@@ -421,3 +421,21 @@ class TestSeveralConnections:
             pieces = nexus.connection.take_outbox()
             assert any(isinstance(piece, Extent) for piece in pieces) is sent_from_file
             nexus.connection.sent()
+
+
+@pytest.mark.rfc7143("7.4.2.1-1", "7.4.2.1-2")
+def test_a_discovery_session_reinstates_the_one_before_at_its_portal(node: Any, connect: Any) -> None:
+    first = connect(discovery=True)
+    second = connect(discovery=True)
+    other = connect(discovery=True, isid=b"ISID02")
+    assert second.replaced == [(first.connection,)]
+    assert first.replaced == other.replaced == [()]
+    first.session.end()
+    third = connect(discovery=True)
+    assert third.replaced == [(second.connection,)]
+    for nexus in (second, third, other):
+        nexus.session.end()
+    assert not node._discoveries
+    elsewhere = connect(discovery=True)
+    elsewhere.session.end()
+    assert elsewhere.replaced == [()]
