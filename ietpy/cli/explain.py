@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from ipaddress import ip_address
+from itertools import chain
 from typing import Any, Final
 
 import click
@@ -23,6 +24,7 @@ from ietpy.iscsi.target import Asker
 from ietpy.scsi.view import EVERYTHING, View
 
 DENIED: Final = 1  #: exit status
+_PORTAL_GROUPS: Final = "portal groups"
 _ALL_OR_NOTHING: Final = "configuration"  #: the check of the mode strict, after which nothing listens
 
 
@@ -118,7 +120,7 @@ def explained(configuration: Configuration, files: AccessFiles, name: str, asker
     if target is None or not served.allowed:
         return Explanation(configuration, asker, name, (served,), target)
     checks = [served]
-    for check in files.checks(target, asker):
+    for check in chain(_portals(configuration, target, asker.local), files.checks(target, asker)):
         if check.check == TARGETS_ALLOW.name and not check.allowed and not asker.local:
             _need_local(files, target)
         checks.append(check)
@@ -151,6 +153,33 @@ def _served(configuration: Configuration, files: AccessFiles, name: str, target:
     return Decision("target", True, target.span, "the target is configured here")
 
 
+def _portals(configuration: Configuration, target: TargetConfig, local: str) -> Iterator[Decision]:
+    """Whether the target is in a portal group of this address of ours. Raises UsageError if that is missing."""
+    portals = configuration.portals
+    if portals is None or not (local or target.portal_groups):
+        return
+    if not local:
+        where = f"{target.span}: the target is in portal groups {_list(target.portal_groups)}"
+        raise UsageError(f"{where} only; name the address of this machine with --to")
+    wanted = target.portal_groups or configuration.portal_groups
+    groups = {portal.group for portal in portals if portal.has(local)}
+    by_name = [portal for portal in portals if portal.interface and portal.group in wanted]
+    if groups & {*wanted}:
+        reason = f"{local} is of a portal group the target is in: {_list(sorted(groups & {*wanted}))}"
+        yield Decision(_PORTAL_GROUPS, True, None, reason)
+    elif by_name and not any(portal.has(local) for portal in portals if not portal.everything):
+        names = ", ".join(portal.host for portal in by_name)
+        yield Decision(_PORTAL_GROUPS, True, None, f"only the daemon knows whether {local} is an address of {names}")
+    else:
+        found = f"of portal group {_list(sorted(groups))}" if groups else "no portal"
+        reason = f"{local} is {found}, and the target is in {_list(wanted) or 'none'}"
+        yield Decision(_PORTAL_GROUPS, False, target.span, reason)
+
+
+def _list(groups: Iterable[int]) -> str:
+    return ", ".join(map(str, groups))
+
+
 def _missing(configuration: Configuration, name: str) -> str:
     names = {target.name.lower(): target.name for target in configuration.targets}
     close = [names[found] for found in get_close_matches(name.lower(), names)]
@@ -179,6 +208,8 @@ def as_lines(answer: Explanation) -> Iterator[str]:
         yield printable(f"{span}: line {span.line} names this target too but is never reached")
     if decision.allowed and answer.target is not None:
         yield from _later(answer.configuration, answer.target, answer.asker)
+    elif decision.check == _PORTAL_GROUPS:
+        yield "login: the answer is that there is no such target (02/03); discovery tells where it is"
     elif decision.check != _ALL_OR_NOTHING:
         yield "login: the answer is that there is no such target (02/03), and discovery does not list it"
 

@@ -101,6 +101,12 @@ class PortalConfig:
             return self.host == "*" != other.host
         return self.host == "*" or other.interface or (":" in self.host) == (":" in other.host)
 
+    def has(self, address: str) -> bool:
+        """Whether it has this numeric address, without zone; False for an interface, which only the system knows."""
+        if self.everything:
+            return self.host == "*" or (":" in self.host) == (":" in address)
+        return self.host.partition("%")[0] == address
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port is None else f"{host}:{self.port}"

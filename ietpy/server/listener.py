@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from ietpy.iscsi.connection import Connection
+from ietpy.iscsi.pdu import portal_name
 from ietpy.iscsi.target import PORTAL_GROUP_TAG, IscsiNode, Portal, TargetNode
 from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.server.drain import still_busy
@@ -162,7 +163,7 @@ class Server:
             peer = sock.getpeername()
         except OSError:
             return "a peer that has gone"
-        return f"{peer[0]}:{peer[1]}"
+        return portal_name(peer[0], peer[1])
 
     # Life ---------------------------------------------------------------------------------------------------------
 

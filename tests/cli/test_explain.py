@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from ietpy.cli import ietpy as cli
 from ietpy.cli.explain import explain
 from ietpy.config import access, load
+from ietpy.errors import UsageError
 
 T = "iqn.2001-04.com.example:t"
 NAME = "iqn.1993-08.org.debian:01:abc"
@@ -284,6 +285,50 @@ def test_the_files_are_looked_for_in_several_places(tmp_path: Path) -> None:
     assert ask(T, "--initiator", NAME, "--from", PEER, *words).stdout.splitlines()[1].startswith(f"{second}/initiators")
     put(first, initiators_allow="")
     assert ask(T, "--initiator", NAME, "--from", PEER, *words).exit_code == 1
+
+
+PORTALS = f"""\
+Portal 1 192.0.2.1,[fe80::1%eth0]
+Portal 2 192.0.2.2
+Portal 3 eth1
+Target {T}
+    PortalGroups 2
+    Lun 0 Type=nullio
+"""
+ABSENT = "login: the answer is that there is no such target (02/03); discovery tells where it is"
+
+
+@pytest.mark.parametrize(("conf", "local", "verdict", "reason"), [
+    (PORTALS, "192.0.2.2", "allow", "192.0.2.2 is of a portal group the target is in: 2"),
+    (PORTALS, "192.0.2.1", "deny", ":4:1: 192.0.2.1 is of portal group 1, and the target is in 2"),
+    (PORTALS, "192.0.2.9", "deny", ":4:1: 192.0.2.9 is no portal, and the target is in 2"),
+    (PORTALS.replace("PortalGroups 2", ""), "fe80::1", "allow", "fe80::1 is of a portal group the target is in: 1"),
+    (PORTALS.replace("PortalGroups 2", "PortalGroups 2,3"), "192.0.2.9", "allow",
+     "only the daemon knows whether 192.0.2.9 is an address of eth1"),
+    (PORTALS.replace("PortalGroups 2", "PortalGroups 2,3"), "192.0.2.1", "deny",
+     ":4:1: 192.0.2.1 is of portal group 1, and the target is in 2, 3"),
+    (PORTALS.replace("192.0.2.2", "*:3261"), "192.0.2.9", "allow",
+     "192.0.2.9 is of a portal group the target is in: 2"),
+    (PORTALS.replace("192.0.2.2", "[::]:3261"), "192.0.2.9", "deny", ":4:1: 192.0.2.9 is no portal, and the"),
+    ("Portal x\n" + CONF, "192.0.2.9", "deny", ":2:1: 192.0.2.9 is no portal, and the target is in none"),
+])
+def test_portal_groups(tmp_path: Path, conf: str, local: str, verdict: str, reason: str) -> None:
+    put(tmp_path, ietd_conf=conf)
+    words = ("-c", str(tmp_path / "ietd.conf"), "--access-dir", str(tmp_path), "--initiator", NAME, "--from", PEER)
+    result = ask(T, *words, "--to", local)
+    first, second, *others = result.stdout.splitlines()
+    assert (first, result.exit_code) == (verdict, 0 if verdict == "allow" else 1)
+    assert any(reason in line for line in (second, *others))
+    assert (ABSENT in others) == (verdict == "deny")
+
+
+def test_a_target_in_some_portal_groups_is_asked_for_by_an_address(tmp_path: Path) -> None:
+    put(tmp_path, ietd_conf=PORTALS)
+    words = ("-c", str(tmp_path / "ietd.conf"), "--access-dir", str(tmp_path), "--initiator", NAME, "--from", PEER)
+    with pytest.raises(UsageError, match="in portal groups 2 only; name the address of this machine with --to"):
+        CliRunner().invoke(explain, [T, *words], catch_exceptions=False, standalone_mode=False)
+    put(tmp_path, ietd_conf=PORTALS.replace("PortalGroups 2", ""))
+    assert ask(T, *words).stdout.startswith("allow")
 
 
 def test_the_default_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
