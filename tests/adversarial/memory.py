@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterable, Iterator
 
 from ietpy.errors import FormatError
+from ietpy.initiator.client import Client
+from ietpy.initiator.errors import ConnectionLost, TimedOut
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.data_in import complete
 from ietpy.iscsi.deferred import withdraw
@@ -34,7 +37,7 @@ class Memory:
         ):
             device = ScsiDevice(name, threading.RLock())
             device.add(0, LogicalUnit(self.store, iet_identity(name, 0), device=device, number=0, write_cache=True))
-            self.node.add(TargetNode(name, device, accounts=accounts, queued_commands=8))
+            self.node.add(TargetNode(name, device, accounts=accounts, queued_commands=64))
 
 
 class Wire:
@@ -107,3 +110,28 @@ def _cut(stream: bytes, sizes: Iterable[int]) -> Iterator[bytes]:
         at += size
     if at < len(stream):
         yield stream[at:]
+
+
+class MemoryClient(Client):
+    """The initiator's own client on a ``Wire``. What it sent between two answers is a turn, kept in ``turns``."""
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__(socket.socket())
+        self.wire = wire
+        self.turns: list[bytes] = []
+        self.answers: list[bytes] = []
+        self._unsent = self._unread = b""
+
+    def send_pdu(self, data: bytes, *, timeout: float | None = None) -> None:
+        self._unsent += data
+
+    def _receive(self, deadline: float) -> bytes:
+        if self._unsent:
+            self.turns.append(self._unsent)
+            self.answers.append(self.wire.feed(self._unsent))
+            self._unread += self.answers[-1]
+            self._unsent = b""
+        if not self._unread:
+            raise ConnectionLost("closed") if self.wire.closing else TimedOut("nothing more comes")
+        data, self._unread = self._unread, b""
+        return data

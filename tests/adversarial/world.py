@@ -72,6 +72,17 @@ class Case:
         return self.name
 
 
+class Listening(socket.socket):
+    """A listening socket that keeps what it accepted, by the peer's address: the target's own ends of connections."""
+
+    accepted: dict[Any, socket.socket]
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        accepted, peer = super().accept()
+        self.accepted[peer] = accepted
+        return accepted, peer
+
+
 class World:
     """One server on loopback with four targets, and a bystander whose session lasts over all cases."""
 
@@ -81,7 +92,11 @@ class World:
         path.write_bytes(self.image)
         self.inventory = Inventory(loads(CONFIGURATION.format(path=path)), Media())
         assert not self.inventory.degraded, self.inventory.problems
-        self.server = Server(self.inventory.node, bind("127.0.0.1", 0))
+        self.accepted: dict[Any, socket.socket] = {}
+        sockets = [Listening(fileno=sock.detach()) for sock in bind("127.0.0.1", 0)]
+        for sock in sockets:
+            sock.accepted = self.accepted
+        self.server = Server(self.inventory.node, sockets)
         self.port = self.server.portals()[0][1]
         self._changed = threading.Condition()
         self.server.sessions_changed = self._note
