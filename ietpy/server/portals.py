@@ -54,6 +54,12 @@ def bind(address: str | None, port: int) -> list[socket.socket]:
     return sockets
 
 
+def _name(sock: socket.socket) -> tuple[str, int]:
+    """Its numeric address, with the zone if it has one, and port."""
+    address, port, *more = sock.getsockname()
+    return address + (f"%{socket.if_indextoname(more[1])}" if more and more[1] else ""), port
+
+
 class Portals:
     """What a server listens on. Any thread may ask and change; the listener's thread alone has ``selector``.
 
@@ -88,8 +94,7 @@ class Portals:
         added = {}
         for sock in sockets:
             sock.setblocking(False)
-            address, port = sock.getsockname()[:2]
-            added[sock] = Portal(address, port, group)
+            added[sock] = Portal(*_name(sock), group)
         with self._lock:
             self._all = {**self._all, **added}
             self._stale = True

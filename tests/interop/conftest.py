@@ -33,6 +33,8 @@ PACKAGES = {
     "qemu-img": "qemu-utils and qemu-block-extra",
     "qemu-io": "qemu-utils and qemu-block-extra",
     "losetup": "mount",
+    "ip": "iproute2",
+    "unshare": "util-linux",
 }
 _SYSTEM = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 

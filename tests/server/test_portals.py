@@ -174,3 +174,16 @@ def test_a_listener_that_does_not_let_go(
     monkeypatch.setattr(served.server._portals, "_wake", lambda: None)
     served.server.leave(list(served.server._portals._all))
     assert "has not let go" in caplog.text
+
+
+def test_a_link_local_portal_has_its_zone() -> None:
+    class Sock:
+        def setblocking(self, flag: bool) -> None:
+            pass
+
+        def getsockname(self) -> tuple[str, int, int, int]:
+            return "fe80::1", 3260, 0, socket.if_nametoindex("lo")
+
+    table = Portals(None, print, lambda: None)  # type: ignore[arg-type]
+    table.add([Sock()], 3)  # type: ignore[list-item]
+    assert table.all() == [Portal("fe80::1%lo", 3260, 3)]
