@@ -53,7 +53,8 @@ class TextExchange:
             raise Reject(RejectReason.PROTOCOL_ERROR, f"Target Transfer Tag {transfer_tag:#x} is none of this task's")
         try:
             pairs = self._text.add(data, bool(flags & CONTINUE))
-            if self._target is None and any(name != "SendTargets" for name, _ in pairs or ()):
+            others = any(name != "SendTargets" for name, _ in pairs or ())
+            if self._target is None and (others or (pairs == [] and self._tag == NO_TAG)):
                 raise ValueError("a discovery session takes SendTargets and nothing else (section 4.3)")
             if self._unsent:
                 if pairs != []:
