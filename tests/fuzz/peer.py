@@ -56,13 +56,29 @@ VALUES: Final = (
 )
 #: What sessions that are to get far say first.
 OPENINGS: Final = (
-    {}, {"InitialR2T": "No"}, {"HeaderDigest": "CRC32C"}, {"DataDigest": "CRC32C", "InitialR2T": "No"},
+    {}, {"InitialR2T": "No", "MaxConnections": "8"}, {"HeaderDigest": "CRC32C", "MaxConnections": "2"},
+    {"DataDigest": "CRC32C", "InitialR2T": "No"},
     {"HeaderDigest": "CRC32C", "DataDigest": "CRC32C"}, {"MaxRecvDataSegmentLength": "512"},
     {"MaxBurstLength": "1024", "FirstBurstLength": "512", "InitialR2T": "No"}, {"ImmediateData": "No"},
-    {"ErrorRecoveryLevel": "1"}, {"ErrorRecoveryLevel": "2", "HeaderDigest": "CRC32C", "DataDigest": "CRC32C"},
+    {"ErrorRecoveryLevel": "1", "MaxConnections": "4"},
+    {"ErrorRecoveryLevel": "2", "HeaderDigest": "CRC32C", "DataDigest": "CRC32C", "MaxConnections": "4"},
     {"ErrorRecoveryLevel": "1", "DataDigest": "CRC32C", "InitialR2T": "No", "MaxBurstLength": "1024"},
     {"DataPDUInOrder": "No", "DataSequenceInOrder": "No", "MaxOutstandingR2T": "4", "MaxBurstLength": "1024"},
     {"MaxConnections": "4", "ErrorRecoveryLevel": "2"}, {"iSCSIProtocolLevel": "2"},
+)
+#: What a target has configured and its initiators mostly say: whether several connections, both.
+PROFILES: Final[tuple[tuple[bool, dict[str, Any], dict[str, str]], ...]] = (
+    (False, {}, {}), (False, {}, {"InitialR2T": "No"}), (False, {"InitialR2T": False, "FirstBurstLength": 512}, {}),
+    (False, {"MaxBurstLength": 512, "MaxOutstandingR2T": 8}, {"MaxOutstandingR2T": "4"}),
+    (False, {"DataPDUInOrder": False, "DataSequenceInOrder": False, "MaxOutstandingR2T": 4, "MaxBurstLength": 1024},
+     {"DataPDUInOrder": "No", "DataSequenceInOrder": "No", "MaxOutstandingR2T": "3"}),
+    (False, {"ErrorRecoveryLevel": 1}, {"ErrorRecoveryLevel": "1", "DataDigest": "CRC32C"}),
+    (False, {"ErrorRecoveryLevel": 1, "DataPDUInOrder": False, "MaxBurstLength": 1024},
+     {"ErrorRecoveryLevel": "1", "DataPDUInOrder": "No", "MaxRecvDataSegmentLength": "512"}),
+    (True, {"MaxConnections": 4}, {"MaxConnections": "3"}),
+    (True, {"MaxConnections": 8, "InitialR2T": False}, {"MaxConnections": "8", "InitialR2T": "No"}),
+    (True, {"MaxConnections": 2, "ErrorRecoveryLevel": 2}, {"MaxConnections": "2", "ErrorRecoveryLevel": "2"}),
+    (True, {"ErrorRecoveryLevel": 2}, {"ErrorRecoveryLevel": "2", "DataDigest": "CRC32C"}),
 )
 CDBS: Final = tuple(bytes.fromhex(text).ljust(16, b"\0") for text in (
     "00", "03000000fc", "12000000ff", "12010083ff", "1a003f00ff", "5a003f0000000000ff", "2500",
@@ -91,14 +107,9 @@ class World:
             device.add(number, unit)
         chap = choices.rarely(4)
         accounts = Accounts({USER: SECRET}, ("target", OWN_SECRET)) if chap else Accounts()
-        configured = {
-            "ErrorRecoveryLevel": choices.pick((0, 1, 2)), "MaxConnections": choices.pick((1, 2, 8)),
-            "DataPDUInOrder": choices.pick((True, False)), "DataSequenceInOrder": choices.pick((True, False)),
-            "MaxOutstandingR2T": choices.pick((1, 2, 8)), "MaxBurstLength": choices.pick((512, 2048, 262144)),
-            "FirstBurstLength": choices.pick((512, 2048)), "InitialR2T": choices.pick((False, True)),
-        } if choices.rarely(2) else {}
+        self.several, configured, self.opening = choices.pick(PROFILES)
         self.target = TargetNode(
-            NAME, device, accounts=accounts, key_values=configured, queued_commands=QUEUED, nop_interval=10
+            NAME, device, accounts=accounts, key_values=dict(configured), queued_commands=QUEUED, nop_interval=10
         )
         if chap:
             self.node.let_discover(accounts)
@@ -161,8 +172,8 @@ class Peer:
         self.connection.owner = self
         self.working: list[Task] = []
         self.isid = choices.pick((b"\x80\0\0\0\0\1", b"\x80\0\0\0\0\1", b"\x80\0\0\0\0\2"))
-        self.cid = choices.below(3)
-        self.tsih = choices.pick([0, 0, *(peer.known_tsih() for peer in world.peers)])
+        self.cid = choices.below(4)
+        self.tsih = 0
         self.stage = 0
         self.tag = len(world.peers) << 12
         self.cmd_sn = 100
@@ -173,9 +184,13 @@ class Peer:
         self.challenge: dict[str, str] = {}
         self.digests = False, False
 
-    def known_tsih(self) -> int:
-        session = self.connection.session
-        return session.tsih if session is not None else 0
+    def name_session(self) -> None:
+        """Ask for a session that is there already, or for one that may have been."""
+        choices = self.choices
+        sessions = [peer.connection.session for peer in self.world.peers if peer.connection.session is not None]
+        if sessions and (self.world.several or choices.rarely(4)) and not choices.rarely(4):
+            named = choices.pick(sessions)
+            self.isid, self.tsih = named.isid, named.tsih
 
     def _entropy(self, size: int) -> bytes:
         self.drawn += 1
@@ -381,6 +396,8 @@ class Peer:
         following = 3 if stage == 1 or choices.rarely(4) else 1
         flags = stage << 2 | 0x80 | following
         first = not self.judge.login_responses
+        if first:
+            self.name_session()
         keys: list[tuple[str, str]] = []
         if first and not choices.rarely(32):
             keys.append(("InitiatorName", "iqn.2026-11.test:i"))
@@ -390,7 +407,7 @@ class Peer:
             if "CHAP_C" in self.challenge or first:
                 flags &= 0x0C if self.world.target.accounts.required and "CHAP_C" not in self.challenge else 0xFF
         elif stage == 1:
-            keys += choices.pick(OPENINGS).items()
+            keys += (self.world.opening if not choices.rarely(4) else choices.pick(OPENINGS)).items()
         for _ in range(choices.below(4) if choices.rarely(3) else 0):
             keys.append((choices.pick(KEYS), choices.pick(VALUES)))
         text = encode(keys)
@@ -601,7 +618,7 @@ def run(data: bytes) -> None:
     world = World(choices)
     world.add_peer()
     while not choices.over:
-        if len(world.peers) < 3 and choices.rarely(40):
+        if len(world.peers) < 3 and choices.rarely(6 if world.several else 24):
             world.add_peer()
         peer = choices.pick(world.peers)
         if peer.dead:
