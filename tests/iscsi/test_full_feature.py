@@ -366,6 +366,7 @@ class TestPings:
         assert pinging.ask(pinging.request(Opcode.NOP_OUT, lun=ping.lun, **fields)) == []
         assert pinging.connection.ping_tag == NO_TAG
 
+    @pytest.mark.rfc7143("7.14-1")
     def test_no_answer_closes(self, pinging: Any) -> None:
         pinging.connection.tick(10.0)
         pinging.connection.tick(15.0)

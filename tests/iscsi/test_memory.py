@@ -151,7 +151,7 @@ def send(nexus: Any, r2t: Any, fill: bytes) -> list[Any]:
     return answers
 
 
-@pytest.mark.rfc7143("4.2.2.1", "11.4.11")
+@pytest.mark.rfc7143("4.2.2.1-8")
 def test_the_window_closes_while_a_write_waits_and_opens_behind_it(connect: Any, store: Any, small: Any) -> None:
     nexus = connect()
     (first,) = nexus.ask(nexus.write(0, 4))
@@ -173,7 +173,7 @@ def test_the_window_closes_while_a_write_waits_and_opens_behind_it(connect: Any,
     assert small.used == 0
 
 
-@pytest.mark.rfc7143("11.4.11", "11.19")
+@pytest.mark.rfc7143("11.4.11-1", "11.19-3", "11.19.1-1")
 def test_a_window_that_nothing_else_opens_is_opened_by_a_nop_in(connect: Any, small: Any) -> None:
     """The write that waits is aborted by another session; its initiator is told that it may send commands again."""
     nexus, other = connect(), connect(isid=b"ISID02")
