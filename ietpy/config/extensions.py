@@ -30,7 +30,8 @@ def read_account_file(loader: Loader, option: Option, statement: Statement) -> N
     """An account whose secret is elsewhere; one without a path closes its owner."""
     owner = loader.current.heir or loader.current
     words = [*takewhile(lambda word: not is_comment(word), statement.words)]
-    if len(words) < 2:
+    loader.after_half_account = len(words) < 2
+    if loader.after_half_account:
         problem = "an account is a name and the path of its secret; what the line is about is closed until it has both"
         loader.report.add(Finding.SECRET_FILE, statement.keyword, problem, "write both")
         owner.close(f"line {statement.line} is an account without a secret")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ietpy.errors import FormatError
 from ietpy.iscsi.connection import LOGIN_DATA_LIMIT, SLAB_SIZE, Connection
 from ietpy.iscsi.data_in import complete
+from ietpy.iscsi.errors import LoginStatus
 from ietpy.iscsi.keys import KEY_BY_NAME
 from ietpy.iscsi.pdu import LAYOUTS, NO_TAG, Opcode
 from ietpy.iscsi.session import Session
@@ -367,3 +368,104 @@ def test_a_reserved_sink_is_kept_until_it_is_sent(logged_in: Connection, lent: b
 def test_tags_never_become_the_reserved_one(logged_in: Connection) -> None:
     logged_in.next_tag = NO_TAG - 2
     assert [logged_in.new_tag(), logged_in.new_tag()] == [NO_TAG - 1, 0]
+
+
+# Every status of section 11.13.5 --------------------------------------------------------------------------------------
+
+SECURITY = 0
+
+
+def _said(keys: Any, csg: int = OPERATIONAL, **fields: Any) -> Callable[[Any, Any, Any], list[bytes]]:
+    """One request with the names of the login and these keys."""
+    return lambda node, target, talk: [talk.request(csg, {**talk.names, **keys}, FULL, **fields)]
+
+
+def _redirected(node: Any, target: Any, talk: Any) -> list[bytes]:
+    target.redirect = "10.0.0.9:3260"
+    return _said({})(node, target, talk)
+
+
+def _with_accounts(node: Any, target: Any, talk: Any) -> list[bytes]:
+    target.accounts = Accounts({"joe": "secret"})
+    return _said({})(node, target, talk)
+
+
+def _full(node: Any, target: Any, talk: Any) -> list[bytes]:
+    target.max_sessions = 1
+    target.sessions["somebody"] = None
+    return _said({})(node, target, talk)
+
+
+def _in_between(change: Callable[[Any, Any], None]) -> Callable[[Any, Any, Any], list[bytes]]:
+    """Something changes between the first request and the last."""
+
+    def requests(node: Any, target: Any, talk: Any) -> list[Any]:
+        first, last = talk.request(OPERATIONAL, talk.names), talk.request(OPERATIONAL, (), FULL)
+        return [first, lambda: change(node, target), last]
+
+    return requests
+
+
+def _no_tsih_left(node: Any, target: Any, talk: Any) -> list[bytes]:
+    node._tsihs = dict.fromkeys(range(1, 65536))
+    return _said({})(node, target, talk)
+
+
+def _another_user(node: Any, target: Any, talk: Any) -> list[Any]:
+    """The session was begun by somebody else."""
+    line = Line(node, talk)
+    line.feed(talk.request(OPERATIONAL, talk.names, FULL))
+    session = line.connection.session
+    assert session is not None
+    session.user = "joe"
+    session.parameters.max_connections = 2
+    return [talk.request(OPERATIONAL, talk.names, FULL, tsih=session.tsih, cid=2)]
+
+
+PROVOKED: dict[LoginStatus, Callable[[Any, Any, Any], list[Any]]] = {
+    LoginStatus.SUCCESS: _said({}),
+    LoginStatus.MOVED_TEMPORARILY: _redirected,
+    LoginStatus.INITIATOR_ERROR: _said({"TargetAddress": "10.0.0.9"}),
+    LoginStatus.AUTHENTICATION_FAILURE: _with_accounts,
+    LoginStatus.NOT_FOUND: _said({"TargetName": "iqn.nobody"}),
+    LoginStatus.TARGET_REMOVED: _in_between(lambda node, target: node.remove(target)),
+    LoginStatus.UNSUPPORTED_VERSION: _said({}, version_min=1, version_max=1),
+    LoginStatus.TOO_MANY_CONNECTIONS: _full,
+    LoginStatus.MISSING_PARAMETER: lambda node, target, talk: [talk.request(OPERATIONAL, (), FULL)],
+    LoginStatus.CANNOT_INCLUDE_IN_SESSION: _another_user,
+    LoginStatus.SESSION_TYPE_NOT_SUPPORTED: _said({"SessionType": "Other"}),
+    LoginStatus.SESSION_DOES_NOT_EXIST: _said({}, tsih=4711),
+    LoginStatus.INVALID_DURING_LOGIN: lambda node, target, talk: [
+        talk.request(OPERATIONAL, talk.names), command(talk)
+    ],
+    LoginStatus.SERVICE_UNAVAILABLE: _in_between(
+        lambda node, target: target.let_in(Accounts({"joe": "secret"}), target.admits)
+    ),
+    LoginStatus.OUT_OF_RESOURCES: _no_tsih_left,
+}
+#: Those we never say, and why.
+NEVER = {
+    LoginStatus.MOVED_PERMANENTLY: "ietadm redirects for now only, as IET did",
+    LoginStatus.AUTHORIZATION_FAILURE: "a stranger would learn that the target exists; it is 02/03 (decisions 1)",
+    LoginStatus.TARGET_ERROR: "nothing that can fail in a login is of the target's hardware",
+}
+
+
+def test_every_status_is_provoked_or_never_said() -> None:
+    assert {*PROVOKED, *NEVER} == set(LoginStatus)
+
+
+@pytest.mark.rfc7143("11.13.5-1", "11.13.5-2", "7.12-1")
+@pytest.mark.parametrize("status", PROVOKED, ids=lambda status: status.name)
+def test_statuses(node: Any, target: Any, talk: Any, status: LoginStatus) -> None:
+    steps = PROVOKED[status](node, target, talk)
+    line = Line(node, talk)
+    said = []
+    for step in steps:
+        if callable(step):
+            step()
+            continue
+        line.feed(step)
+        said += statuses(line.out())
+    assert said == [(0x23, 0)] * (len(said) - 1) + [(0x23, status)]
+    assert line.connection.closing is (status != LoginStatus.SUCCESS)

@@ -15,7 +15,8 @@ import pytest
 from ietpy.initiator.errors import ConnectionLost, LoginRefused
 from ietpy.initiator.login import Chap, LoginPlan
 from ietpy.iscsi.errors import LoginStatus
-from ietpy.iscsi.target import Accounts
+from ietpy.iscsi.target import Accounts, TargetNode
+from ietpy.scsi.device import ScsiDevice
 from ietpy.server import logins, throttle
 
 
@@ -99,6 +100,21 @@ def test_a_login_frees_its_place(served: Any, monkeypatch: pytest.MonkeyPatch) -
     first, second = served.connect(), served.connect(isid=b"\x80\0\0\0\0\2")
     for client in (first, second):
         client.test_unit_ready(0)
+
+
+@pytest.mark.rfc7143("6.2-2", "11.11.6-1", "11.11.4-1")
+@pytest.mark.parametrize("limit", ["512", "8192", "262144"])
+def test_a_thousand_targets_are_told_of(served: Any, limit: str) -> None:
+    """The answer takes as many PDUs as the initiator's MaxRecvDataSegmentLength asks for."""
+    names = [f"iqn.2026-11.test.server:disk{number:04}" for number in range(1000)]
+    for name in names:
+        served.node.add(TargetNode(name, ScsiDevice(name, threading.RLock())))
+    client = served.dial()
+    client.login(LoginPlan(keys={"MaxRecvDataSegmentLength": limit}))
+    address = f"127.0.0.1:{served.port},1"
+    assert client.discover() == [(name, [address]) for name in (*reversed(names), served.target.name)]
+    assert client.discover(names[500]) == [(names[500], [address])]
+    client.logout()
 
 
 # Wrong secrets --------------------------------------------------------------------------------------------------------
