@@ -23,13 +23,13 @@ from ietpy.iscsi import full_feature, pings
 from ietpy.iscsi.data_in import SLAB_SIZE, StreamedStatus
 from ietpy.iscsi.discovery import TextExchange
 from ietpy.iscsi.framing import Framer, Request
-from ietpy.iscsi.keys import Parameters
+from ietpy.iscsi.function import Function
+from ietpy.iscsi.keys import RECOVERS_CONNECTIONS, Parameters
 from ietpy.iscsi.login import Login, LoginResult
 from ietpy.iscsi.pdu import BHS_SIZE, FINAL, IMMEDIATE, NO_TAG, OPCODE_MASK, REJECT, UNNUMBERED, Opcode
 from ietpy.iscsi.retention import Retention
 from ietpy.iscsi.session import Session, establish
 from ietpy.iscsi.target import Asker, IscsiNode
-from ietpy.iscsi.task_management import Function
 from ietpy.iscsi.transfer import Transfer, Turn, r2t_limit
 from ietpy.scsi.nexus import Nexus
 from ietpy.scsi.store import Extent
@@ -111,6 +111,8 @@ class Connection:
         self.extents = True
         #: What may have to be sent again; None at ErrorRecoveryLevel 0.
         self.retention: Retention | None = None
+        #: Whether its tasks outlive it, whether they do, and whether they may be reassigned (``recovery``).
+        self.recoverable = self.stranded = self.released = False
         #: The part of the slab lent by ``sink``, behind room for a header.
         self.reserved: memoryview | None = None
         self.take = self.sink  # bound once; every task carries it
@@ -237,6 +239,7 @@ class Connection:
         if parameters.error_recovery_level and result.target is not None:
             self.retention = Retention(self)
             self.requests = partial(self.retention.requests, self.framer)
+            self.recoverable = parameters.error_recovery_level >= RECOVERS_CONNECTIONS
         self.plain = not self.header_digest and self.retention is None
         assert self.session is not None
         # What shares a lock must not wait for a disk while it is sent.

@@ -30,7 +30,7 @@ from ietpy.wire.serial import MASK
 
 if TYPE_CHECKING:
     from ietpy.iscsi.connection import Connection
-    from ietpy.iscsi.task_management import Function
+    from ietpy.iscsi.function import Function
     from ietpy.iscsi.transfer import Transfer
     from ietpy.scsi.task_set import Place
 

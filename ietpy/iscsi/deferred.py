@@ -16,8 +16,8 @@ from ietpy.scsi.task_set import Place
 
 if TYPE_CHECKING:
     from ietpy.iscsi.connection import Connection
+    from ietpy.iscsi.function import Function
     from ietpy.iscsi.session import Session
-    from ietpy.iscsi.task_management import Function
     from ietpy.iscsi.transfer import Transfer
 
 
@@ -62,7 +62,7 @@ def enable(connection: Connection, place: Place | Transfer) -> Task | None:
         place.go_on(connection)
         return None
     task = place.task
-    if task.place is not place or connection.closing:
+    if task.place is not place or connection.closing or connection.stranded:
         return None
     session.dormant.remove(task)
     _start(connection, session, task)
@@ -84,7 +84,7 @@ def finish(connection: Connection, task: Task) -> list[Function]:
     session: Any = connection.session
     session.running.discard(task)
     session.begun.pop(task, None)
-    if task.aborted_by is not None or connection.closing:
+    if task.aborted_by is not None or (connection.closing and not connection.stranded):
         if task.aborted_by is None:
             _tell_cleared(session, task)
         return abandon(connection, task)
@@ -123,10 +123,15 @@ def withdraw(connection: Connection) -> None:
         if task.place is not None and task not in session.running and task not in session.dormant:
             leave(connection, task.place)
         connection.ready.remove(task)
+    leave_promised(connection)
+    forget_held(connection)
+
+
+def leave_promised(connection: Connection) -> None:
+    """No answer will come to pings that say what was read of files (``pings``)."""
     for place in connection.promised.values():
         leave(connection, place)
     connection.promised.clear()
-    forget_held(connection)
 
 
 def forget_held(connection: Connection) -> None:
@@ -139,7 +144,8 @@ def forget_held(connection: Connection) -> None:
 def has_tasks(connection: Connection) -> bool:
     """Whether tasks of a connection wait for others, or were executed and cannot be answered yet."""
     session: Any = connection.session
-    return any(task.connection is connection for task in (*session.dormant, *session.begun))
+    dormant = () if connection.stranded else session.dormant  # those may be reassigned
+    return any(task.connection is connection for task in (*dormant, *session.begun))
 
 
 def _tell_cleared(session: Session, task: Task) -> None:

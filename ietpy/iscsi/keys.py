@@ -16,6 +16,7 @@ from ietpy.schema import Number, Text, Value, WordList, YesNo
 
 LENGTH_LIMIT: Final = 16777215  #: 2**24 - 1, the DataSegmentLength field
 KEY_NAME_LIMIT: Final = 63  #: section 6.1
+RECOVERS_CONNECTIONS: Final = 2  #: the ErrorRecoveryLevel at which tasks outlive their connection
 MOST_CONNECTIONS: Final = 8  #: of a session; each costs a thread
 #: The iSCSIProtocolLevel from which RFC 7144 holds: QUERY TASK, I_T NEXUS RESET and so on.
 SAM_5_LEVEL: Final = 2
@@ -117,7 +118,7 @@ KEYS: Final = (
     Key("DataSequenceInOrder", YesNo(), True, Result.OR, Use.LOGIN, "13.19", "data_sequence_in_order",
         normal_only=True),
     Key("ErrorRecoveryLevel", Number(0, 2), 0, Result.MIN, Use.LOGIN, "13.20", "error_recovery_level",
-        most=1),
+        most=RECOVERS_CONNECTIONS),
     Key("SessionType", Text(), "Normal", Result.DECLARE, Use.FIRST, "13.21", option=False),
     Key("TaskReporting", WordList(("RFC3720", "ResponseFence", "FastAbort")), ("RFC3720",), Result.LIST,
         Use.LOGIN, "13.23", normal_only=True, option=False),

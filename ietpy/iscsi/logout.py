@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ietpy.errors import Reject
+from ietpy.iscsi import recovery
 from ietpy.iscsi.deferred import discard, forget_held
 from ietpy.iscsi.errors import RejectReason
+from ietpy.iscsi.keys import RECOVERS_CONNECTIONS
 from ietpy.iscsi.pdu import FINAL, IMMEDIATE, LOGOUT_RESPONSE, Opcode
 from ietpy.wire.serial import MASK
 
@@ -52,7 +54,7 @@ def of_discovery(
 
 
 def gone(connection: Connection) -> None:
-    """A connection is closed and its tasks have ended: answer those who asked for that on others."""
+    """A connection is closed, its tasks have ended or are stranded: answer those who asked for that on others."""
     session: Any = connection.session
     waiting, session.logouts = session.logouts, []
     for named, asker, tag in waiting:
@@ -76,7 +78,7 @@ def _answer(connection: Connection, tag: int, response: int) -> None:
 
 def _close(connection: Connection) -> None:
     """Take nothing more from it, and end what it has in the batch; the rest ends when it does."""
-    connection.closing = True
+    connection.closing, connection.recoverable, connection.stranded = True, False, False
     for task in [task for task in connection.ready if task.connection is connection]:
         discard(connection, task)
     forget_held(connection)
@@ -85,13 +87,18 @@ def _close(connection: Connection) -> None:
 def _close_session(connection: Connection, session: Session, tag: int, cid: int) -> int | None:
     for each in session.connections.values():
         _close(each)
+    for each in session.stranded:
+        recovery.give_up(each)
     return DONE
 
 
 def _close_connection(connection: Connection, session: Session, tag: int, cid: int) -> int | None:
     named = session.connections.get(cid)
     if named is None:
-        return NO_SUCH_CID
+        lost = [each for each in session.stranded if each.cid == cid]
+        for each in lost:
+            recovery.give_up(each)
+        return DONE if lost else NO_SUCH_CID
     _close(named)
     if named is connection:
         return DONE
@@ -100,7 +107,17 @@ def _close_connection(connection: Connection, session: Session, tag: int, cid: i
 
 
 def _remove_for_recovery(connection: Connection, session: Session, tag: int, cid: int) -> int | None:
-    return NO_RECOVERY
+    if session.parameters.error_recovery_level < RECOVERS_CONNECTIONS:
+        return NO_RECOVERY
+    named = session.connections.get(cid)
+    if named is None:
+        return DONE if recovery.release(session, cid) else NO_SUCH_CID
+    named.closing = named.stranded = named.released = True
+    forget_held(named)
+    if named is connection:
+        return DONE
+    session.logouts.append((named, connection, tag))
+    return None
 
 
 #: Section 11.14.1.

@@ -286,6 +286,17 @@ class Retention:
             self.reads[read] = None
             self.size += len(read.data)
 
+    def withdraw(self, tag: int) -> Kept | Read:
+        """Keep the answer to a task no longer, so that another connection may."""
+        kept = self.tasks.pop(tag)
+        del self.statuses[next(stat_sn for stat_sn, each in self.statuses.items() if each is kept)]
+        if isinstance(kept, Read):
+            self.asking.pop(kept.transfer_tag, None)
+            if kept in self.reads and kept.data is not None:
+                del self.reads[kept]
+                self.size -= len(kept.data)
+        return kept
+
     def acknowledge(self, exp_stat_sn: int) -> None:
         """The initiator has all statuses before ``exp_stat_sn``. One that was not sent yet says nothing."""
         if not before(self.acknowledged, exp_stat_sn) or before(self.connection.stat_sn, exp_stat_sn):

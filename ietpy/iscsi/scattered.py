@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ietpy.iscsi.data_in import fail
 from ietpy.iscsi.errors import ServiceFailure
 from ietpy.iscsi.pdu import NO_TAG
-from ietpy.iscsi.transfer import NEVER, Outstanding, Transfer, ask, cut, over
+from ietpy.iscsi.transfer import NEVER, Outstanding, Transfer, ask, cut, over, send_r2t
 from ietpy.scsi.task import Task
 from ietpy.wire.serial import MASK, before
 
@@ -140,6 +140,36 @@ def lost(
         _advance(scattered, progress, data_sn, min(max(offset + length, progress.offset), sequence[2]))
     if final:
         _over(connection, task, transfer, sequence)
+
+
+def ask_again(connection: Connection, task: Task) -> None:
+    """Ask once more for what has not come, by a connection the task was reassigned to (section 7.2.2).
+
+    Outstanding R2Ts are sent again with their R2TSNs; what came in order of their data is dropped, as they begin again.
+    What did not come of unsolicited data is asked for like the rest.
+    """
+    transfer: Transfer = task.transfer
+    scattered = transfer.scattered
+    first = transfer.sequences[0]
+    if transfer.instead is not None:
+        transfer.sequences = [first]
+        over(connection, task, transfer)
+    elif first[0] != NO_TAG:
+        if scattered is None:
+            transfer.pieces, transfer.received = cut(transfer.pieces, 0, first[1]), first[1]
+        transfer.sequences = [(connection.new_tag(), *rest) for _, *rest in transfer.sequences]  # type: ignore[misc]
+        for asked in transfer.sequences:
+            send_r2t(connection, task, asked)
+        transfer.tag = transfer.sequences[0][0]
+        if scattered is None:
+            transfer.data_sn = 0
+        else:
+            scattered.progress.clear()
+            scattered.again.update(tag for tag, *_ in transfer.sequences)
+    elif scattered is None:
+        over(connection, task, transfer)
+    else:
+        _over(connection, task, transfer, first)
 
 
 def give_up(

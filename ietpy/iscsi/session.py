@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ietpy.errors import LoginFailure
 from ietpy.iscsi.errors import LoginStatus
-from ietpy.iscsi.keys import SAM_5_LEVEL
+from ietpy.iscsi.keys import RECOVERS_CONNECTIONS, SAM_5_LEVEL
 from ietpy.iscsi.target import Asker, IscsiNode, SessionKey, TargetNode, command_window
 from ietpy.scsi.attention import LUNS_CHANGED
 from ietpy.scsi.attention import establish as establish_attention
@@ -23,8 +23,8 @@ from ietpy.wire.serial import MASK
 
 if TYPE_CHECKING:
     from ietpy.iscsi.connection import Connection
+    from ietpy.iscsi.function import Function
     from ietpy.iscsi.login import LoginResult
-    from ietpy.iscsi.task_management import Function
 
 
 class Session:
@@ -37,7 +37,7 @@ class Session:
     __slots__ = (
         "asker", "begun", "connections", "device", "dormant", "enabled", "exp_cmd_sn", "functions", "held", "initiator",
         "isid", "key", "line", "logouts", "max_cmd_sn", "nexuses", "node", "parameters", "port", "present", "ready",
-        "revoked", "running", "shared", "short", "target", "tasks", "tsih", "user", "view", "withheld",
+        "revoked", "running", "shared", "short", "stranded", "target", "tasks", "tsih", "user", "view", "withheld",
     )
 
     def __init__(self, node: IscsiNode, result: LoginResult, connection: Connection, asker: Asker) -> None:
@@ -49,7 +49,10 @@ class Session:
         #: These and those that were replaced and whose tasks have not all ended.
         self.present: set[Connection] = {connection}
         #: Whether it may have several connections, now or when one is replaced while its tasks go on.
-        self.shared = result.parameters.max_connections > 1
+        level = result.parameters.error_recovery_level
+        self.shared = result.parameters.max_connections > 1 or level >= RECOVERS_CONNECTIONS
+        #: Lost connections whose tasks may be reassigned, and until when (``recovery``); replaced as a whole.
+        self.stranded: Mapping[Connection, float | None] = {}
         #: What its connections have in common: the server's lock, and see ``Connection``.
         self.line = connection.line
         self.ready = connection.ready

@@ -11,9 +11,20 @@ import struct
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from ietpy.iscsi import recovery
 from ietpy.iscsi.data_in import leave, tell_aborted
 from ietpy.iscsi.deferred import discard, take_back, tasks_of
-from ietpy.iscsi.keys import SAM_5_LEVEL
+from ietpy.iscsi.function import (
+    COMPLETE,
+    NO_REASSIGNMENT,
+    NO_SUCH_LUN,
+    NO_SUCH_TASK,
+    NOT_AUTHORIZED,
+    NOT_SUPPORTED,
+    SUCCEEDED,
+    Function,
+)
+from ietpy.iscsi.keys import RECOVERS_CONNECTIONS, SAM_5_LEVEL
 from ietpy.iscsi.pdu import FINAL, IMMEDIATE, NO_TAG, TASK_MANAGEMENT_RESPONSE, Opcode
 from ietpy.scsi import attention
 from ietpy.scsi.lun import decode
@@ -27,71 +38,7 @@ if TYPE_CHECKING:
     from ietpy.scsi.logical_unit import LogicalUnit
     from ietpy.scsi.nexus import Nexus
 
-# Section 11.6.1; the last one is RFC 7144's
-COMPLETE: Final = 0
-NO_SUCH_TASK: Final = 1
-NO_SUCH_LUN: Final = 2
-NO_REASSIGNMENT: Final = 4
-NOT_SUPPORTED: Final = 5
-NOT_AUTHORIZED: Final = 6
-SUCCEEDED: Final = 7
-
-_ref_cmd_sn: Final = struct.Struct(">I12x").unpack
-
-
-class Function:
-    """A function under way: whom to answer, with what, and what must end first.
-
-    ``numbers`` are those of the units whose tasks end, also of one that had the number before (None: of all). Of their
-    units ``reporting`` report it to other nexuses with TASK ABORTED (TAS of the control mode page, when the function
-    began); else, if it ``clears``, those are told by a unit attention. ``nexuses``: only theirs end. ``others`` are
-    sessions still to be visited by ``abort``; ``tasks`` are aborted tasks that workers still run; ``closing`` are
-    connections to be closed after the answer. ``author``: the task whose answer is given in place of one to the
-    function; ``executed``: it was. Changed under the device's lock.
-    """
-
-    __slots__ = (
-        "answered", "author", "clears", "closing", "connection", "executed", "information", "nexuses", "numbers",
-        "others", "reporting", "response", "tag", "tasks",
-    )
-
-    def __init__(self, connection: Connection, tag: int) -> None:
-        self.connection = connection
-        self.tag = tag
-        self.response = COMPLETE
-        self.information = b""
-        self.numbers: Collection[int] | None = ()
-        self.reporting: Collection[LogicalUnit] = ()
-        self.nexuses: Collection[Nexus] | None = None
-        self.clears = False
-        self.others: list[Session] = []
-        self.tasks: set[Task] = set()
-        self.closing: list[Connection] = []
-        self.author: Task | None = None
-        self.executed = False
-        self.answered = False
-
-    def address(self, units: Sequence[LogicalUnit], everything: bool = False) -> None:
-        """End everybody's tasks of these units, which may be all that there are."""
-        self.numbers = None if everything else {lu.number for lu in units}
-        self.reporting = [lu for lu in units if lu.task_aborted_status]
-
-    def concerns(self, task: Task) -> bool:
-        """Whether it ends this task, of a session it asks."""
-        if self.numbers is not None and task.nexus.number not in self.numbers:
-            return False
-        return (self.nexuses is None or task.nexus in self.nexuses) and task is not self.author
-
-    def is_told(self, task: Task) -> bool:
-        """Whether the task, aborted by this, ends with TASK ABORTED."""
-        return task.connection.session is not self.connection.session and task.nexus.lu in self.reporting
-
-    def finished(self) -> bool:
-        """Whether the answer may go now; True once only."""
-        if self.tasks or self.others or self.answered:
-            return False
-        self.answered = True
-        return True
+_numbers: Final = struct.Struct(">II8x").unpack  # RefCmdSN and ExpDataSN in bytes 32 to 47
 
 
 class Request(NamedTuple):
@@ -100,6 +47,7 @@ class Request(NamedTuple):
     lun: int
     referenced_tag: int
     ref_cmd_sn: int
+    exp_data_sn: int
 
 
 Handler = Callable[["Connection", Function, Request], int]
@@ -118,13 +66,15 @@ def request(
     known = code < FIRST_OF_SAM_5 or session.parameters.protocol_level >= SAM_5_LEVEL
     handler = FUNCTIONS.get(code, not_supported) if known else not_supported
     with session.device.lock:
-        function.response = handler(connection, function, Request(lun, word20, _ref_cmd_sn(tail)[0]))
+        function.response = handler(connection, function, Request(lun, word20, *_numbers(tail)))
         finished = function.finished()
     connection.untold = False  # the response will say what the window is
     if function.others:
         connection.functions.append(function)
     if finished:
         answer(function)
+    if function.then is not None:
+        function.then()
 
 
 def answer(function: Function) -> None:
@@ -218,8 +168,12 @@ def not_supported(connection: Connection, function: Function, asked: Request) ->
 
 
 def task_reassign(connection: Connection, function: Function, asked: Request) -> int:
-    """TASK REASSIGN needs ErrorRecoveryLevel 2."""
-    return NO_REASSIGNMENT
+    """TASK REASSIGN needs ErrorRecoveryLevel 2; it takes effect behind its answer (section 11.5.1)."""
+    session: Any = connection.session
+    if session.parameters.error_recovery_level < RECOVERS_CONNECTIONS:
+        return NO_REASSIGNMENT
+    response, function.then = recovery.reassign(connection, asked.referenced_tag, asked.exp_data_sn)
+    return response
 
 
 def query_task(connection: Connection, function: Function, asked: Request) -> int:

@@ -12,7 +12,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ietpy.iscsi import recovery
 from ietpy.iscsi.transfer import Turn
+from ietpy.server.ending import left
 
 if TYPE_CHECKING:
     from ietpy.server.pump import Pump
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 class Line:
     """Of one session; before its login a connection has one of its own. ``members`` are the pumps that use it."""
 
-    __slots__ = ("enabled", "executing", "inbox", "lock", "members")
+    __slots__ = ("enabled", "executing", "inbox", "lock", "members", "stranded")
 
     def __init__(self, pump: Pump) -> None:
         self.lock = threading.Lock()
@@ -32,6 +34,8 @@ class Line:
         #: Whether the holder of the lock may be executing a batch at this moment; for ``services.quiesce``.
         self.executing = False
         self.members: list[Pump] = [pump]
+        #: Pumps that have ended, and whose connections have tasks to be reassigned (``iscsi/recovery.py``).
+        self.stranded: list[Pump] = []
 
     def post(self, word: Callable[[], None]) -> None:
         """Have ``word`` called under the lock, here and now if it is free. Never waits."""
@@ -56,6 +60,15 @@ class Line:
                 self._pass_on()
             else:
                 self.guarded(inbox.popleft())
+        for pump in [pump for pump in self.stranded if not pump.connection.stranded]:
+            self.stranded.remove(pump)
+            left(pump)
+
+    def tick(self, now: float) -> None:
+        """Look at the clock for connections whose tasks were not reassigned; under the lock."""
+        for pump in self.stranded[:1]:
+            assert pump.connection.session is not None
+            recovery.tick(pump.connection.session, now)
 
     def between(self) -> None:
         """Read what lies in the inbox while a member sends; what words leave there is for later."""

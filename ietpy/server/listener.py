@@ -15,6 +15,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from ietpy.iscsi.connection import Connection
@@ -22,6 +23,7 @@ from ietpy.iscsi.pdu import portal_name
 from ietpy.iscsi.target import PORTAL_GROUP_TAG, IscsiNode, Portal, TargetNode
 from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.server.drain import still_busy
+from ietpy.server.line import Line
 from ietpy.server.logins import HalfOpen, Logins
 from ietpy.server.portals import Portals
 from ietpy.server.pump import Pump
@@ -68,6 +70,8 @@ class Server:
         self.sessions_changed: Callable[[], None] = _nothing
         #: Whether tasks may be waiting for an initiator, which is to be given up in time.
         self._attentive = False
+        #: Lines of sessions that have lost connections with tasks to be reassigned.
+        self._kept: set[Line] = set()
         self._jobs = Jobs(self._wake_up)
         self.listen(sockets)
         node.serve = lambda target: serve(target, self._jobs)
@@ -114,7 +118,7 @@ class Server:
 
     def end_connection(self, connection: Connection) -> None:
         """Close a session's connection; any thread may ask. Its tasks are ended by its own thread."""
-        connection.owner.close()
+        connection.owner.end()
 
     def under_way(self, unit: LogicalUnit) -> Callable[[], bool]:
         """After ``unit`` was removed: a function that says whether commands may still touch its store (``drain``)."""
@@ -150,6 +154,11 @@ class Server:
         if not self._attentive:
             self._attentive = True
             self._wake_up()
+
+    def keep(self, line: Line) -> None:
+        """Connections were lost whose tasks may be reassigned: see that they end in time."""
+        self._kept.add(line)
+        self._wake_up()
 
     def forget(self, pump: Pump) -> None:
         """A pump has ended."""
@@ -196,6 +205,9 @@ class Server:
             pumps = dict(self._pumps)
         for pump in pumps:
             pump.stop_receiving()
+        for line in tuple(self._kept):
+            for stranded in tuple(line.stranded):
+                stranded.end()
         for thread in pumps.values():
             thread.join(max(0.0, deadline - time.monotonic()))
         for pump, thread in pumps.items():
@@ -245,7 +257,7 @@ class Server:
         waits = [] if due is None else [due - now]
         if self._rest_until:
             waits.append(self._rest_until - now)
-        if self._attentive or self._jobs.waiting or (
+        if self._attentive or self._kept or self._jobs.waiting or (
             self._pumps and any(target.nop_interval for target in self.node.targets.values())
         ):
             waits.append(1.0)
@@ -258,6 +270,11 @@ class Server:
         self._logins.look_at_clock(now)
         if self._jobs.waiting:
             self._jobs.start()
+        for line in tuple(self._kept):
+            self._kept.discard(line)  # before one looks: who strands a connection now says so again
+            line.post(partial(line.tick, now))
+            if line.stranded:
+                self._kept.add(line)
         if self._attentive or any(target.nop_interval for target in self.node.targets.values()):
             with self._lock:
                 pumps = list(self._pumps)

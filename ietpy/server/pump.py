@@ -18,16 +18,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ietpy.errors import FormatError
-from ietpy.iscsi import deferred, logout, task_management
+from ietpy.iscsi import deferred, recovery, task_management
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.data_in import complete
+from ietpy.iscsi.function import Function
 from ietpy.iscsi.pings import hold_back
 from ietpy.iscsi.session import Session
-from ietpy.iscsi.task_management import Function
 from ietpy.iscsi.transfer import Turn
 from ietpy.scsi.status import Status, TaskAttribute
 from ietpy.scsi.task import Task
-from ietpy.server import sharing
+from ietpy.server import ending, sharing
 from ietpy.server.egress import Egress
 from ietpy.server.line import Line
 from ietpy.server.sharing import STAGED_LIMIT
@@ -40,9 +40,6 @@ log = logging.getLogger(__name__)
 
 #: How long a new session waits for work of the one it replaces that a device still holds (seconds).
 REINSTATEMENT_WAIT: Final = 30.0
-#: While a connection ends, how often it looks for word of workers (seconds).
-_ENDING_PAUSE: Final = 0.05
-
 _ORDERED: Final = int(TaskAttribute.ORDERED)
 _HEAD_OF_QUEUE: Final = int(TaskAttribute.HEAD_OF_QUEUE)
 
@@ -67,7 +64,10 @@ class Pump:
         #: Of the connections this one replaces, alone or with their sessions: waited for before the first command.
         self.predecessors: list[threading.Event] = []
         self.draining = False  #: whether it was us who stopped receiving
-        self._sender: threading.Thread | None = None
+        #: Set when nothing of the connection is left in its session; at ErrorRecoveryLevel 2 long after ``finished``.
+        self.left = threading.Event()
+        self.ending = False
+        self.sender: threading.Thread | None = None
 
     # The connection's own thread ----------------------------------------------------------------------------------
 
@@ -93,7 +93,7 @@ class Pump:
         except Exception as mistake:  # ours; it costs this connection and no other
             self.confess(mistake)
         finally:
-            self._end()
+            ending.end(self)
 
     def _await_predecessors(self) -> None:
         deadline = time.monotonic() + REINSTATEMENT_WAIT
@@ -105,16 +105,24 @@ class Pump:
     def succeed(self, session: Session, replaced: Sequence[Connection]) -> None:
         """The login has made, or joined, this session, and ends these connections."""
         self.line = session.line
-        self.predecessors = [each.owner.finished for each in replaced]
         for each in replaced:
-            each.owner.close()
+            owner: Pump = each.owner
+            if each.session is session:
+                self.predecessors.append(owner.finished)
+                owner.close()
+            else:
+                self.predecessors.append(owner.left)
+                owner.end()
 
     def _join(self) -> None:
         """From here the connection takes part in what its session shares."""
-        line = self.line
+        line, connection = self.line, self.connection
         with line.lock:
             if self not in line.members:
                 line.members.append(self)
+            if connection.recoverable:
+                assert connection.session is not None
+                recovery.release(connection.session, connection.cid)
 
     def _give_up(self, level: int, what: str, why: object) -> None:
         log.log(level, "%s: %s: %s", self.name, what, why)
@@ -227,63 +235,23 @@ class Pump:
     def abandon(self) -> None:
         """End a session whose thread could not be had."""
         self.close()
-        self._end()
-
-    def _end(self) -> None:
-        """Wait for what workers still run and for its answers to leave, leave the session, close the socket."""
-        connection, line = self.connection, self.line
-        session = connection.session
-        line.executing = False
-        while not self.finished.is_set():
-            with line.lock:
-                deferred.withdraw(connection)
-                if session is not None and session.ready:
-                    sharing.execute(self, session.ready)  # what others sent, of a batch that broke off
-                line.read()
-                self.flush_now()
-                if connection.closing:
-                    self._unpark()
-                if not self.running and self._sender is None and not (session and deferred.has_tasks(connection)):
-                    self._leave()
-            self.finished.wait(_ENDING_PAUSE)
-        self.spread_functions()
-        self.sock.close()
-        self.server.forget(self)
-        line.attend()
-
-    def _leave(self) -> None:
-        """All its tasks have ended."""
-        connection, line = self.connection, self.line
-        if self in line.members:
-            line.members.remove(self)
-        if connection.session is not None and not connection.session.leave(connection):
-            logout.gone(connection)
-            for member in line.members:
-                member.flush_now()
-        self.finished.set()  # who waits for this finds the target without the session
-
-    def _unpark(self) -> None:
-        """End the tasks no worker has begun: nobody will see an answer."""
-        while self.parked:
-            for function in deferred.finish(self.connection, self.parked.popleft()):
-                self._answer(function)
-        self.line.read()
+        ending.end(self)
 
     # Word from others -----------------------------------------------------------------------------------------------
 
     def flush_now(self) -> None:
         """Send what the peer takes at once; the rest gets a thread that may wait."""
-        if self.connection.closing or self.finished.is_set():
+        if self.connection.closing or self.connection.stranded or self.finished.is_set():
             return  # nothing follows the answer that closes (RFC 7143 section 11.14)
         if self.predecessors:
             return  # the login is not over for the initiator until the work of the session it replaces is
         try:
             if self.egress.flush_now():
                 self.employ()
-            elif self._sender is None and not self.egress.busy:
+            elif self.sender is None and not self.egress.busy:
                 sender = threading.Thread(target=self._send_rest, name="sender", daemon=True)
                 sender.start()
-                self._sender = sender
+                self.sender = sender
         except RuntimeError as problem:  # the system has no thread left
             self._give_up(logging.WARNING, "connection dropped", problem)
         except OSError as problem:
@@ -292,7 +260,7 @@ class Pump:
     def _send_rest(self) -> None:
         with self.line.lock:
             self.line.guarded(self._flush_waiting)
-            self._sender = None
+            self.sender = None
         self.line.attend()
 
     def _flush_waiting(self) -> None:
@@ -322,18 +290,18 @@ class Pump:
         session = connection.session
         functions = task_management.author_executed(task) if session is not None and session.begun else None
         for function in deferred.finish(connection, task) if functions is None else functions:
-            self._answer(function)
+            self.answer(function)
 
     def _finish(self, task: Task) -> None:
         for function in deferred.finish(task.connection, task):
-            self._answer(function)
+            self.answer(function)
 
     def _abort(self, function: Function, other: Session) -> None:
         """Abort another session's part of a function of ours, under its lock."""
         if task_management.abort(function, other):
-            self._answer(function)
+            self.answer(function)
 
-    def _answer(self, function: Function) -> None:
+    def answer(self, function: Function) -> None:
         """Have a function that is finished answered by its own connection."""
         owner: Pump = function.connection.owner
         owner.line.post(partial(owner._say, function))
@@ -352,7 +320,7 @@ class Pump:
                 with contextlib.suppress(OSError):  # gone already
                     self.egress.flush_now()
         for closed in function.closing:
-            closed.owner.close()
+            closed.owner.end()
 
     @property
     def waits(self) -> bool:
@@ -389,12 +357,21 @@ class Pump:
 
     def close(self) -> None:
         """Make the pump's thread end; any thread may ask. Nothing is sent any more."""
+        self.connection.stranded = self.connection.recoverable
         self.connection.closing = True
         with contextlib.suppress(OSError):  # gone already
             self.sock.shutdown(socket.SHUT_RDWR)
 
+    def end(self) -> None:
+        """As ``close``, and nothing of the connection is kept for another one."""
+        self.connection.recoverable = False
+        self.close()
+        if self.finished.is_set():
+            self.line.post(partial(recovery.give_up, self.connection))
+
     def stop_receiving(self) -> None:
         """Take no more requests but finish and answer those that came."""
         self.draining = True
+        self.connection.recoverable = False
         with contextlib.suppress(OSError):  # gone already
             self.sock.shutdown(socket.SHUT_RD)

@@ -54,7 +54,8 @@ def _serve(pump: Pump) -> None:
             return
         count = _receive(pump, room)
         if not count:
-            connection.closing |= not pump.draining  # lost, and the session goes on
+            if not pump.draining:
+                pump.close()  # lost, and the session goes on
             return
 
 
@@ -62,9 +63,13 @@ def execute(pump: Pump, tasks: list[Task]) -> None:
     """Execute a batch of any connections' tasks. A connection whose peer is behind has its own left to workers."""
     line = pump.line
     line.executing = True
+    kept = []
     for task in tasks:
         connection = task.connection
         owner: Pump = connection.owner
+        if connection.stranded and not owner.ending:
+            kept.append(task)  # removed for recovery: nothing may follow the answer to that
+            continue
         if connection.staged_size > STAGED_LIMIT:
             owner.flush_now()
         lu = task.nexus.lu
@@ -73,7 +78,7 @@ def execute(pump: Pump, tasks: list[Task]) -> None:
             owner.hand_over(task)
         else:
             complete(connection, task)
-    tasks.clear()
+    tasks[:] = kept
     line.executing = False
 
 
@@ -111,7 +116,7 @@ def _send(pump: Pump) -> bool:
     try:
         return pump.egress.flush_now()
     except OSError:
-        pump.connection.closing = True  # nobody knows where the stream broke off: nothing may follow
+        pump.close()  # nobody knows where the stream broke off: nothing may follow
         raise
 
 

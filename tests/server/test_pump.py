@@ -11,7 +11,7 @@ import pytest
 
 from ietpy.initiator.errors import ConnectionLost
 from ietpy.initiator.login import LoginPlan
-from ietpy.iscsi import task_management
+from ietpy.iscsi.function import Function
 from ietpy.iscsi.pdu import Opcode
 from ietpy.iscsi.session import Session
 from ietpy.scsi.logical_unit import LogicalUnit
@@ -544,7 +544,7 @@ def test_a_cold_reset_is_answered_before_its_connection_closes(served: Any) -> N
     (pump,) = served.server._pumps
     tag = client.session.manage(COLD_RESET)
     client.session.output.clear()
-    function = task_management.Function(pump.connection, tag)
+    function = Function(pump.connection, tag)
     function.closing = [pump.connection]
     with pump.line.lock:
         pump.egress.busy = True
