@@ -125,13 +125,14 @@ _SESSION: Final = {
     "MaxRecvDataSegmentLength": _Session("Bytes of data the target accepts in one PDU.", "8192", 512, _SEGMENTS),
     "MaxBurstLength": _Session("Bytes of data in one sequence of PDUs.", "262144", 512),
     "FirstBurstLength": _Session("Bytes of write data before the first R2T.", "65536", 512),
-    "DefaultTime2Wait": _Session("Seconds an initiator waits before it logs in again. Not acted on.", "2", 3600),
+    "DefaultTime2Wait": _Session("Seconds an initiator waits before it logs in again.", "2", 3600),
     "DefaultTime2Retain": _Session(
-        "Seconds a broken session is kept. Always 0: none is.",
+        "Seconds after DefaultTime2Wait for which tasks of a lost connection are kept, at ErrorRecoveryLevel 2.",
         "0",
         0,
         forced=0,
         iet="Up to 1.4.20.2 the default was 20, and it was not acted on.",
+        honoured=True,
     ),
     "MaxOutstandingR2T": _Session("R2Ts under way for one task.", "1", 1, iet="1.4.20.3 forced 1."),
     "DataPDUInOrder": _Session(
@@ -149,7 +150,7 @@ _SESSION: Final = {
         honoured=True,
     ),
     "ErrorRecoveryLevel": _Session(
-        "The most error recovery that is offered: of sessions, of PDUs with a wrong digest (1).",
+        "The most error recovery that is offered: of sessions, of PDUs with a wrong digest (1), of connections (2).",
         "0",
         0,
         forced=0,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Final
 
+from ietpy.initiator import recovery
 from ietpy.initiator.errors import CommandFailed, ConnectionLost, InitiatorError, TargetFault, TimedOut
 from ietpy.initiator.framing import Framer, Pdu
 from ietpy.initiator.login import LOGIN_DATA_LIMIT, LoginPlan, Outcome, exchange
@@ -195,6 +196,11 @@ class Client:
     def manage(self, function: int, lun: int = 0, referenced_tag: int = NO_TAG, ref_cmd_sn: int = 0) -> int:
         """A task management function; the response code (RFC 7143 section 11.6.1)."""
         answer: int = self.wait(self.session.manage(function, lun_field.encode(lun), referenced_tag, ref_cmd_sn))
+        return answer
+
+    def reassign(self, lost: Client, tag: int) -> int:
+        """Have a command of a lost connection go on by this one, to ``wait`` for; the response (section 11.6.1)."""
+        answer: int = self.wait(recovery.reassign(self.session, lost.session, tag))
         return answer
 
     def logout(self, reason: int = 0, cid: int | None = None) -> LogoutResult:

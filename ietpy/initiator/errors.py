@@ -74,3 +74,7 @@ def decode_sense(sense: bytes) -> tuple[int, int]:
     if padded[0] & 0x7F in (0x72, 0x73):
         return padded[1] & 0x0F, padded[2] << 8 | padded[3]
     return padded[2] & 0x0F, padded[12] << 8 | padded[13]
+
+
+class TaskAborted(InitiatorError):
+    """The command ended without status, by a task management function of ours."""

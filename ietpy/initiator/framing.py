@@ -141,3 +141,11 @@ class Framer:
             raise TargetFault(
                 "13.1", f"the {what} digest is {came.hex()}, which is not the CRC32C of {len(covered)} bytes"
             )
+
+
+def extended_cdb(cdb: bytes) -> bytes:
+    """The Extended CDB additional header segment (section 11.2.2.3), empty for CDBs of up to 16 bytes."""
+    if len(cdb) <= 16:
+        return b""
+    rest = cdb[16:]
+    return (len(rest) + 1).to_bytes(2, "big") + b"\x01\x00" + rest

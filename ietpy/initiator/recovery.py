@@ -1,4 +1,4 @@
-"""Recovery within a connection from the initiator's side (RFC 7143 sections 7.8, 7.9, 11.16): ErrorRecoveryLevel 1.
+"""Recovery from the initiator's side (RFC 7143 sections 7.2.2, 7.8, 7.9, 11.16): ErrorRecoveryLevel 1 and 2.
 
 PDUs that arrive are brought into the order of their DataSN, R2TSN and StatSN, and what is missing is asked for with a
 SNACK, once; ``Session`` judges them in that order as strictly as ever. A status waits for the data of its command, so
@@ -22,6 +22,7 @@ from ietpy.wire.serial import advance, before
 if TYPE_CHECKING:
     from ietpy.initiator.session import Session
 
+_TASK_REASSIGN: Final = 8
 #: SNACK types (section 11.16.1).
 DATA_OR_R2T, STATUS, DATA_ACK, R_DATA = range(4)
 #: The field that numbers the PDUs of a task.
@@ -50,6 +51,8 @@ class Recovery:
         self._seen: dict[int, int] = {}
         self._early: dict[int, dict[int, Pdu]] = {}
         self._ended: set[int] = set()
+        #: Writes that were reassigned: the first R2T may be one that was answered by the lost connection.
+        self._restarted: dict[int, ScsiTask] = {}
         self._statuses: dict[int, Pdu] = {}
         self._highest = session.numbering.exp_stat_sn  #: StatSN behind the highest seen
 
@@ -86,8 +89,18 @@ class Recovery:
             yield pdu
         yield from self._statuses_due()
 
+    def take_over(self, task: ScsiTask) -> None:
+        """A task goes on by this connection (section 7.2.2)."""
+        self._due[task.tag] = self._seen[task.tag] = task.received_pdus
+        self._early[task.tag] = {}
+        if not task.reads:
+            self._restarted[task.tag] = task
+
     def _arrange_data(self, pdu: Pdu) -> Iterator[Pdu]:
         tag, number = pdu.header["initiator_task_tag"], pdu.header[_NUMBER[Opcode(pdu.opcode)]]
+        if tag in self._restarted:
+            self._restarted.pop(tag).rewind(number)
+            self._due[tag] = min(self._due[tag], number)
         if tag in self._ended:
             return
         due, early = self._due.setdefault(tag, 0), self._early.setdefault(tag, {})
@@ -153,6 +166,16 @@ def acknowledge(session: Session, task: ScsiTask, pdu: Pdu) -> None:
         session.snack(
             DATA_ACK, header["data_sn"] + 1, lun=header["lun"], mark=header["target_transfer_tag"], exp_stat_sn=known
         )
+
+
+def reassign(session: Session, lost: Session, tag: int) -> int:
+    """Ask that the command ``tag`` of a lost connection goes on by ``session`` (section 11.5.1); the function's tag."""
+    task = lost.surrender(tag)
+    function = session.manage(_TASK_REASSIGN, referenced_tag=tag, exp_data_sn=task.received_pdus if task.reads else 0)
+    session.adopt(task)
+    if session.recovery is not None:
+        session.recovery.take_over(task)
+    return function
 
 
 def is_mended(header: bytes) -> bool:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ietpy.initiator.errors import InitiatorError, Rejected, TargetFault
-from ietpy.initiator.framing import Pdu, build_pdu
+from ietpy.initiator.errors import Rejected, TargetFault, TaskAborted
+from ietpy.initiator.framing import Pdu, build_pdu, extended_cdb
 from ietpy.initiator.numbering import Numbering
 from ietpy.initiator.recovery import Mischief, Recovery, acknowledge, is_mended, ordered
 from ietpy.initiator.tasks import DataOut, Response, ScsiTask
@@ -32,10 +32,6 @@ _ENDS: Final[Mapping[int, Callable[[ScsiTask, int, int], bool]]] = {
     11: lambda task, lun, tag: True,  # I_T NEXUS RESET (RFC 7144)
 }
 _QUERY_ASYNCHRONOUS_EVENT: Final = 12
-
-
-class TaskAborted(InitiatorError):
-    """The command ended without status, by a task management function of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +151,7 @@ class Session:
                 self.build(
                     Opcode.SCSI_COMMAND, task.immediate_data, immediate=immediate, flags=task.flags, lun=lun,
                     initiator_task_tag=tag, expected_data_transfer_length=task.expected, cmd_sn=cmd_sn,
-                    cdb=cdb[:16], ahs=_extended_cdb(cdb),
+                    cdb=cdb[:16], ahs=extended_cdb(cdb),
                 )
             )  # fmt: skip
             for piece in task.unsolicited():
@@ -213,7 +209,19 @@ class Session:
             )
         )  # fmt: skip
 
-    def manage(self, function: int, lun: int = 0, referenced_tag: int = NO_TAG, ref_cmd_sn: int = 0) -> int:
+    def surrender(self, tag: int) -> ScsiTask:
+        """Give up a command in flight, for another connection to ``adopt``."""
+        task = self._flying.pop(tag)
+        assert isinstance(task, ScsiTask)
+        return task
+
+    def adopt(self, task: ScsiTask) -> None:
+        """Wait for the answer to a command of another connection."""
+        self._flying[task.tag] = task
+
+    def manage(
+        self, function: int, lun: int = 0, referenced_tag: int = NO_TAG, ref_cmd_sn: int = 0, exp_data_sn: int = 0
+    ) -> int:
         """Send an immediate Task Management Function Request (section 11.5); its tag. The result is the response."""
         tag = self.numbering.new_tag()
 
@@ -222,7 +230,7 @@ class Session:
                 self.build(
                     Opcode.TASK_MANAGEMENT_REQUEST, immediate=True, flags=FINAL | function, lun=lun,
                     initiator_task_tag=tag, referenced_task_tag=referenced_tag, cmd_sn=cmd_sn,
-                    ref_cmd_sn=ref_cmd_sn,
+                    ref_cmd_sn=ref_cmd_sn, exp_data_sn=exp_data_sn,
                 )
             )  # fmt: skip
 
@@ -386,11 +394,3 @@ _HANDLERS: Final[Mapping[int, Callable[[Session, Pdu], None]]] = {
     Opcode.ASYNC_MESSAGE: Session._on_async_message,
     Opcode.REJECT: Session._on_reject,
 }
-
-
-def _extended_cdb(cdb: bytes) -> bytes:
-    """The Extended CDB additional header segment (section 11.2.2.3), empty for CDBs of up to 16 bytes."""
-    if len(cdb) <= 16:
-        return b""
-    rest = cdb[16:]
-    return (len(rest) + 1).to_bytes(2, "big") + b"\x01\x00" + rest

@@ -122,6 +122,21 @@ class ScsiTask:
             stop = min(start + step, end)
             yield DataOut(lun, tag, data_sn, start, self._write[start:stop], stop == end)
 
+    @property
+    def reads(self) -> bool:
+        return self._reads
+
+    @property
+    def received_pdus(self) -> int:
+        """How many Data-In or R2T PDUs have come."""
+        return self._data_sn if self._reads else self._r2t_sn
+
+    def rewind(self, r2t_sn: int) -> None:
+        """The task was reassigned, and this is the first R2T since. Raises TargetFault if it leaves any out."""
+        if r2t_sn > self._r2t_sn:
+            raise TargetFault("11.8.2", f"R2TSN is {r2t_sn} where {self._r2t_sn} or one before it was due")
+        self._r2t_sn = r2t_sn
+
     # -- what the target sends -------------------------------------------------------------------------------
 
     def ready_to_transfer(self, pdu: Pdu) -> Iterator[DataOut]:

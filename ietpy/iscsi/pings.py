@@ -127,33 +127,3 @@ def _awaited(connection: Connection) -> tuple[Place | Transfer, int] | None:
             if task.place is not None and any(each.connection.session is not session for each in task.place.waiting()):
                 return task.place, task.transfer.received
     return None
-
-
-def tick(connection: Connection, now: float) -> None:
-    """Ping a silent initiator, close the connection of one that does not answer (sections 11.18, 11.19).
-
-    So too of one that keeps tasks of others waiting. ``now`` counts seconds. NOPInterval and NOPTimeout are the
-    target's options (iet-compat 2.2).
-    """
-    session = connection.session
-    if session is None or session.target is None or connection.closing:
-        return
-    if overdue(connection, now):
-        connection.closing = True
-        connection.problem = f"tasks waited {ANSWER_SECONDS} s for an answer of the initiator, or for its data"
-        return
-    interval = session.target.nop_interval
-    timeout = session.target.nop_timeout
-    if not interval:
-        return
-    if not 0 < timeout <= interval:
-        timeout = interval
-    if connection.heard:
-        connection.heard, connection.heard_time, connection.ping_tag = False, now, NO_TAG
-    elif connection.ping_tag != NO_TAG:
-        if now - connection.ping_time >= timeout:
-            connection.closing = True
-            connection.problem = f"no answer to a NOP-In within {timeout} s"
-    elif now - connection.heard_time >= interval:
-        connection.ping_tag, connection.ping_time = connection.new_tag(), now
-        ping(connection, connection.ping_tag)

@@ -149,6 +149,8 @@ def ask_again(connection: Connection, task: Task) -> None:
     What did not come of unsolicited data is asked for like the rest.
     """
     transfer: Transfer = task.transfer
+    if not transfer.sequences:
+        return  # it waits for memory
     scattered = transfer.scattered
     first = transfer.sequences[0]
     if transfer.instead is not None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from ietpy.initiator.errors import Rejected, TargetFault
+from ietpy.initiator.errors import Rejected, TargetFault, TaskAborted
 from ietpy.initiator.framing import Pdu
-from ietpy.initiator.session import ABORT_TASK, AsyncMessage, LogoutResult, Session, TaskAborted
+from ietpy.initiator.session import ABORT_TASK, AsyncMessage, LogoutResult, Session
 from ietpy.initiator.tasks import Response
 from ietpy.iscsi.pdu import NO_TAG, Opcode
 

@@ -300,3 +300,148 @@ class TestAPeerThatDoesNotRead:
 
     def test_the_server_stops(self, served: Any, stuck: Any) -> None:
         assert served.server.stop(0.1) is True
+
+
+class TestRecovery:
+    """ErrorRecoveryLevel 2: tasks outlive their connection (sections 6.3.4, 7.2.2, 7.5)."""
+
+    @pytest.fixture
+    def lead(self, served: Any) -> Client:
+        served.target.key_values = {"MaxConnections": 4, "ErrorRecoveryLevel": 2, "DefaultTime2Retain": 20}
+        leader: Client = served.connect(
+            keys={"MaxConnections": "4", "ErrorRecoveryLevel": "2", "DefaultTime2Retain": "20", "DefaultTime2Wait": "0",
+                  "InitialR2T": "Yes", "ImmediateData": "No"}
+        )
+        assert leader.outcome is not None
+        assert leader.outcome.parameters.error_recovery_level == 2
+        return leader
+
+    @pytest.mark.rfc7143("7.2.2-1", "7.14-1", "11.14-2")
+    def test_a_read_that_a_worker_finished_after_the_loss(
+        self, served: Any, lead: Client, join: Any, eventually: Callable[..., None]
+    ) -> None:
+        lead.write(0, 0, b"r" * 4096)
+        other = join()
+        served.store.hold()
+        tag = other.submit(0, READ_10, read=4096)
+        assert served.store.entered.acquire(timeout=20)
+        pump = pump_of(served, 1)
+        other.close()
+        eventually(lambda: pump.connection.stranded)
+        served.store.open_gate()
+        assert pump.finished.wait(20)
+        assert lead.logout(2, 1).response == 0
+        assert lead.reassign(other, tag) == 0
+        answer = lead.wait(tag)
+        assert (answer.status, answer.data) == (0, b"r" * 4096)
+
+    @pytest.mark.rfc7143("6.3.4-1", "7.2.2-1")
+    def test_a_write_in_the_middle_of_its_data_after_reinstatement(self, served: Any, lead: Client) -> None:
+        tag = lead.session.command(0, WRITE_10, write=b"w" * 4096)
+        output, lead.session.output = lead.session.output, []
+        lead.send_pdu(b"".join(output))
+        lead.session.handle(lead._next_pdu(lead._deadline(None)))  # the R2T; its data is lost
+        lead.session.output.clear()
+        lead.close()
+        again = served.dial()
+        again.join(lead, 0)
+        assert again.reassign(lead, tag) == 0
+        assert again.wait(tag).status == 0
+        assert served.path.read_bytes()[:4096] == b"w" * 4096
+        assert len(served.target.sessions) == 1
+
+    def test_a_session_without_a_connection(
+        self, served: Any, lead: Client, eventually: Callable[..., None]
+    ) -> None:
+        """It goes on with the next one, which needs no MaxConnections left (section 6.3.6)."""
+        lead.write(0, 0, b"s" * 512)
+        pump = pump_of(served, 0)
+        lead.close()
+        assert pump.finished.wait(20)
+        eventually(lambda: not served.server._pumps)
+        assert len(served.target.sessions) == 1
+        again = served.dial()
+        again.join(lead, 5)
+        assert again.logout(2, 0).response == 0
+        assert again.read(0, 0, 1) == b"s" * 512
+
+    def test_it_ends_in_time(
+        self, served: Any, lead: Client, eventually: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (session,) = served.target.sessions.values()
+        session.parameters.default_time2wait = session.parameters.default_time2retain = 0
+        lead.submit(0, WRITE_10, write=b"w" * 4096)
+        lead.close()
+        eventually(lambda: not served.target.sessions)
+        assert not session.tasks
+
+    def test_it_ends_when_its_session_is_reinstated(self, served: Any, lead: Client) -> None:
+        (session,) = served.target.sessions.values()
+        lead.submit(0, WRITE_10, write=b"w" * 4096)
+        pump = pump_of(served, 0)
+        lead.close()
+        assert pump.finished.wait(20)
+        served.connect().test_unit_ready(0)
+        assert not session.tasks
+        assert list(served.target.sessions.values()) != [session]
+
+    def test_it_ends_with_the_server(self, served: Any, lead: Client) -> None:
+        lead.submit(0, WRITE_10, write=b"w" * 4096)
+        pump = pump_of(served, 0)
+        lead.close()
+        assert pump.finished.wait(20)
+        assert served.server.stop(5)
+        assert pump.left.is_set()
+        assert not served.target.sessions
+
+    def test_logout_for_recovery_of_its_own(self, served: Any, lead: Client, join: Any) -> None:
+        other = join()
+        tag = other.session.command(0, WRITE_10, write=b"w" * 4096)
+        output, other.session.output = other.session.output, []
+        other.send_pdu(b"".join(output))
+        other.session.handle(other._next_pdu(other._deadline(None)))
+        other.session.output.clear()
+        pump = pump_of(served, 1)
+        assert other.logout(2).response == 0
+        assert pump.finished.wait(20)
+        assert lead.reassign(other, tag) == 0
+        assert lead.wait(tag).status == 0
+        assert served.path.read_bytes()[:4096] == b"w" * 4096
+
+    def test_what_came_in_a_batch_with_the_logout(self, served: Any, lead: Client, join: Any) -> None:
+        """It is executed, and answered by the connection it is reassigned to."""
+        other = join()
+        tag = other.session.command(0, bytes(6))
+        commands, other.session.output = other.session.output, []
+        leaving = other.session.logout(2, 1)
+        logout, other.session.output = other.session.output, []
+        pump = pump_of(served, 1)
+        other.send_pdu(b"".join((*commands, *logout)))
+        assert other.wait(leaving).response == 0
+        assert pump.finished.wait(20)
+        assert lead.reassign(other, tag) == 0
+        assert lead.wait(tag).status == 0
+
+    def test_under_io_connections_come_and_go(self, served: Any, lead: Client, join: Any) -> None:
+        """Each command is carried out once and answered, whatever becomes of the connection it came by."""
+        clients = {0: lead, 1: join(1)}
+        for turn in range(12):
+            victim, other = clients[turn % 2], clients[(turn + 1) % 2]
+            tags = {}
+            for client in (victim, other):
+                block = 8 * len(tags)
+                cdb = b"\x2a\0" + block.to_bytes(4, "big") + b"\0\0\x08\0"
+                tags[client.submit(0, cdb, write=bytes([turn, block]) * 2048)] = client
+            victim.close()
+            (mine, _), (others, _) = tags.items()
+            assert other.wait(others).status == 0
+            cid = turn % 2
+            again = served.dial()
+            again.join(lead, cid)
+            clients[cid] = again
+            response = again.reassign(victim, mine)
+            if response == 0:
+                assert again.wait(mine).status == 0
+            else:
+                assert response == 1  # the connection broke before the command had come
+        assert len(served.target.sessions) == 1
