@@ -64,7 +64,7 @@ def test_rows_are_consistent(key: Any) -> None:
     pytest.param("MaxBurstLength", {}, 1048576, id="ours, above the default"),
     pytest.param("InitialR2T", {}, True, id="the default"),
     pytest.param("MaxBurstLength", {"MaxBurstLength": 4096}, 4096, id="configured"),
-    pytest.param("ErrorRecoveryLevel", {"ErrorRecoveryLevel": 2}, 1, id="the most that is served"),
+    pytest.param("MaxConnections", {"MaxConnections": 100}, 8, id="the most that is served"),
     pytest.param("DataPDUInOrder", {"DataPDUInOrder": False}, False, id="configured, a boolean"),
 ])
 def test_wish(name: str, configured: dict[str, Any], wish: Any) -> None:

@@ -1,4 +1,4 @@
-"""How a pump ends (also ``test_pump`` and ``test_sharing``): nothing of it is left behind but what may be taken over."""
+"""How a pump ends (also ``test_pump`` and ``test_sharing``): nothing of it stays but what another may take over."""
 
 from __future__ import annotations
 
