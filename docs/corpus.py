@@ -119,13 +119,13 @@ FILES: Final = (
         "positional-lun@5", "the Lun line of older versions is understood.",
     ),
     RealFile(
-        "21-engineyard-drbd-quoted-passwords.conf", "mutual CHAP with quotes in the secrets; DefaultTime2Retain 0",
+        "21-engineyard-drbd-quoted-passwords.conf", "mutual CHAP with quotes in the secrets",
         "1 target, 1 LUN, 1 user, 1 mutual", "1 target, 1 LUN, 1 user, 1 mutual", False,
-        "quotes@3 same-secret-both-ways@4 quotes@4 forced-value@15",
+        "quotes@3 same-secret-both-ways@4 quotes@4",
     ),
     RealFile(
-        "22-geekshlby-drbd-digests.conf", "1 target, both digests offered; DefaultTime2Retain 0",
-        "1 target, 1 LUN", "1 target, 1 LUN", True, "forced-value@14",
+        "22-geekshlby-drbd-digests.conf", "1 target, both digests offered",
+        "1 target, 1 LUN", "1 target, 1 LUN", True,
     ),
     RealFile(
         "23-ubuntu-forum-empty-outgoinguser.conf", "1 target, CHAP one way: the empty OutgoingUser ignored",

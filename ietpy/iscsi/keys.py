@@ -71,6 +71,8 @@ class Key:
     bound: str = ""
     #: The most this target can serve, whatever ietd.conf says; None: all of ``value``.
     most: Any = None
+    #: The ErrorRecoveryLevel ietd.conf must name for its value to be served.
+    level: int = 0
 
     @property
     def offer(self) -> Any:
@@ -78,6 +80,8 @@ class Key:
 
     def wish(self, configured: Mapping[str, Any]) -> Any:
         """What this target says, given the values its configuration names."""
+        if self.level > configured.get("ErrorRecoveryLevel", 0):
+            return self.offer
         wish = configured.get(self.name, self.offer)
         return wish if self.most is None else min(wish, self.most)
 
@@ -111,7 +115,7 @@ KEYS: Final = (
         ours=262144, normal_only=True, bound="MaxBurstLength"),
     Key("DefaultTime2Wait", Number(0, 3600), 2, Result.MAX, Use.LOGIN, "13.15", "default_time2wait"),
     Key("DefaultTime2Retain", Number(0, 3600), 20, Result.MIN, Use.LOGIN, "13.16", "default_time2retain",
-        ours=0),
+        ours=0, level=RECOVERS_CONNECTIONS),
     Key("MaxOutstandingR2T", Number(1, 65535), 1, Result.MIN, Use.LOGIN, "13.17", "max_outstanding_r2t",
         normal_only=True),
     Key("DataPDUInOrder", YesNo(), True, Result.OR, Use.LOGIN, "13.18", "data_pdu_in_order", normal_only=True),

@@ -65,6 +65,8 @@ def test_rows_are_consistent(key: Any) -> None:
     pytest.param("InitialR2T", {}, True, id="the default"),
     pytest.param("MaxBurstLength", {"MaxBurstLength": 4096}, 4096, id="configured"),
     pytest.param("MaxConnections", {"MaxConnections": 100}, 8, id="the most that is served"),
+    pytest.param("DefaultTime2Retain", {"DefaultTime2Retain": 20}, 0, id="of use at a higher level only"),
+    pytest.param("DefaultTime2Retain", {"DefaultTime2Retain": 20, "ErrorRecoveryLevel": 2}, 20, id="and there it is"),
     pytest.param("DataPDUInOrder", {"DataPDUInOrder": False}, False, id="configured, a boolean"),
 ])
 def test_wish(name: str, configured: dict[str, Any], wish: Any) -> None:

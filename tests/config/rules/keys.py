@@ -53,7 +53,7 @@ NUMBERS: Final = (
     NumberKey("2.4", "MaxBurstLength", 262144, 512, 16777215, 512),
     NumberKey("2.4", "FirstBurstLength", 65536, 512, 16777215, 512),
     NumberKey("2.4", "DefaultTime2Wait", 2, 0, 3600, 3600),
-    NumberKey("2.4", "DefaultTime2Retain", 0, 0, 3600, 0, forced=0),
+    NumberKey("2.4", "DefaultTime2Retain", 0, 0, 3600, 0, forced=0, honoured=True),
     NumberKey("2.4", "MaxOutstandingR2T", 1, 1, 65535, 1),
     NumberKey("2.4", "ErrorRecoveryLevel", 0, 0, 2, 0, forced=0, honoured=True),
 )
