@@ -141,7 +141,8 @@ another bit set is refused with INVALID FIELD IN CDB.
 
 A note with "if" says which logical units have the command; "harmless CDBs", that some never conflict with a
 reservation; "always ready", that it is executed while the unit is formatted or sanitized; "without unit", also where
-there is no logical unit.
+there is no logical unit; "for writers", that DATA PROTECT answers an initiator which may only read (`Initiator` lines
+of [ietd.conf](ietd.conf.md#parameters-of-an-initiator-line)).
 """
 _ACCESS: Final = """\
 Access says what a reservation of another initiator does to a command (SPC-2 table 10, SPC-4 table 65, SBC-3
@@ -207,6 +208,8 @@ def _note(row: Command) -> str:
         notes.append("always ready")
     if row.without_unit:
         notes.append("without unit")
+    if row.writes:
+        notes.append("for writers")
     return "; ".join(notes)
 
 
