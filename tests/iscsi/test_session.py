@@ -333,9 +333,12 @@ class TestSeveralConnections:
 
     @pytest.mark.rfc7143("6.3.1-6", "11.12.6-1")
     @pytest.mark.parametrize(
-        "named", [{"tsih": 999}, {"isid": b"ISID02"}], ids=["another handle", "another initiator port"]
+        "named", [{"tsih": 999}, {"isid": b"ISID02"}, {"group": 2}],
+        ids=["another handle", "another initiator port", "another portal group"],
     )
-    def test_a_session_that_is_not_there(self, connect: Any, named: dict[str, Any]) -> None:
+    def test_a_session_that_is_not_there(self, connect: Any, target: Any, named: dict[str, Any]) -> None:
+        target.offer((1, 2))
+        target.revision = 0
         with pytest.raises(LoginFailure, match="has no session with TSIH") as caught:
             connect(max_connections=2).join(1, **named)
         assert caught.value.status == 0x020A

@@ -130,6 +130,7 @@ def test_a_name_too_long_for_a_designator_is_left_out(disk: Any) -> None:
     assert vital_product_data(disk.lu, 0x88) == bytes.fromhex("00 88 000C 0000 0001 0000 0000 0000 0000")
 
 
+@pytest.mark.rfc7143("4.4.2-2")
 def test_a_disk_names_the_port_it_is_asked_by(disk: Any) -> None:
     """And its logical unit the same by each: with one port nothing changes (decisions 5)."""
     set_ports(disk.device, (1, 0x102))
