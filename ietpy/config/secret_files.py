@@ -50,7 +50,7 @@ class _Resolver:
     configuration: Configuration
     directory: str
     report: Report = field(init=False)
-    texts: dict[str, str] = field(default_factory=dict)  #: by path
+    texts: dict[str, str] = field(default_factory=dict, repr=False)  #: by path
 
     def run(self) -> Configuration:
         old = self.configuration

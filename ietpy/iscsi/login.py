@@ -58,8 +58,9 @@ _HOST: Final = re.compile(r"\[(.*)\].*|([^:]*):\d+(?:,\d+)?")
 class LoginResult:
     """What a successful login established. ``stat_sn`` is the next to be used, ``cmd_sn`` the next expected.
 
-    ``target`` is None for discovery; ``revision`` is that of the rules which let the initiator in (``TargetNode``,
-    for discovery ``IscsiNode``), and ``terms`` what they say of it; ``tsih`` is 0 until ``establish`` has given one.
+    ``target`` is None for discovery, which may be ``named`` after one (section 7.4.2.2); ``revision`` is that of
+    the rules which let the initiator in (``TargetNode``, for discovery ``IscsiNode``), and ``terms`` what they say
+    of it; ``tsih`` is 0 until ``establish`` has given one.
     """
 
     target: TargetNode | None
@@ -75,6 +76,7 @@ class LoginResult:
     initiator_alias: str = ""
     tsih: int = 0
     terms: Terms = UNRESTRICTED
+    named: str = ""
 
     @property
     def session_type(self) -> str:
@@ -364,7 +366,7 @@ class Login:
             target=self._target, initiator_name=self._keys["InitiatorName"], isid=fields["isid"],
             tsih_requested=fields["tsih"], cid=fields["cid"], parameters=self._parameters, cmd_sn=fields["cmd_sn"],
             stat_sn=advance(self._stat_sn), revision=self._revision, user=self._security.user,
-            initiator_alias=self._alias, terms=self._terms,
+            initiator_alias=self._alias, terms=self._terms, named=self._keys.get("TargetName", ""),
         )
         tsih = self._establish(result)
         self.result = replace(result, tsih=tsih)

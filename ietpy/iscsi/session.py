@@ -196,7 +196,8 @@ def establish(
         with node.lock:
             _check(result, node)
         node.take_tsih(session)
-        return session, node.discover(session, (session.key, asker.local, connection.local_port))
+        portal = (asker.local, connection.local_port)  # sections 7.4.2.1 and 7.4.2.2
+        return session, node.discover(session, (session.key, result.named.lower() or portal))
     with target.device.lock:
         _check_target(node, target, result)
         old = target.sessions.get(session.key)

@@ -246,7 +246,7 @@ class IscsiNode:
         #: CHAP challenges outstanding on any connection, so that one reflected on another is known.
         self.open_challenges: set[bytes] = set()
         self._tsihs: dict[int, Session] = {}
-        #: Discovery sessions by initiator port and portal.
+        #: Discovery sessions by place (``discover``).
         self._discoveries: dict[Hashable, Session] = {}
         self._last_tsih = 0
 
@@ -299,9 +299,9 @@ class IscsiNode:
             self._tsihs[tsih] = session
 
     def discover(self, session: Session, place: Hashable) -> tuple[Connection, ...]:
-        """A discovery session begins, the one of its initiator port at this portal; the connections of the one before.
+        """A discovery session begins, the one of this place; the connections of the one before.
 
-        That one is reinstated (section 7.4.2.1).
+        That one is reinstated (section 7.4.2). ``place``: initiator port and portal, or the target it is named after.
         """
         with self.lock:
             old = self._discoveries.get(place)

@@ -121,6 +121,7 @@ class Nexus:
         )
         result = SimpleNamespace(
             session_type="Normal" if target else "Discovery", target=target, initiator_name="iqn.2026-11.test:i",
+            named="",
             isid=isid, tsih_requested=tsih, tsih=0, cid=cid, parameters=self.parameters, cmd_sn=100, stat_sn=500,
             revision=0, user=user, terms=target.terms(self.connection.asker) if target else UNRESTRICTED,
         )

@@ -469,3 +469,32 @@ def test_statuses(node: Any, target: Any, talk: Any, status: LoginStatus) -> Non
         said += statuses(line.out())
     assert said == [(0x23, 0)] * (len(said) - 1) + [(0x23, status)]
     assert line.connection.closing is (status != LoginStatus.SUCCESS)
+
+
+# Discovery sessions (section 7.4.2) -----------------------------------------------------------------------------------
+
+
+@pytest.mark.rfc7143("7.4.2.1-1", "7.4.2.1-2", "7.4.2.2-1")
+@pytest.mark.parametrize(("first", "second", "reinstates"), [
+    pytest.param({}, {}, True, id="two unnamed at one portal"),
+    pytest.param({}, {"local": "10.0.0.7"}, False, id="at two portals"),
+    pytest.param({"name": "iqn.a"}, {"name": "IQN.a"}, True, id="two of one name"),
+    pytest.param({"name": "iqn.a"}, {"name": "iqn.a", "local": "10.0.0.7"}, True, id="of one name at two portals"),
+    pytest.param({"name": "iqn.a"}, {"name": "iqn.b"}, False, id="of two names"),
+    pytest.param({"name": "iqn.a"}, {}, False, id="a named and an unnamed one"),
+])
+def test_discovery_sessions(
+    node: Any, dialogue: Any, first: dict[str, str], second: dict[str, str], reinstates: bool
+) -> None:
+    lines = []
+    for place in (first, second):
+        talk = dialogue()
+        talk.local = place.get("local", talk.local)
+        name = {"TargetName": place["name"]} if "name" in place else {}
+        line = Line(node, talk)
+        keys = {"InitiatorName": talk.initiator, "SessionType": "Discovery", **name}
+        line.feed(talk.request(OPERATIONAL, keys, FULL))
+        assert statuses(line.out()) == [(0x23, 0)]
+        lines.append(line)
+    ((_, ended),) = lines[1].sessions
+    assert list(ended) == ([lines[0].connection] if reinstates else [])

@@ -119,10 +119,10 @@ def test_a_discovery_login(dialogue: Any, node: Any) -> None:
     assert answer.max_cmd_sn == 101
 
 
-def test_discovery_ignores_a_target_name(dialogue: Any) -> None:
+def test_discovery_finds_no_target_by_its_name(dialogue: Any) -> None:
     login = dialogue(target="iqn.nobody")
     assert login.say(OPERATIONAL, {**login.names, "SessionType": "Discovery"}, FULL).nsg == FULL
-    assert login.results[0].target is None
+    assert (login.results[0].target, login.results[0].named) == (None, "iqn.nobody")
 
 
 @pytest.mark.parametrize("stage", [SECURITY, OPERATIONAL])
