@@ -41,7 +41,7 @@ def request(
         raise Reject(RejectReason.SNACK_REJECT, "a SNACK Request at ErrorRecoveryLevel 0")
     kind = flags & _TYPE
     if kind >= len(_KINDS):
-        raise Reject(RejectReason.INVALID_PDU_FIELD, f"SNACK type {kind}; 0 to 3 are defined")
+        raise Reject(RejectReason.PROTOCOL_ERROR, f"SNACK type {kind}; 0 to 3 are defined")
     if connection.staged_size > retention.limit:
         _end(connection, tag)
         raise Reject(RejectReason.SNACK_REJECT, "too much was asked for again and is still to be sent")

@@ -10,12 +10,11 @@ from ietpy.initiator.framing import Pdu
 from ietpy.initiator.text import decode, encode
 from ietpy.iscsi.errors import RejectReason
 from ietpy.iscsi.pdu import CONTINUE, FINAL, NO_TAG, Opcode
-from tests.adversarial.world import BLOCKS, BOTH_WAYS, LOCKED, OPEN, PLAIN, Attacker, Case, World, each
+from tests.adversarial.world import BLOCKS, LOCKED, OPEN, PLAIN, TARGETS, Attacker, Case, World, each
 
 PROTOCOL, FIELD = RejectReason.PROTOCOL_ERROR, RejectReason.INVALID_PDU_FIELD
 TAG = 0x3000  #: of the negotiation; its requests all have the same
-#: In the order of discovery: the newest first.
-ALL = [BOTH_WAYS, LOCKED, PLAIN, OPEN]
+ALL = list(TARGETS)
 
 
 def text(attacker: Attacker, data: bytes = b"", flags: int = FINAL, transfer_tag: int = NO_TAG, tag: int = TAG,

@@ -33,6 +33,9 @@ from ietpy.server.portals import bind
 
 OPEN, PLAIN = "iqn.2026-01.test:open", "iqn.2026-01.test:plain"
 LOCKED, BOTH_WAYS = "iqn.2026-01.test:locked", "iqn.2026-01.test:both"
+MANY, GUARDED = "iqn.2026-01.test:many", "iqn.2026-01.test:guarded"
+#: In the order of discovery: the newest first.
+TARGETS = (GUARDED, MANY, BOTH_WAYS, LOCKED, PLAIN, OPEN)
 SECRET, MUTUAL = "secretsecret12", "mutualmutual12"
 PATIENCE = 20.0  #: seconds; bounds a failure, no case waits for it
 BLOCK = 512
@@ -57,6 +60,15 @@ Target {BOTH_WAYS}
     IncomingUser joe {SECRET}
     OutgoingUser itself {MUTUAL}
     Lun 0 Type=nullio
+Target {MANY}
+    Lun 0 Path={{path}},Type=fileio
+    MaxConnections 4
+    ErrorRecoveryLevel 2
+    InitialR2T No
+Target {GUARDED}
+    IncomingUser joe {SECRET}
+    Lun 0 Path={{path}},Type=fileio
+    MaxConnections 2
 """
 
 
@@ -84,7 +96,7 @@ class Listening(socket.socket):
 
 
 class World:
-    """One server on loopback with four targets, and a bystander whose session lasts over all cases."""
+    """One server on loopback with some targets, and a bystander whose session lasts over all cases."""
 
     def __init__(self, directory: Path) -> None:
         self.image = bytearray(b"".join(block.to_bytes(4, "big") * (BLOCK // 4) for block in range(BLOCKS)))
@@ -283,7 +295,7 @@ class Attacker:
     def rejected(self, reason: int, sent: bytes) -> None:
         """A Reject with the header of what was sent (section 11.17.4)."""
         pdu = self.answer(Opcode.REJECT, reason=reason)
-        assert pdu.data[:BHS_SIZE] == sent[:BHS_SIZE]
+        assert pdu.data[:BHS_SIZE] == sent[:BHS_SIZE], (pdu.data.hex(), sent.hex())
 
     def good(self, tag: int) -> Pdu:
         """The command ends well."""

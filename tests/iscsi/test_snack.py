@@ -98,7 +98,7 @@ def test_data_in_is_sent_again(careful: Any, first: int, run: int, which: list[i
         pytest.param(R_DATA, 0, 0, {"tag": 3, "mark": 0}, INVALID_FIELD, id="R-Data with SNACK Tag 0"),
         pytest.param(R_DATA, 0, 0, {"tag": 3}, INVALID_FIELD, id="R-Data with the reserved SNACK Tag"),
         pytest.param(R_DATA, 0, 0, {"tag": 4, "mark": 5}, PROTOCOL_ERROR, id="R-Data of a task that sent none"),
-        pytest.param(4, 0, 0, {}, INVALID_FIELD, id="a type nobody defined"),
+        pytest.param(4, 0, 0, {}, PROTOCOL_ERROR, id="a type nobody defined"),
     ],
 )
 def test_what_cannot_be_is_refused(
