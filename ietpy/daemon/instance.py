@@ -115,8 +115,10 @@ class Instance:
         try:
             configuration = self.read()
             self.portals.go(configuration, self.server)  # before rules change, and the others come after that
-            unable = self.inventory.apply(configuration)
-            self.portals.come(configuration, self.server)
+            try:
+                unable = self.inventory.apply(configuration)
+            finally:  # if it was refused, the old ones again
+                self.portals.come(self.inventory.configuration, self.server)
             self.naming.follow(configuration)
         finally:
             self._reading.release()

@@ -49,7 +49,7 @@ def check(configuration: Configuration, options: StartOptions) -> None:
         raise ConfigError(configuration.errors)
     if options.address:
         problem = f"Portal lines, and -a {options.address}, which means that address only"
-        hint = "start without -a, or remove the Portal lines"
+        hint = "start without -a (restart with -a ''), or remove the Portal lines"
         raise ConfigError([Diagnostic(portals[0].span, "error", "portals-twice", problem, hint)])
 
 

@@ -68,10 +68,13 @@ def target_ports(groups: Iterable[PortGroup]) -> tuple[int, ...]:
 
 
 def set_ports(device: ScsiDevice, ports: tuple[int, ...]) -> None:
-    """Have the first group consist of these ports, by relative identifier; the other groups stay."""
+    """Have the first group consist of these ports, by relative identifier; the other groups stay. Nexuses are told."""
     with device.lock:
         first, *others = device.port_groups
         device.port_groups = (replace(first, ports=ports), *others)
+        for lu in device.logical_units.values():
+            for nexus in lu.nexuses:
+                attention.establish(nexus, attention.INQUIRY_CHANGED)
 
 
 def alter(device: ScsiDevice, states: Mapping[int, AccessState], cause: Cause, author: ItNexus | None = None) -> None:

@@ -58,7 +58,7 @@ class FakePortals(Portals):
         self.asked.append("go")
 
     def come(self, configuration: Configuration, network: Any) -> None:
-        self.asked.append("come")
+        self.asked.append(f"come {configuration.file and len(configuration.targets)}")
 
 
 @pytest.fixture
@@ -125,6 +125,20 @@ def test_what_a_reload_could_not_do_is_told(instance: Instance, config: Path, ca
     assert "unknown keyword 'foo'" in result["found"][0]
     instance.reload()
     assert "still in use" in caplog.text
+    instance.end(time.monotonic() + 10)
+
+
+def test_portals_go_before_rules_change_and_come_when_they_have(instance: Instance, config: Path) -> None:
+    """And the old ones come again where the rules stay, as another change takes too long."""
+    portals: Any = instance.portals
+    config.write_text(f"Target {NAME}\nTarget other\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(instance.inventory, "turn", lambda patience=None: (_ for _ in ()).throw(AdminError(16, "busy")))
+        with pytest.raises(AdminError, match="busy"):
+            instance.administration.reload()
+    assert portals.asked == ["go", "come 1"]
+    instance.administration.reload()
+    assert portals.asked[2:] == ["go", "come 2"]
     instance.end(time.monotonic() + 10)
 
 

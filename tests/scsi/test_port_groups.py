@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ietpy.scsi.asc import Asc
-from ietpy.scsi.port_groups import AccessState, Cause, PortGroup, alter, group_of
+from ietpy.scsi.port_groups import AccessState, Cause, PortGroup, alter, group_of, set_ports
 from ietpy.scsi.status import SenseKey
 
 CHANGED = (SenseKey.UNIT_ATTENTION, Asc.ASYMMETRIC_ACCESS_STATE_CHANGED)
@@ -52,6 +52,13 @@ def test_a_change_holds_for_all_units_and_is_told_to_all_other_initiators(disk: 
     for nexus, sense in ((disk.ann, 0), (second.ann, 0), (bob, CHANGED), (other, CHANGED)):
         assert disk.run("00", nexus=nexus).sense == sense
     assert disk.run("28 00 00000000 00 0001 00").sense == 0, "both states are active"
+
+
+def test_nexuses_are_told_when_ports_come_or_go(disk: Any, bob: Any) -> None:
+    set_ports(disk.device, (1, 2))
+    for nexus in (disk.ann, bob):
+        assert disk.run("00", nexus=nexus).sense == (SenseKey.UNIT_ATTENTION, Asc.INQUIRY_DATA_HAS_CHANGED)
+        assert disk.run("00", nexus=nexus).sense == 0
 
 
 def test_what_does_not_change_is_not_told(disk: Any, bob: Any) -> None:

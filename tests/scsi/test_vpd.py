@@ -145,7 +145,7 @@ def test_a_disk_names_the_port_it_is_asked_by(disk: Any) -> None:
     assert pages[1][3][3].rstrip(b"\0") == name + b",t,0x0102"
     ports = disk.run("12 01 88 01 FF 00", nexus=second).data
     assert [name + b",t,0x%04x" % port in ports for port in (1, 2, 0x102)] == [True, False, True]
-    assert disk.run("A3 0A 00000000 000000FF 00 00").data[4:] == bytes.fromhex(
+    assert disk.run("A3 0A 00000000 000000FF 00 00", nexus=second).data[4:] == bytes.fromhex(
         "00 03 0001 00 00 00 02 0000 0001 0000 0102"
     )
 
