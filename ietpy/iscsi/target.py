@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -273,13 +274,17 @@ class IscsiNode:
     def find(self, name: str, asker: Asker) -> tuple[TargetNode, int] | None:
         """The target of this name if ``asker`` may use it, and the revision of the rules that say so.
 
-        Hidden ones, and those that are not in the portal group it came by, look like missing ones.
+        Hidden ones, and those that are not in the portal group it came by, look like missing ones. They take as long,
+        too: rules may read files, so those of another target are asked for one that is missing.
         """
         target = self.targets.get(name.lower())
         if target is None:
+            for other in islice(self.targets.values(), 1):
+                other.admits(asker)
             return None
         revision = target.revision  # before the rules are asked: they may change meanwhile
-        return (target, revision) if asker.group in target.portal_groups and target.admits(asker) else None
+        admitted = target.admits(asker)
+        return (target, revision) if admitted and asker.group in target.portal_groups else None
 
     def visible(self, asker: Asker) -> list[TargetNode]:
         """Targets ``asker`` may use, newest first as IET listed them."""

@@ -40,6 +40,27 @@ def test_hidden_and_missing_look_the_same(node: IscsiNode) -> None:
     assert node.find("iqn.hidden", Asker("iqn.i", "10.9.9.9", "10.0.0.1")) is not None
 
 
+@pytest.mark.parametrize("name", ["iqn.hidden", "iqn.elsewhere", "iqn.missing"])
+def test_what_is_not_found_costs_the_same_questions(node: IscsiNode, name: str) -> None:
+    """Rules read files: who measures could tell a target that is hidden from one that is missing."""
+    asked = []
+
+    def admits(asker: Asker) -> bool:
+        asked.append(asker)
+        return False
+
+    node.add(make("iqn.hidden", admits=admits))
+    elsewhere = make("iqn.elsewhere", admits=admits)
+    elsewhere.portal_groups = frozenset()
+    node.add(elsewhere)
+    assert node.find(name, ASKER) is None
+    assert asked == [ASKER]
+
+
+def test_a_node_without_targets_finds_none(node: IscsiNode) -> None:
+    assert node.find("iqn.missing", ASKER) is None
+
+
 def test_newest_first_and_removal(node: IscsiNode) -> None:
     first, second = make("iqn.a"), make("iqn.b")
     node.add(first)
