@@ -235,7 +235,7 @@ REQUIREMENTS: Final = tuple(Requirement(*row) for row in (
     ("9.2.1-3", MUST_NOT, "Secrets are made in no other way than at random."),
     ("9.2.1-4", MUST, "With secrets of less than 96 random bits IPsec is used.", _ADMINISTRATOR),
     ("9.2.1-5", MUST, "A secret is a whole number of bytes.", "ietd.conf writes characters, which are bytes"),
-    ("9.2.1-6", SHOULD_NOT, "No CHAP response is computed with a secret of less than 96 bits."),
+    ("9.2.1-6", SHOULD_NOT, "Secrets of less than 96 bits are not used; here they are, and `ietpy check` warns."),
     ("9.2.1-7", MUST_NOT, "No secret is used for both directions."),
     ("9.2.1-8", MUST, "A response equal to what we would have answered to our challenge is a failure, and the"
      " connection ends."),
@@ -273,7 +273,7 @@ REQUIREMENTS: Final = tuple(Requirement(*row) for row in (
     ("11.2.2.3-1", MUST_NOT, "There is no Extended CDB header for CDBs of up to 16 bytes; an empty one is refused."),
     ("11.3.1-1", MUST, "W or F is set in a SCSI Command; one with neither is refused."),
     ("11.3.1-2", MUST_NOT, "Data is not expected where neither R nor W is set; none is moved then."),
-    ("11.3.4-1", MUST, "A bidirectional command has an additional header with its read length."),
+    ("11.3.4-1", MUST, "A bidirectional command has a header with its read length; it is refused all the same."),
     ("11.3.4-2", MUST, "F is set where immediate data is all there is."),
     ("11.3.5-1", MUST, "A CDB of more than 16 bytes goes on in an Extended CDB header."),
     ("11.4.1-1", MUST, "In a response other than \"completed\" bits 3 to 6 are 0.",
