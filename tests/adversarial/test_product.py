@@ -301,7 +301,9 @@ def lives(asked: Asked, talk: Talk) -> None:
     assert [(pdu.opcode, pdu.initiator_task_tag) for pdu in pdus] == [(answer, 0x70)]
 
 
-@pytest.mark.rfc7143("4.2.2.1", "4.2.4", "4.3", "6.3", "11.2.1.2", "11.2.1.8", "11.6.1", "11.10.2", "11.14", "11.17.1")
+@pytest.mark.rfc7143(
+    "4.2.2.1-9", "4.2.4-2", "4.2.4-3", "4.2.4-4", "4.3-2", "11-3", "11.2.1.2-1", "11.2.1.8-2", "11.10.2-1", "11.14-3"
+)
 @pytest.mark.parametrize("opcode", range(64), ids="opcode {:#04x}".format)
 @pytest.mark.parametrize("phase", PHASES)
 def test_product(phase: str, opcode: int) -> None:
