@@ -59,7 +59,7 @@ def complete(connection: Connection, task: Task) -> None:
         wanted = task.wanted
         used = connection.used
         plain = connection.plain and used + BHS_SIZE <= SLAB_SIZE
-        if wanted != task.expected or task.sense or task.transfer is not None or not plain:
+        if wanted != task.expected or task.sense or not plain:
             _respond(connection, task, wanted)
         else:
             # The good path of a write: a SCSI Response of one header.
