@@ -141,6 +141,13 @@ CASES = {
  \t
 +Target u
 """),
+    "a new target that follows the algorithms of all": Case(add_target("u", chap_algorithms=("SHA256",)), """
+ CHAPAlgorithms SHA256
+ Target t
++
++Target u
++    CHAPAlgorithms SHA256
+"""),
     "a new target in an empty file": Case(add_target("u", luns=(lun(0),)), """
 +Target u
 +    Lun 0 Path=/new,Type=fileio
