@@ -56,6 +56,11 @@ class PortGroup:
 ONE_GROUP: Final[tuple[PortGroup, ...]] = (PortGroup(1, (FIRST_PORT,)),)
 
 
+#: Ports of a group that are told: their number is one byte in REPORT TARGET PORT GROUPS, and with names as long as can
+#: be no more fit into a VPD page.
+MOST_LISTED: Final = 255
+
+
 def group_of(groups: Iterable[PortGroup], port: int) -> PortGroup:
     """The group ``port`` is a member of; of a port that is no more, but has a session still, the first."""
     first, *others = groups
@@ -112,10 +117,11 @@ _EXTENDED_HEADER: Final = bytes((0x10, 0, 0, 0))
 
 
 def _descriptor(group: PortGroup) -> bytes:
-    ports = b"".join(port.to_bytes(4, "big") for port in group.ports)
+    listed = group.ports[:MOST_LISTED]
+    ports = b"".join(port.to_bytes(4, "big") for port in listed)
     return TARGET_PORT_GROUP.pack(
         state=group.state | (_PREF if group.preferred else 0), supported=_AO_AN, group=group.tag,
-        status_code=group.cause, ports=len(group.ports),
+        status_code=group.cause, ports=len(listed),
     ) + ports
 
 

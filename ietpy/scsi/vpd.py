@@ -18,7 +18,7 @@ from ietpy.scsi.limits import (
     OPTIMAL_TRANSFER,
 )
 from ietpy.scsi.nexus import FIRST_PORT
-from ietpy.scsi.port_groups import group_of, target_ports
+from ietpy.scsi.port_groups import MOST_LISTED, group_of, target_ports
 from ietpy.scsi.provisioning import unmaps_by_write_same_10
 from ietpy.scsi.sense import invalid_field
 from ietpy.wire.layout import Layout
@@ -156,7 +156,7 @@ def _mode_page_policy(lu: LogicalUnit) -> bytes:
 
 def _scsi_ports(lu: LogicalUnit) -> bytes:
     """SPC-4 section 7.8.14: none of them is an initiator port."""
-    return b"".join(_scsi_port(lu, port) for port in target_ports(lu.device.port_groups))
+    return b"".join(_scsi_port(lu, port) for port in target_ports(lu.device.port_groups)[:MOST_LISTED])
 
 
 def _scsi_port(lu: LogicalUnit, port: int) -> bytes:

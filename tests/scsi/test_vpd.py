@@ -150,6 +150,17 @@ def test_a_disk_names_the_port_it_is_asked_by(disk: Any) -> None:
     )
 
 
+def test_of_very_many_ports_not_all_are_told(disk: Any) -> None:
+    """The page, and the count in REPORT TARGET PORT GROUPS, hold no more."""
+    disk.device.name = "iqn." + "x" * 219
+    set_ports(disk.device, tuple(range(1, 1000)))
+    disk.run("00")
+    page = vital_product_data(disk.lu, 0x88)
+    assert len(page) == 4 + int.from_bytes(page[2:4], "big") == 4 + 255 * (12 + 4 + 236)
+    groups = disk.run("A3 0A 00000000 0000FFFF 00 00").data
+    assert (groups[4 + 7], len(groups)) == (255, 4 + 8 + 255 * 4)
+
+
 def test_a_port_that_is_no_more_but_has_a_session_is_in_the_first_group(disk: Any) -> None:
     set_ports(disk.device, (2,))
     assert (1, 5, 1, bytes.fromhex("00000001")) in designators(disk.run("12 01 83 00 FF 00").data)
