@@ -14,7 +14,6 @@ from ietpy.iscsi.errors import LoginStatus
 from ietpy.iscsi.keys import RECOVERS_CONNECTIONS, SAM_5_LEVEL
 from ietpy.iscsi.target import Asker, IscsiNode, SessionKey, TargetNode, command_window
 from ietpy.scsi.attention import LUNS_CHANGED
-from ietpy.scsi.attention import establish as establish_attention
 from ietpy.scsi.lun import decode, encode
 from ietpy.scsi.nexus import Nexus
 from ietpy.scsi.task import Task
@@ -128,8 +127,8 @@ class Session:
         self.nexuses = kept
         for nexus in set(kept.values()):
             nexus.lu.review(nexus, view)
-            if told:
-                establish_attention(nexus, LUNS_CHANGED)
+        if told and self.device is not None:
+            self.device.tell(LUNS_CHANGED, set(kept.values()))
         for nexus in self.revoked:
             nexus.lu.revoke(nexus, view)
 

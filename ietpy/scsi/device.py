@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from ietpy.scsi.attention import LUNS_CHANGED, establish, withdraw
+from ietpy.scsi.attention import LUNS_CHANGED, UnitAttention, establish, withdraw
 from ietpy.scsi.device_server import AbsentLogicalUnit
 from ietpy.scsi.nexus import FIRST_PORT
 from ietpy.scsi.port_groups import ONE_GROUP, PortGroup
@@ -26,6 +26,10 @@ def _at_once(unit: LogicalUnit, job: Callable[[], None]) -> None:
     job()
 
 
+def _nobody_listens(attention: UnitAttention, nexuses: Collection[Nexus]) -> None:
+    """Initiators hear of attentions when they send a command."""
+
+
 def _never() -> bool:
     return False
 
@@ -37,7 +41,7 @@ def _nothing_to_abort(unit: LogicalUnit, nexuses: Sequence[Nexus], author: Task)
 class ScsiDevice:
     """``name`` is the target's iSCSI name as configured; ``lock``, re-entrant, guards all state nexuses share.
 
-    ``logical_units`` is replaced, never changed, so it may be read without the lock. Three services are the
+    ``logical_units`` is replaced, never changed, so it may be read without the lock. Four services are the
     transport's, which says so with ``served``:
 
     ``quiesce()``              returns when every thread that executes tasks of this device in place has been between
@@ -46,6 +50,9 @@ class ScsiDevice:
                                ``unit`` stays open until the job returns. A long job asks ``ending(unit)`` between its
                                chunks and returns soon when told so. Where nobody serves, the job runs at once
     ``stopping()``             whether the whole transport is about to end
+
+    ``report(attention, nexuses)``  tells the initiators of these, unasked, that the attention waits for them; never
+                               waits, and may be called with the lock held
 
     Two more are for workers, without ``lock``:
 
@@ -68,6 +75,7 @@ class ScsiDevice:
         self.stopping: Callable[[], bool] = _never
         self.abort_tasks: Callable[[LogicalUnit, Sequence[Nexus], Task], None] = _nothing_to_abort
         self.keeping: AbstractContextManager[Any] = nullcontext()
+        self.report: Callable[[UnitAttention, Collection[Nexus]], None] = _nobody_listens
         self._served = False
 
     def served(
@@ -77,6 +85,7 @@ class ScsiDevice:
         stopping: Callable[[], bool],
         abort_tasks: Callable[[LogicalUnit, Sequence[Nexus], Task], None] = _nothing_to_abort,
         keeping: AbstractContextManager[Any] | None = None,
+        report: Callable[[UnitAttention, Collection[Nexus]], None] | None = None,
     ) -> None:
         """A transport serves this device from now on; its units may be there already, and more may come.
 
@@ -85,6 +94,7 @@ class ScsiDevice:
         with self.lock:
             self.quiesce, self.background, self.stopping = quiesce, background, stopping
             self.abort_tasks, self.keeping = abort_tasks, keeping or nullcontext()
+            self.report = report or _nobody_listens
             self._served = True
             for lu in self.logical_units.values():
                 lu.resume()
@@ -117,10 +127,16 @@ class ScsiDevice:
 
     def _announce(self, number: int) -> None:
         """The unit of this number comes or goes; who never had it need not know."""
-        for lu in self.logical_units.values():
-            for nexus in lu.nexuses:
-                if nexus.view.has(number):
-                    establish(nexus, LUNS_CHANGED)
+        self.tell(LUNS_CHANGED, [
+            nexus for lu in self.logical_units.values() for nexus in lu.nexuses if nexus.view.has(number)
+        ])
+
+    def tell(self, attention: UnitAttention, nexuses: Collection[Nexus]) -> None:
+        """Establish ``attention`` for these, whose initiators hear of it at once. The caller holds the lock."""
+        for nexus in nexuses:
+            establish(nexus, attention)
+        if nexuses:
+            self.report(attention, nexuses)
 
     def inventory_reported(self, it_nexus: ItNexus) -> None:
         """``it_nexus`` has seen the LUNs, or knows that they changed, and need not be told by any of them.

@@ -14,6 +14,7 @@ import socket
 import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
@@ -23,6 +24,7 @@ from ietpy.iscsi.pdu import portal_name
 from ietpy.iscsi.target import PORTAL_GROUP_TAG, IscsiNode, Portal, TargetNode
 from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.server.drain import still_busy
+from ietpy.server.farewell import drop, say_farewell
 from ietpy.server.line import Line
 from ietpy.server.logins import HalfOpen, Logins
 from ietpy.server.portals import Portals
@@ -74,7 +76,9 @@ class Server:
         self._kept: set[Line] = set()
         self._jobs = Jobs(self._wake_up)
         self.listen(sockets)
-        node.serve = lambda target: serve(target, self._jobs)
+        #: For the listener's thread to do.
+        self._later: deque[Callable[[], None]] = deque()
+        node.serve = lambda target: serve(target, self._jobs, self.later)
         for target in node.targets.values():
             node.serve(target)
 
@@ -118,7 +122,7 @@ class Server:
 
     def end_connection(self, connection: Connection) -> None:
         """Close a session's connection; any thread may ask. Its tasks are ended by its own thread."""
-        connection.owner.end()
+        drop(connection)
 
     def under_way(self, unit: LogicalUnit) -> Callable[[], bool]:
         """After ``unit`` was removed: a function that says whether commands may still touch its store (``drain``)."""
@@ -186,12 +190,14 @@ class Server:
         self._jobs.start()
 
     def stop(self, timeout: float) -> bool:
-        """Stop accepting, let commands that came finish, close connections; whether all ended within ``timeout``.
+        """Stop accepting, ask for logouts, let commands that came finish, close connections.
 
-        May be called again to wait for what had not ended.
+        Returns whether all ended within ``timeout``, of which those who do not log out take LOGOUT_SECONDS. May be
+        called again to wait for what had not ended.
         """
         deadline = time.monotonic() + timeout
-        if not self._stopping:
+        first = not self._stopping
+        if first:
             self._stopping = True
             self._jobs.stop()
             self._wake_up()
@@ -203,6 +209,8 @@ class Server:
             self._selector.close()
         with self._lock:
             pumps = dict(self._pumps)
+        if first:
+            say_farewell(pumps, timeout)
         for pump in pumps:
             pump.stop_receiving()
         for line in tuple(self._kept):
@@ -222,6 +230,11 @@ class Server:
             for pool in pools:
                 pool.close()
         return clean
+
+    def later(self, word: Callable[[], None]) -> None:
+        """Have the listener's thread call ``word`` soon, where no lock is held; it must not wait."""
+        self._later.append(word)
+        self._wake_up()
 
     def _wake_up(self) -> None:
         """Have the listener's thread look at the clock again."""
@@ -264,6 +277,8 @@ class Server:
         return max(0.0, min(waits)) if waits else None
 
     def _look_at_clock(self) -> None:
+        while self._later:
+            self._later.popleft()()
         now = time.monotonic()
         if 0.0 < self._rest_until <= now:
             self._rest_until = 0.0

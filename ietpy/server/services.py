@@ -6,11 +6,13 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from ietpy.iscsi import task_management
+from ietpy.iscsi import async_messages, task_management
 from ietpy.iscsi.target import TargetNode
+from ietpy.scsi.attention import UnitAttention
 from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.scsi.nexus import Nexus
 from ietpy.scsi.task import Task
@@ -24,15 +26,25 @@ log = logging.getLogger(__name__)
 Job: TypeAlias = "Callable[[], None]"
 
 
-def serve(target: TargetNode, jobs: Jobs) -> None:
-    """Offer the services to a target's device."""
+def serve(target: TargetNode, jobs: Jobs, later: Callable[[Job], None]) -> None:
+    """Offer the services to a target's device. ``later`` has somebody else do something, who holds no lock."""
     target.device.served(
         quiesce=lambda: quiesce(target),
         background=jobs.begin,
         stopping=lambda: jobs.stopping,
         abort_tasks=abort_tasks,
         keeping=threading.Lock(),
+        report=lambda attention, nexuses: later(partial(report, target, attention, nexuses)),
     )
+
+
+def report(target: TargetNode, attention: UnitAttention, nexuses: Collection[Nexus]) -> None:
+    """Have the sessions of these nexuses told at once of an attention. Never waits."""
+    with target.device.lock:
+        sessions = tuple(target.sessions.values())
+    for session in sessions:
+        line: Line = session.line
+        line.post(partial(async_messages.report, session, attention, nexuses))
 
 
 def quiesce(target: TargetNode) -> None:

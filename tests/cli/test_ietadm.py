@@ -30,6 +30,7 @@ from ietpy.errors import AdminError
 from ietpy.initiator.client import Client
 from ietpy.initiator.errors import LoginRefused, decode_sense
 from ietpy.initiator.login import Chap, LoginPlan
+from ietpy.iscsi.async_messages import Event
 from ietpy.iscsi.errors import LoginStatus
 from ietpy.iscsi.pdu import NO_TAG, Opcode
 from ietpy.scsi.status import SenseKey
@@ -166,6 +167,7 @@ def test_a_deleted_connection_is_closed_and_others_are_not(two_luns: Daemon) -> 
     first.test_unit_ready(0)
     second.test_unit_ready(0)
     two_luns.do("--op", "delete", "--tid=1", sid_of(two_luns, first), "--cid=0")
+    assert first.receive_pdu().header["async_event"] == Event.CONNECTION_DROP
     assert first.closed_by_target()
     second.test_unit_ready(0)
     assert two_luns.session().count("\tsid:") == 1, "who was answered finds it so"

@@ -18,6 +18,7 @@ from ietpy.errors import ConfigError, IetpyError
 from ietpy.initiator.client import Client
 from ietpy.initiator.errors import ConnectionLost, LoginRefused
 from ietpy.initiator.login import LoginPlan
+from ietpy.iscsi.async_messages import Event
 
 TARGET = "iqn.2001-04.com.example:storage.disk1"
 
@@ -58,6 +59,8 @@ def test_a_session_does_not_hold_up_the_end_and_its_writes_are_kept(daemon: Any)
         assert daemon.status()["targets"][0]["sessions"] == 1
         assert "(1 LUN, 1 session)" in daemon.run("status").stdout
         assert daemon.run("stop").returncode == 0
+        for event in (Event.LOGOUT_REQUEST, Event.SESSION_DROP):  # it does not heed the first
+            assert client.receive_pdu().header["async_event"] == event
         assert client.closed_by_target()
     assert daemon.image.read_bytes()[4096:4608] == b"kept" * 128
 

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 from ietpy.initiator.login import LoginPlan
+from ietpy.iscsi.async_messages import Event
+from ietpy.iscsi.pdu import Opcode
 from ietpy.iscsi.target import TargetNode
 from ietpy.scsi.device import ScsiDevice
+from ietpy.scsi.identity import iet_identity
 from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.scsi.status import Status
 from ietpy.server import listener
@@ -421,3 +424,20 @@ def test_word_left_while_a_login_is_served_is_read(served: Any, monkeypatch: pyt
     assert read.wait(10)
     served.store.open_gate()
     login.join(20)
+
+
+@pytest.mark.rfc7143("11.9.3-1")
+def test_initiators_hear_of_luns_that_come_and_go(served: Any) -> None:
+    """At once, by one message; the unit attention stays for the next command."""
+    clients = [served.connect(isid=bytes((0x80, 0, 0, 0, 0, number))) for number in range(2)]
+    device = served.target.device
+    device.add(3, LogicalUnit(served.store, iet_identity(served.target.name, 3), device=device, number=3))
+    for client in clients:
+        pdu = client.receive_pdu()
+        assert (pdu.opcode, pdu.header["async_event"], pdu.header["lun"]) == (Opcode.ASYNC_MESSAGE, Event.SCSI, 0)
+        assert pdu.data[2 + 12 : 2 + 14] == b"\x3f\x0e"
+        response = client.command(0, bytes(6))
+        assert (response.status, response.sense[12:14]) == (2, b"\x3f\x0e")
+    device.remove(3)
+    for client in clients:
+        assert client.receive_pdu().header["async_event"] == Event.SCSI
