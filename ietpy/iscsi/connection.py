@@ -130,6 +130,7 @@ class Connection:
         #: (CmdSN, credit) of each nexus's last read that was sent from a file, until the initiator is asked whether it
         #: has read it; and the places of such reads until it answers, by the pings' tags.
         self.streamed: dict[Nexus, tuple[int, int]] = {}
+        self.fences: dict[int, Callable[[], None]] = {}  #: by tags of pings, what their answers let pass (``ordering``)
         self.promised: dict[int, Place] = {}
         #: What others wait for, and since when (``pings.overdue``).
         self.awaited: tuple[Place | Transfer, int] | None = None
@@ -285,6 +286,9 @@ class Connection:
             except Reject as problem:
                 session.exp_cmd_sn = request[5]
                 connection.reject(problem.reason, header)
+        for key in [key for key in session.held if type(key) is tuple and not before(session.exp_cmd_sn, key[0])]:
+            connection, request, _ = session.held.pop(key)
+            connection.handlers[request[0] & OPCODE_MASK](connection, *request)
 
     # Sending ------------------------------------------------------------------------------------------------------
 

@@ -128,10 +128,13 @@ def withdraw(connection: Connection) -> None:
 
 
 def leave_promised(connection: Connection) -> None:
-    """No answer will come to pings that say what was read of files (``pings``)."""
+    """No answer will come to pings that say what was read of files, or what has arrived (``pings``, ``ordering``)."""
     for place in connection.promised.values():
         leave(connection, place)
     connection.promised.clear()
+    while connection.fences:
+        _, passed = connection.fences.popitem()
+        passed()
 
 
 def forget_held(connection: Connection) -> None:

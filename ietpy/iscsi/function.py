@@ -32,12 +32,13 @@ class Function:
     began); else, if it ``clears``, those are told by a unit attention. ``nexuses``: only theirs end. ``others`` are
     sessions still to be visited by ``abort``; ``tasks`` are aborted tasks that workers still run; ``closing`` are
     connections to be closed after the answer, ``then`` what else is done then. ``author``: the task whose answer is
-    given in place of one to the function; ``executed``: it was. Changed under the device's lock.
+    given in place of one to the function; ``executed``: it was. ``fenced``: other connections of its session must have
+    delivered what they sent before, ``fences`` still have to (``ordering``). Changed under the device's lock.
     """
 
     __slots__ = (
-        "answered", "author", "clears", "closing", "connection", "executed", "information", "nexuses", "numbers",
-        "others", "reporting", "response", "tag", "tasks", "then",
+        "answered", "author", "clears", "closing", "connection", "executed", "fenced", "fences", "information",
+        "nexuses", "numbers", "others", "reporting", "response", "tag", "tasks", "then",
     )
 
     def __init__(self, connection: Connection, tag: int) -> None:
@@ -52,6 +53,8 @@ class Function:
         self.others: list[Session] = []
         self.tasks: set[Task] = set()
         self.closing: list[Connection] = []
+        self.fences: set[Connection] = set()
+        self.fenced = False
         self.then: Callable[[], None] | None = None
         self.author: Task | None = None
         self.executed = False

@@ -45,6 +45,9 @@ def answered(connection: Connection, tag: int, lun: int) -> None:
         raise Reject(RejectReason.INVALID_PDU_FIELD, f"an answer to a ping of LUN 0 with LUN field {lun:#x}")
     if tag == connection.ping_tag:
         connection.ping_tag = NO_TAG
+    passed = connection.fences.pop(tag, None)
+    if passed is not None:
+        passed()
     place = connection.promised.pop(tag, None)
     if place is not None:
         leave(connection, place)

@@ -35,8 +35,9 @@ class Session:
 
     __slots__ = (
         "asker", "begun", "connections", "device", "dormant", "enabled", "exp_cmd_sn", "functions", "held", "initiator",
-        "isid", "key", "line", "logouts", "max_cmd_sn", "nexuses", "node", "parameters", "port", "present", "ready",
-        "revoked", "running", "shared", "short", "stranded", "target", "tasks", "tsih", "user", "view", "withheld",
+        "isid", "key", "line", "logouts", "managing", "max_cmd_sn", "nexuses", "node", "parameters", "port", "present",
+        "ready", "revoked", "running", "shared", "short", "stranded", "target", "tasks", "tsih", "user", "view",
+        "withheld",
     )
 
     def __init__(self, node: IscsiNode, result: LoginResult, connection: Connection, asker: Asker) -> None:
@@ -72,9 +73,12 @@ class Session:
         self.short = False
         self.withheld = 0
         #: Requests that came before their turn, by CmdSN: connection, fields, header. None: aborted, or to be ignored.
-        self.held: dict[int, Any] = {}
+        #: Functions that wait for the commands before them, by CmdSN and Initiator Task Tag.
+        self.held: dict[Any, Any] = {}
         #: Logouts of a connection asked for on another: both, and the Initiator Task Tag to answer (``logout``).
         self.logouts: list[tuple[Connection, Connection, int]] = []
+        #: Initiator Task Tags of functions that are not answered yet.
+        self.managing: set[int] = set()
         #: Nexuses by the 8-byte LUN field as it stands in requests.
         self.nexuses: dict[int, Nexus] = {}
         #: What the initiator has of the device, and nexuses with units it has no more, whose last tasks may still run.

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ietpy.iscsi import recovery
+from ietpy.iscsi import ordering, recovery
 from ietpy.iscsi.data_in import leave, tell_aborted
 from ietpy.iscsi.deferred import discard, take_back, tasks_of
 from ietpy.iscsi.function import (
@@ -21,6 +21,7 @@ from ietpy.iscsi.function import (
     NO_SUCH_TASK,
     NOT_AUTHORIZED,
     NOT_SUPPORTED,
+    REJECTED,
     SUCCEEDED,
     Function,
 )
@@ -61,13 +62,21 @@ def request(
     session: Any = connection.session
     if not opcode & IMMEDIATE:
         session.max_cmd_sn = (session.max_cmd_sn + 1) & MASK
-    function = Function(connection, tag)
     code = flags & 0x7F
+    if opcode & IMMEDIATE and ordering.is_ahead(session, cmd_sn):
+        if code in _FOR_UNITS:
+            ordering.wait(connection, (opcode, flags, lun, tag, word20, cmd_sn, tail, data, length))
+            return
+        if code in _FOR_TARGET:
+            ordering.plug(connection, cmd_sn)
+    function = Function(connection, tag)
+    function.fenced = code in _FOR_UNITS or code in _FOR_TARGET
     known = code < FIRST_OF_SAM_5 or session.parameters.protocol_level >= SAM_5_LEVEL
     handler = FUNCTIONS.get(code, not_supported) if known else not_supported
     with session.device.lock:
         function.response = handler(connection, function, Request(lun, word20, *_numbers(tail)))
         finished = function.finished()
+    session.managing.add(tag)
     connection.untold = False  # the response will say what the window is
     if function.others:
         connection.functions.append(function)
@@ -81,6 +90,11 @@ def answer(function: Function) -> None:
     """Queue the response. The caller holds the lock of ``function.connection``."""
     connection = function.connection
     session: Any = connection.session
+    if function.fenced and not function.closing:
+        function.fenced = False
+        if ordering.fence(function, answer):
+            return
+    session.managing.discard(function.tag)
     connection.send(
         TASK_MANAGEMENT_RESPONSE.pack(
             opcode=Opcode.TASK_MANAGEMENT_RESPONSE, flags=FINAL, response=function.response,
@@ -88,13 +102,16 @@ def answer(function: Function) -> None:
             exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn,
         )
     )
-    if function.closing:
-        connection.closing = True
+    for each in function.closing:
+        if each.session is session:
+            each.recoverable, each.closing = False, True
 
 
 def abort_task(connection: Connection, function: Function, asked: Request) -> int:
     """ABORT TASK; one not yet arrived counts as aborted when it comes (section 11.6.1 a, b)."""
     session: Any = connection.session
+    if asked.referenced_tag in session.managing:
+        return REJECTED
     task = _referenced(session, asked)
     if task is not None:
         _end(function, session, [task])
@@ -172,6 +189,8 @@ def task_reassign(connection: Connection, function: Function, asked: Request) ->
     session: Any = connection.session
     if session.parameters.error_recovery_level < RECOVERS_CONNECTIONS:
         return NO_REASSIGNMENT
+    if asked.referenced_tag in session.managing:
+        return REJECTED
     response, function.then = recovery.reassign(connection, asked.referenced_tag, asked.exp_data_sn)
     return response
 
@@ -181,6 +200,8 @@ def query_task(connection: Connection, function: Function, asked: Request) -> in
     session: Any = connection.session
     if _logical_unit(session, asked.lun) is None:
         return NO_SUCH_LUN
+    if asked.referenced_tag in session.managing:
+        return REJECTED
     return COMPLETE if _referenced(session, asked) is None else SUCCEEDED
 
 
@@ -194,11 +215,15 @@ def query_task_set(connection: Connection, function: Function, asked: Request) -
 
 
 def nexus_reset(connection: Connection, function: Function, asked: Request) -> int:
-    """I_T NEXUS RESET: this session's tasks on all logical units, and what they remember of its nexuses."""
+    """I_T NEXUS RESET: this session's tasks on all logical units, what they remember of its nexuses, its connections.
+
+    RFC 7144 section 6.3: as if all connections had timed out.
+    """
     session: Any = connection.session
     _end(function, session, tasks_of(session))
     for nexus in set(session.nexuses.values()):
         nexus.lu.nexus_reset(nexus)
+    function.closing = list(session.present)
     return COMPLETE
 
 
@@ -220,6 +245,9 @@ def query_asynchronous_event(connection: Connection, function: Function, asked: 
 _ONE: Final = 0x10
 _SEVERAL: Final = 0x20
 
+#: Functions of many tasks: of logical units, and of the target.
+_FOR_UNITS: Final = frozenset((2, 4, 5))
+_FOR_TARGET: Final = frozenset((6, 7, 11))
 #: Section 11.5.1; those of RFC 7144 need its iSCSIProtocolLevel.
 FIRST_OF_SAM_5: Final = 9
 FUNCTIONS: Final[dict[int, Handler]] = {

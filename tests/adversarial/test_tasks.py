@@ -52,7 +52,10 @@ def finish(attacker: Attacker, tag: int, transfer_tag: int) -> None:
 def nothing_to_do(attacker: Attacker, function: int, lun: int, code: int, level: str, immediate: bool) -> None:
     attacker.log_in(keys={"iSCSIProtocolLevel": level})
     response(attacker, manage(attacker, function, lun=lun, immediate=immediate), code)
-    attacker.quiet()
+    if function == NEXUS_RESET and code == COMPLETE:
+        attacker.dropped()
+    else:
+        attacker.quiet()
 
 
 def spared(attacker: Attacker, function: int, lun: int, shift: int, code: int) -> None:
@@ -68,6 +71,9 @@ def ended(attacker: Attacker, function: int, lun: int, level: str) -> None:
     tag, transfer_tag, number = waiting_write(attacker, level)
     referenced = tag if function == ABORT_TASK else NO_TAG
     response(attacker, manage(attacker, function, lun=lun, referenced=referenced, ref_cmd_sn=number), COMPLETE)
+    if function == NEXUS_RESET:
+        attacker.dropped()
+        return
     attacker.send(attacker.data_out(tag, transfer_tag, b"\x71" * BLOCK, 0))
     attacker.quiet()
 

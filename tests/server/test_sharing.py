@@ -136,9 +136,9 @@ def test_functions_end_tasks_of_all_connections(
     eventually(lambda: any(task.aborted_by is not None for task in list(session.running)))
     assert answers == []
     served.store.open_gate()
+    assert other.ping(b"still there") == b"still there"  # and no answer to the read before it
     thread.join(20)
     assert answers == [0]
-    assert other.ping(b"still there") == b"still there"  # and no answer to the read before it
 
 
 class TestTheEndOfOne:
