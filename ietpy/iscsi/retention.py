@@ -292,9 +292,8 @@ class Retention:
         del self.statuses[next(stat_sn for stat_sn, each in self.statuses.items() if each is kept)]
         if isinstance(kept, Read):
             self.asking.pop(kept.transfer_tag, None)
-            if kept in self.reads and kept.data is not None:
-                del self.reads[kept]
-                self.size -= len(kept.data)
+            self.reads.pop(kept, None)
+            self.size -= len(kept.data or b"")
         return kept
 
     def acknowledge(self, exp_stat_sn: int) -> None:

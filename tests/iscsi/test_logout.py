@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ietpy.iscsi.pdu import Opcode
+from ietpy.scsi.task import Task
 
 
 @pytest.mark.rfc7143("11.15.2-1", "11.15-1", "4.3-1")
@@ -96,6 +97,38 @@ class TestSeveralConnections:
         assert (answer.opcode, answer.response, second.answers()) == (Opcode.LOGOUT_RESPONSE, 0, [])
         (answer,) = first.ask(first.command("00"))
         assert (answer.status, answer.data[14:16]) == (2, b"\x47\x7f")
+
+    def test_each_is_answered_for_the_one_it_named(self, connect: Any) -> None:
+        first = connect(max_connections=3)
+        second, third = first.join(7), first.join(8)
+        for cid in (7, 8):
+            assert first.ask(first.request(Opcode.LOGOUT_REQUEST, flags=0x81, cid=cid, immediate=True)) == []
+        for each in (third, second):
+            each.end()
+            assert [answer.response for answer in first.answers()] == [0]
+
+    def test_what_others_have_in_the_batch_stays(self, pair: Any) -> None:
+        """The connection breaks off while tasks of both wait to be executed."""
+        first, second = pair
+        tag = second.tag
+        number = first.cmd_sn
+        second.feed(second.command("00", cmd_sn=number + 1))
+        first.feed(first.command("00", cmd_sn=number), execute=False)
+        first.session.ready.extend(self.left_behind(first, second))
+        first.end()
+        assert [task.tag for task in first.session.ready] == [tag]
+
+    @staticmethod
+    def left_behind(first: Any, second: Any) -> list[Any]:
+        """Tasks of both, the first with a place in the task set."""
+        tasks = []
+        for nexus, tag in ((first, 999), (second, second.tag - 2)):
+            task = Task()
+            task.nexus, task.connection, task.tag = first.session.nexus(0), nexus.connection, tag
+            tasks.append(task)
+        with first.session.device.lock:
+            tasks[0].nexus.lu.tasks.expect(tasks[0])
+        return tasks
 
     def test_nobody_is_answered_who_has_left_himself(self, connect: Any) -> None:
         first = connect(max_connections=3)

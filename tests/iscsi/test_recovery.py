@@ -363,6 +363,31 @@ class TestTheEnd:
         assert not first.session.stranded
         assert not first.connection.stranded
 
+    def test_of_two_lost_connections(self, make: Any) -> None:
+        first = make(max_connections=3)
+        second, third = first.join(7), first.join(8)
+        tag = second.tag
+        second.feed(second.write(0, 1, b"x" * 512))
+        lose(first)
+        lose(second)
+        logout(third, RECOVER, 7)
+        managed, answer = manage(third, tag)
+        assert (managed.response, answer.status) == (0, 0)
+
+    def test_while_a_write_waits_for_memory(self, pair: Any, recovered: Any, node: Any) -> None:
+        """It is asked for by the connection it then has."""
+        first, second = pair
+        node.memory.limit = 4096
+        blocking = second.tag
+        (r2t,) = second.ask(second.write(8, 8))
+        tag = first.tag
+        assert first.ask(first.write(0, 8)) == []
+        second = recovered()
+        assert [each.response for each in manage(second, tag)] == [0]
+        second.feed(second.data_out(blocking, r2t.target_transfer_tag, b"b" * 4096, 0))
+        answers = [(each.opcode, each.initiator_task_tag) for each in second.answers()]
+        assert answers == [(RESPONSE, blocking), (R2T, tag)]
+
     def test_giving_up_twice(self, pair: Any) -> None:
         first, _ = pair
         lose(first)
