@@ -14,7 +14,7 @@ from ietpy.iscsi.data_in import fail
 from ietpy.iscsi.deferred import expect
 from ietpy.iscsi.errors import ServiceFailure
 from ietpy.iscsi.pdu import FINAL, NO_TAG
-from ietpy.iscsi.transfer import Transfer, cut, over, take
+from ietpy.iscsi.transfer import Transfer, cut, over, solicit, take
 from ietpy.scsi.task import Task
 
 if TYPE_CHECKING:
@@ -47,12 +47,14 @@ def begin(connection: Connection, task: Task, data: Sequence[memoryview], length
         task.chunks = []
         if length:
             take(connection, task, transfer, data, length)
-        # The command is the first part of the unsolicited sequence, and may be all of it.
-        stop = length if final else min(expected, parameters.first_burst_length)
-        transfer.expect_unsolicited(0, stop)
         if final:
-            over(connection, task, transfer)
-        else:
+            transfer.asked = length
+            solicit(connection, task, transfer)
+            if transfer.sequences:
+                transfer.expect_next()
+        else:  # the command is the first part of the unsolicited sequence
+            stop = min(expected, parameters.first_burst_length)
+            transfer.expect_unsolicited(0, stop)
             session.node.memory.occupy(session, transfer, min(needed, stop))
 
 
