@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.adversarial.world import Case
 
 #: What there is at least.
-AT_LEAST = 1600
+AT_LEAST = 1900
 
 
 def test_there_are_enough_cases_and_no_two_of_one_name() -> None:

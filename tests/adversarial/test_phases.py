@@ -156,23 +156,23 @@ STAGES = {
 }
 CASES = [
     *(
-        Case(f"{name(opcode)}, I={immediate:d}: {when}", partial(attack, opcode=opcode, immediate=immediate), waits)
+        Case(f"{name(opcode)}, I={immediate:d}: {when}", partial(attack, opcode=opcode, immediate=immediate))
         for opcode in OPCODES
         for immediate in (False, True)
-        for when, attack, waits in (
-            ("before login", before_login, ""),
-            *((f"in {stage}", partial(within_login, stages=stages), "") for stage, stages in STAGES.items()),
-            ("in a normal session", normal, ""),
-            ("in a discovery session", discovery, ""),
+        for when, attack in (
+            ("before login", before_login),
+            *((f"in {stage}", partial(within_login, stages=stages)) for stage, stages in STAGES.items()),
+            ("in a normal session", normal),
+            ("in a discovery session", discovery),
         )
     ),
     *(
-        Case(f"{name(opcode)}: {when}", partial(attack, opcode=opcode), waits)
+        Case(f"{name(opcode)}: {when}", partial(attack, opcode=opcode))
         for opcode in OPCODES
-        for when, attack, waits in (
-            ("between two pieces of a key", between_pieces, ""),
-            ("after the logout of a normal session", partial(after_logout, target=OPEN), ""),
-            ("after the logout of a discovery session", partial(after_logout, target=""), ""),
+        for when, attack in (
+            ("between two pieces of a key", between_pieces),
+            ("after the logout of a normal session", partial(after_logout, target=OPEN)),
+            ("after the logout of a discovery session", partial(after_logout, target="")),
         )
     ),
     *(

@@ -272,16 +272,16 @@ CASES = [
     Case("two logouts", commands_before_logout),
     *(
         Case(f"NOP-Out {what}", partial(
-            nop, tag=tag, transfer_tag=transfer_tag, data=data, immediate=immediate, answer=answer), waits)
-        for what, tag, transfer_tag, data, immediate, answer, waits in (
-            ("that wants no answer", NO_TAG, NO_TAG, b"", True, "", ""),
-            ("that wants no answer, with data", NO_TAG, NO_TAG, b"data", True, "", ""),
-            ("that answers a ping nobody sent", NO_TAG, 77, b"", True, "", ""),
-            ("that answers a ping nobody sent, with data", NO_TAG, 77, b"data", True, "", ""),
-            ("numbered, that wants no answer", NO_TAG, NO_TAG, b"", False, "rejected", ""),
-            ("numbered, that answers a ping nobody sent", NO_TAG, 77, b"", False, "rejected", ""),
-            ("with data", 0x66, NO_TAG, b"data", True, "echo", ""),
-            ("of one byte", 0x66, NO_TAG, b"d", False, "echo", ""),
+            nop, tag=tag, transfer_tag=transfer_tag, data=data, immediate=immediate, answer=answer))
+        for what, tag, transfer_tag, data, immediate, answer in (
+            ("that wants no answer", NO_TAG, NO_TAG, b"", True, ""),
+            ("that wants no answer, with data", NO_TAG, NO_TAG, b"data", True, ""),
+            ("that answers a ping nobody sent", NO_TAG, 77, b"", True, ""),
+            ("that answers a ping nobody sent, with data", NO_TAG, 77, b"data", True, ""),
+            ("numbered, that wants no answer", NO_TAG, NO_TAG, b"", False, "rejected"),
+            ("numbered, that answers a ping nobody sent", NO_TAG, 77, b"", False, "rejected"),
+            ("with data", 0x66, NO_TAG, b"data", True, "echo"),
+            ("of one byte", 0x66, NO_TAG, b"d", False, "echo"),
         )
     ),
     *(Case(f"{count} pings at once", partial(storm, count=count)) for count in (1000,)),

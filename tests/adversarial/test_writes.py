@@ -310,15 +310,15 @@ CASES = [
         for blocks, has, rest in ((1, 512, 0), (1, 1024, 512), (2, 512, -512), (2, 0, -1024), (0, 512, 512), (0, 0, 0))
     ),
     *(
-        Case(what, partial(wrong_way, cdb=cdb, flags=flags, expected=expected, data=data, left=left), waits)
-        for what, cdb, flags, expected, data, left, waits in (
-            ("a WRITE with R", write_cdb(LBA, 1), R, 512, b"", 512, ""),
-            ("a WRITE with neither R nor W", write_cdb(LBA, 1), FINAL, 0, b"", -512, ""),
-            ("a WRITE with neither R nor W and EDTL", write_cdb(LBA, 1), FINAL, 512, b"", 512, ""),
-            ("a READ with W and data", read_cdb(LBA, 1), W, 512, stamp(512), -512, ""),
-            ("a READ with W and EDTL 0", read_cdb(LBA, 1), W, 0, b"", -512, ""),
-            ("a READ with neither R nor W", read_cdb(LBA, 1), FINAL, 0, b"", -512, ""),
-            ("a READ with R and EDTL 0", read_cdb(LBA, 1), R, 0, b"", -512, ""),
+        Case(what, partial(wrong_way, cdb=cdb, flags=flags, expected=expected, data=data, left=left))
+        for what, cdb, flags, expected, data, left in (
+            ("a WRITE with R", write_cdb(LBA, 1), R, 512, b"", 512),
+            ("a WRITE with neither R nor W", write_cdb(LBA, 1), FINAL, 0, b"", -512),
+            ("a WRITE with neither R nor W and EDTL", write_cdb(LBA, 1), FINAL, 512, b"", 512),
+            ("a READ with W and data", read_cdb(LBA, 1), W, 512, stamp(512), -512),
+            ("a READ with W and EDTL 0", read_cdb(LBA, 1), W, 0, b"", -512),
+            ("a READ with neither R nor W", read_cdb(LBA, 1), FINAL, 0, b"", -512),
+            ("a READ with R and EDTL 0", read_cdb(LBA, 1), R, 0, b"", -512),
         )
     ),
 ]  # fmt: skip

@@ -74,11 +74,10 @@ Target {GUARDED}
 
 @dataclass(frozen=True)
 class Case:
-    """``attack`` sends and asserts. ``waits``: for what mending the case still waits; it fails until then."""
+    """``attack`` sends and asserts."""
 
     name: str
     attack: Callable[[Attacker], object] = field(repr=False)
-    waits: str = ""
 
     def __str__(self) -> str:
         return self.name
@@ -179,10 +178,7 @@ class World:
 
 def each(cases: Iterable[Case]) -> pytest.MarkDecorator:
     """Parametrizes a test function by its ``case``."""
-    return pytest.mark.parametrize("case", [
-        pytest.param(case, id=case.name, marks=[pytest.mark.xfail(reason=case.waits, run=False)] if case.waits else [])
-        for case in cases
-    ])
+    return pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in cases])
 
 
 def names(target: str = OPEN, initiator: str = INTRUDER, **keys: str) -> dict[str, str]:
