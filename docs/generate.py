@@ -78,7 +78,8 @@ _INITIATORS: Final = """\
 
 Of the first line's initiator both disks can be read from one address and written from none. Those of the second have
 disk2.img as their LUN 0, if they log in as joe. Nobody else finds the target: neither a login nor discovery tells it
-from one that is not there. `ietpy explain` says which line decides about an initiator, and what it has.
+from one that is not there. `ietpy explain` says which line decides about an initiator, and what it has. A name is what
+an initiator says of itself, and nothing proves it but an account: where that matters, write `User`.
 
 When the file is read again, what an initiator has changes for sessions, too: they are told with REPORTED LUNS DATA HAS
 CHANGED, or, when all that changes is what they may write, MODE PARAMETERS CHANGED. Who may log in, and as whom, matters

@@ -29,6 +29,7 @@ _VALUES = st.sampled_from([
     "path=/x,IOMode=ro", "Path=/x,Type=fileio", "Type=blockio", "IOMode=ro", "IOMode=RO", "IOMode=readonly",
     "ScsiSN=7", 'ScsiSN="7"', "ScsiId=a", "BlockSize=4096", "BlockSize=4k", "Path=/x,\\", ",ScsiSN=8,\\",
     "Type=nullio", "/dev/x", "fileio", "=", ",", "Naa=5000000000000001", "Mode=ro",
+    "Luns=0-1:2", "Luns=0", "Address=::1", "User=joe", "*", "iqn.*",
 ])
 _JOINTS = st.sampled_from([" ", " ", " ", "\t", "  ", "=", ": ", "=", " = ", ", ", ",", "/"])
 _ENDS = st.sampled_from(["\n", "\n", "\n", "\n", "\r\n", "", "\0\n", " \n", " # c\n", "\n\n", "\\\n"])
