@@ -366,3 +366,27 @@ def test_a_directory_that_cannot_be_synced_does_not_deny_what_is_done(
     monkeypatch.setattr(os, "fsync", fsync)
     replace_file(str(path), "before", "after")
     assert path.read_text() == "after"
+
+
+def test_secrets_in_files_stay_there(tmp_path: Path) -> None:
+    """What is saved names the file; reload reads it again, and live accounts beside it hold meanwhile."""
+    secret = tmp_path / "joe.secret"
+    secret.write_text("s3cret-of-joe\n")
+    text = f"Target t\nIncomingUserFile joe {secret}\nOutgoingUserFile us {secret}2\n"
+    with Daemon(tmp_path, text) as daemon:
+        daemon.do("--op=new", "--tid=1", "--user", "--params=IncomingUser=ann,Password=s3cret-of-ann")
+        secret.write_text("another-of-joe\n")  # between two reads of it
+        assert save(daemon).status == 0
+        saved = daemon.config.read_text()
+        assert saved == (
+            f"Target t\nIncomingUserFile joe {secret}\nIncomingUser ann s3cret-of-ann\nOutgoingUserFile us {secret}2\n"
+        )
+        node = daemon.inventory.target(1).node
+        assert node.accounts.incoming == {"joe": "s3cret-of-joe", "ann": "s3cret-of-ann"}
+        daemon.instance.administration.reload()
+        assert node.accounts.incoming == {"joe": "another-of-joe", "ann": "s3cret-of-ann"}
+        daemon.do("--op=delete", "--tid=1", "--user", "--params=IncomingUser=joe")
+        assert save(daemon).status == 0
+        assert str(secret) + "\n" not in daemon.config.read_text()
+        secret.unlink()
+        assert node.accounts.incoming == {"ann": "s3cret-of-ann"}

@@ -159,3 +159,9 @@ def test_a_target_is_in_those_portal_groups_there_are(wanted: tuple[int, ...], e
     node = target_node(config, device(), rule(config), (1, 2, 3))
     assert node.portal_groups == expected
     assert [group.ports for group in node.device.port_groups] == [expected]
+
+
+def test_the_alias_is_told_as_far_as_it_can_be() -> None:
+    for text, told in (("Alias Disk of the office", "Disk of the office"), (f"Alias {'a' * 300}", "a" * 255)):
+        config = target(text)
+        assert target_node(config, device(), rule(config)).alias == told

@@ -571,6 +571,12 @@ def test_a_target_in_use_is_kept_by_a_file_without_it(live: Inventory, closed: b
     assert [each.name for each in live.configuration.targets] == [NAME, OTHER]
 
 
+def test_algorithms_hold_for_discovery_and_targets(live: Inventory) -> None:
+    live.apply(replace(file(target(chap_algorithms=("SHA256",))), chap_algorithms=("SHA3-256",)))
+    assert live.node.discovery.algorithms == ("SHA3-256",)
+    assert [each.node.accounts.algorithms for each in live.all()] == [("SHA256",)]
+
+
 def test_another_letter_case_is_another_target(live: Inventory) -> None:
     """The identity of its disks depends on it (iet-compat 7.4)."""
     live.apply(file(target(lun(0, path="/a"), name=NAME.upper())))
