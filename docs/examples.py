@@ -271,6 +271,7 @@ EXAMPLES: Final = (
     Example("portal-group", "Portal 0 192.0.2.1\n"),
     Example("portal-group", f"Portal 1 192.0.2.1\n{T}PortalGroups 1,2\n"),
     Example("portal-group", f"{T}PortalGroups # all\n"),
+    Example("portal-group", f"Portal 1 192.0.2.1\n{T}Portal Groups 1\n"),
     # allow and deny files
     Example("deny-file", "/etc/iet/initiators.deny exists", make=_deny_file),
     _allow("access-line", "ALL ALL"),

@@ -45,7 +45,10 @@ class PortalLines:
         """Take a line, which stands below ``block``'s Target line or, if that has no name, above all of them."""
         self.first = self.first or statement.keyword
         items = list(_items(statement))
-        group = read_tag(items[0], report) if items else 0  # 0: there is none, so it is not misspelt
+        effect = f"target {block.name} is not served" if block.name else "the line has no effect"
+        group = read_tag(items[0], report, effect) if items else 0  # 0: there is none, so it is not misspelt
+        if (group is None or len(items) < 2) and block.name:  # it may be meant to keep the target from other groups
+            block.close(f"line {statement.line} may limit it to some portals, and is not understood")
         if group is not None and len(items) < 2:
             self._without_addresses(statement, block, report)
         elif group is not None:
@@ -54,10 +57,9 @@ class PortalLines:
 
     def _without_addresses(self, statement: Statement, block: Block, report: Report) -> None:
         problem, hint = "a Portal line without addresses", f"write a tag, a blank, and what to listen on; {_ACCEPTED}"
-        if block.name:  # it may be meant to keep the target from other groups
+        if block.name:
             problem += f"; target {block.name} is not served"
             hint = f"write PortalGroups to say in which portal groups it is; or {hint}"
-            block.close(f"line {statement.line} may limit it to some portals, and is not understood")
         report.add(Finding.PORTAL, statement.keyword, problem, hint)
 
     def _portal(self, group: int, item: Word, report: Report) -> None:
@@ -119,12 +121,12 @@ def limit(statement: Statement, block: Block, report: Report) -> None:
     block.portal_groups.update(tags)
 
 
-def read_tag(word: Word, report: Report) -> int | None:
-    """The tag of a portal group, or None for what is none, which is reported."""
+def read_tag(word: Word, report: Report, effect: str = "it has no effect") -> int | None:
+    """The tag of a portal group, or None for what is none, which is reported, with the effect of that."""
     number = int(word.text) if _TAG.fullmatch(word.text) else 0
     if 0 < number <= HIGHEST_TAG:
         return number
-    problem = f"{quoted(word.text)} is no tag of a portal group, and has no effect"
+    problem = f"{quoted(word.text)} is no tag of a portal group; {effect}"
     report.add(Finding.PORTAL_GROUP, word, problem, f"write a number from 1 to {HIGHEST_TAG}")
     return None
 

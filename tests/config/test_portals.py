@@ -109,6 +109,9 @@ P = "Portal 1 192.0.2.1\nPortal 2 192.0.2.2\nPortal 3 192.0.2.3\n"
     (f"{P}{T}PortalGroups x", ["portal-group@5:1", "portal-group@5:14"], ((), True)),
     (f"{P}{T}PortalGroups", ["portal-group@5:1"], ((), True)),
     (f"{P}{T}Portal 2", ["portal@5:1"], ((), True)),
+    (f"{P}{T}Portal Groups 2", ["portal-group@5:8"], ((), True)),
+    (f"{P}{T}Portal 192.0.2.1", ["portal-group@5:8"], ((), True)),
+    (f"{P}{T}Portal 4 192.0.2.4", [], ((), False)),
     (f"{P}{T}PortalGroup 2", ["misspelt-keyword@5:1"], ((2,), False)),
     (f"{P}{T}PrtGrps 2", ["unclear-keyword@5:1"], ((), True)),
     (f"{P}PortalGroups 2\n{T}", ["outside-target@4:1"], ((2,), False)),
@@ -148,3 +151,17 @@ def test_kinds_of_portals(host: str, interface: bool, everything: bool) -> None:
     portal = PortalConfig(1, host, None, HERE)
     assert (portal.interface, portal.everything) == (interface, everything)
     assert not portal.holds(portal)
+
+
+@pytest.mark.parametrize(("host", "address", "has"), [
+    ("*", "192.0.2.1", True), ("*", "2001:db8::1", True), ("0.0.0.0", "192.0.2.1", True), ("0.0.0.0", "::1", False),
+    ("::", "::1", True), ("192.0.2.1", "192.0.2.1", True), ("192.0.2.1", "192.0.2.2", False),
+    ("fe80::1%eth0", "fe80::1", True), ("eth0", "192.0.2.1", False),
+])
+def test_addresses_of_a_portal(host: str, address: str, has: bool) -> None:
+    assert PortalConfig(1, host, None, HERE).has(address) is has
+
+
+def test_all_portal_groups_there_are() -> None:
+    assert loads("").portal_groups == (1,)
+    assert loads("Portal 7 ::1\nPortal 3 127.0.0.1,127.0.0.2\n").portal_groups == (3, 7)

@@ -198,7 +198,7 @@ RULES: Final = (
         "2.4", "no option in any version",
         T + "Portal 10.0.0.1\nInclude /etc/x\nMaxLuns 5\nRedirect 10.0.0.1\nbacking-store /x\n",
         "ignored the lines",
-        repair="t:",
+        repair="t: CLOSED",
         found="portal@2 portal-group@2 unknown-keyword@3 unknown-keyword@4 unknown-keyword@5 unknown-keyword@6",
     ),
 )
