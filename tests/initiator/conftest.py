@@ -7,12 +7,18 @@ from typing import Any
 
 import pytest
 
+from ietpy.config.load import loads
+from ietpy.daemon.inventory import Inventory
+from ietpy.daemon.media import Media
+from ietpy.images import make_image
 from ietpy.initiator.client import Client
 from ietpy.initiator.framing import Framer, Pdu, build_pdu
 from ietpy.initiator.numbering import Numbering
 from ietpy.initiator.session import Session
 from ietpy.iscsi.keys import Parameters
 from ietpy.iscsi.pdu import NO_TAG, Opcode
+from ietpy.server.listener import Server
+from ietpy.server.portals import bind
 
 
 class Side:
@@ -121,3 +127,38 @@ def scripted() -> Iterator[Callable[..., tuple[Client, Scripted]]]:
     for client, target in made:
         client.close()
         target.join()
+
+
+@pytest.fixture(scope="module")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, int], int]]:
+    """serve(configuration, blocks) -> the port of a server for it on loopback; ``{path}`` is an image so long."""
+    served: list[tuple[Server, Inventory]] = []
+
+    def make(configuration: str, blocks: int) -> int:
+        path = tmp_path_factory.mktemp("image") / "disk.img"
+        make_image(str(path), blocks * 512)
+        inventory = Inventory(loads(configuration.format(path=path)), Media())
+        assert not inventory.degraded, inventory.problems
+        server = Server(inventory.node, bind("127.0.0.1", 0))
+        server.start()
+        served.append((server, inventory))
+        return server.portals()[0][1]
+
+    yield make
+    for server, inventory in served:
+        assert server.stop(10)
+        assert inventory.close()
+
+
+@pytest.fixture
+def connect(port: int) -> Iterator[Callable[[], Client]]:
+    """connect() -> a client of the module's ``port``, closed when the test is over."""
+    made: list[Client] = []
+
+    def make() -> Client:
+        made.append(Client.connect("127.0.0.1", port))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()

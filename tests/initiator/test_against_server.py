@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from ietpy.config.load import loads
-from ietpy.daemon.inventory import Inventory
-from ietpy.daemon.media import Media
-from ietpy.images import make_image
 from ietpy.initiator.client import Client
 from ietpy.initiator.errors import CommandFailed, LoginRefused
 from ietpy.initiator.framing import build_pdu
@@ -19,8 +14,6 @@ from ietpy.initiator.login import Chap, LoginPlan
 from ietpy.iscsi.errors import LoginStatus, RejectReason
 from ietpy.iscsi.pdu import NO_TAG, Opcode
 from ietpy.scsi.status import Status
-from ietpy.server.listener import Server
-from ietpy.server.portals import bind
 
 OPEN, LOCKED, BOTH_WAYS = "iqn.2026-01.test:open", "iqn.2026-01.test:locked", "iqn.2026-01.test:both"
 SECRET, MUTUAL = "secretsecret12", "mutualmutual12"
@@ -41,29 +34,8 @@ Target iqn.2026-01.test:both
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    path: Path = tmp_path_factory.mktemp("image") / "disk.img"
-    make_image(str(path), BLOCKS * 512)
-    inventory = Inventory(loads(CONFIGURATION.format(path=path)), Media())
-    assert not inventory.degraded, inventory.problems
-    server = Server(inventory.node, bind("127.0.0.1", 0))
-    server.start()
-    yield server.portals()[0][1]
-    assert server.stop(10)
-    assert inventory.close()
-
-
-@pytest.fixture
-def connect(port: int) -> Iterator[Callable[[], Client]]:
-    made: list[Client] = []
-
-    def make() -> Client:
-        made.append(Client.connect("127.0.0.1", port))
-        return made[-1]
-
-    yield make
-    for client in made:
-        client.close()
+def port(serve: Callable[[str, int], int]) -> int:
+    return serve(CONFIGURATION, BLOCKS)
 
 
 Connect = Callable[[], Client]

@@ -6,22 +6,15 @@ RFC 7143 sections 7.8 and 13.1. The client checks every digest the target sends.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ietpy.config.load import loads
-from ietpy.daemon.inventory import Inventory
-from ietpy.daemon.media import Media
-from ietpy.images import make_image
 from ietpy.initiator.client import Client
 from ietpy.initiator.login import LoginPlan
 from ietpy.iscsi.pdu import NO_TAG, Opcode
-from ietpy.server.listener import Server
-from ietpy.server.portals import bind
 from ietpy.wire.crc32c import crc32c
 
 TARGET = "iqn.2026-01.test:summed"
@@ -37,29 +30,19 @@ NONE, CRC32C = "None", "CRC32C"
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    path: Path = tmp_path_factory.mktemp("image") / "disk.img"
-    make_image(str(path), BLOCKS * 512)
-    inventory = Inventory(loads(CONFIGURATION.format(path=path)), Media())
-    assert not inventory.degraded, inventory.problems
-    server = Server(inventory.node, bind("127.0.0.1", 0))
-    server.start()
-    yield server.portals()[0][1]
-    assert server.stop(10)
-    assert inventory.close()
+def port(serve: Callable[[str, int], int]) -> int:
+    return serve(CONFIGURATION, BLOCKS)
 
 
 Summed = Callable[..., Client]
 
 
 @pytest.fixture
-def summed(port: int) -> Iterator[Summed]:
+def summed(connect: Callable[[], Client]) -> Summed:
     """summed(header, data, target=..., **keys) -> a client with these digests."""
-    made: list[Client] = []
 
     def make(header: str, data: str, *, target: str = TARGET, **keys: str) -> Client:
-        client = Client.connect("127.0.0.1", port)
-        made.append(client)
+        client = connect()
         client.login(LoginPlan(target=target, keys={"HeaderDigest": header, "DataDigest": data} | keys))
         parameters = client.session.parameters
         assert (parameters.header_digest, parameters.data_digest) == (header == CRC32C, data == CRC32C)
@@ -67,9 +50,7 @@ def summed(port: int) -> Iterator[Summed]:
             client.test_unit_ready(0)
         return client
 
-    yield make
-    for client in made:
-        client.close()
+    return make
 
 
 def content(seed: int, blocks: int) -> bytes:

@@ -6,18 +6,13 @@ No other initiator at hand has this level: what both of ours get wrong in the sa
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ietpy.config.load import loads
-from ietpy.daemon.inventory import Inventory
-from ietpy.daemon.media import Media
-from ietpy.images import make_image
 from ietpy.initiator.client import Client
 from ietpy.initiator.errors import Rejected, TargetFault
 from ietpy.initiator.framing import Pdu
@@ -28,8 +23,6 @@ from ietpy.initiator.session import Session
 from ietpy.initiator.tasks import DataOut
 from ietpy.iscsi.keys import Parameters
 from ietpy.iscsi.pdu import ACKNOWLEDGE, HAS_STATUS, Opcode
-from ietpy.server.listener import Server
-from ietpy.server.portals import bind
 
 TARGET = "iqn.2026-01.test:careful"
 BLOCKS = 256
@@ -50,36 +43,24 @@ KEYS = {
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    path: Path = tmp_path_factory.mktemp("image") / "disk.img"
-    make_image(str(path), BLOCKS * 512)
-    inventory = Inventory(loads(CONFIGURATION.format(path=path)), Media())
-    assert not inventory.degraded, inventory.problems
-    server = Server(inventory.node, bind("127.0.0.1", 0))
-    server.start()
-    yield server.portals()[0][1]
-    assert server.stop(10)
-    assert inventory.close()
+def port(serve: Callable[[str, int], int]) -> int:
+    return serve(CONFIGURATION, BLOCKS)
 
 
 Careful = Callable[..., Client]
 
 
 @pytest.fixture
-def careful(port: int) -> Iterator[Careful]:
+def careful(connect: Callable[[], Client]) -> Careful:
     """careful(**keys) -> a client at ErrorRecoveryLevel 1, past its unit attention."""
-    made: list[Client] = []
 
     def make(**keys: str) -> Client:
-        client = Client.connect("127.0.0.1", port)
-        made.append(client)
+        client = connect()
         client.login(LoginPlan(target=TARGET, keys=KEYS | keys))
         client.test_unit_ready(0)
         return client
 
-    yield make
-    for client in made:
-        client.close()
+    return make
 
 
 def content(seed: int, blocks: int) -> bytes:
