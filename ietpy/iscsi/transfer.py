@@ -26,6 +26,8 @@ _R2T: Final = int(Opcode.READY_TO_TRANSFER)
 #: A DataSN, or a tag, that no PDU has: what comes next takes the way of what is out of order.
 NEVER: Final = -1
 _UNSOLICITED: Final = -1  #: in place of an R2TSN
+#: Data of so few bytes is copied: an unfinished write would hold a whole receive chunk for it (``wire.buffers``).
+COPIED: Final = 8192
 
 #: (Target Transfer Tag, first offset, offset behind the last, R2TSN) of a sequence that has not ended.
 Outstanding = tuple[int, int, int, int]
@@ -111,9 +113,14 @@ def take(connection: Connection, task: Task, transfer: Transfer, data: Sequence[
     received = transfer.received
     transfer.received = received + length
     useful = transfer.needed - received
-    if useful > 0:
+    if useful <= 0:
+        return
+    kept = data if length <= useful else cut(data, 0, useful)
+    if length > COPIED:
         task.chunks.extend(connection.framer.retain())
-        transfer.pieces.extend(data if length <= useful else cut(data, 0, useful))
+        transfer.pieces.extend(kept)
+    else:
+        transfer.pieces.append(memoryview(b"".join(kept)))
 
 
 def cut(data: Sequence[memoryview], start: int, end: int) -> list[memoryview]:

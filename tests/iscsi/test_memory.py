@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ietpy.iscsi import pings, task_management
+from ietpy.iscsi import pings, task_management, transfer
 from ietpy.iscsi.memory import LIMIT, Memory
 from ietpy.iscsi.pdu import Opcode
 
@@ -270,6 +270,42 @@ def test_unsolicited_data_counts(connect: Any, small: Any) -> None:
     assert small.used == 4 * BLOCK
     nexus.feed(nexus.data_out(nexus.tag - 1, NO_TAG, b"x" * 3 * BLOCK, BLOCK))
     assert small.used == 0
+
+
+@pytest.mark.parametrize("copied", [1, 4096])
+def test_little_data_holds_no_receive_chunk(
+    connect: Any, store: Any, monkeypatch: pytest.MonkeyPatch, copied: int
+) -> None:
+    monkeypatch.setattr(transfer, "COPIED", copied)
+    nexus = connect()
+    (r2t,) = nexus.ask(nexus.write(0, 2))
+    tag, ours = r2t.initiator_task_tag, r2t.target_transfer_tag
+    nexus.feed(nexus.data_out(tag, ours, b"a" * BLOCK, 0, final=False))
+    assert nexus.connection.window.chunk.pins == (1 if copied < BLOCK else 0)
+    (answer,) = nexus.ask(nexus.data_out(tag, ours, b"b" * BLOCK, BLOCK, 1))
+    assert answer.status == 0
+    assert store.data[: 2 * BLOCK] == b"a" * BLOCK + b"b" * BLOCK
+    assert nexus.connection.window.chunk.pins == 0
+
+
+def test_a_window_to_be_told_of_is_something_to_send(nexus: Any) -> None:
+    assert nexus.connection.nothing_queued()
+    nexus.connection.untold = True
+    assert not nexus.connection.nothing_queued()
+    assert [answer.opcode for answer in nexus.answers()] == [Opcode.NOP_IN]
+    assert nexus.connection.nothing_queued()
+
+
+def test_who_has_nothing_to_send_is_not_given_up(connect: Any, small: Any) -> None:
+    """What another connection of the session is to send, or what is ours to ask for."""
+    nexus, other = connect(), connect(isid=b"ISID02")
+    nexus.ask(nexus.write(0, 4))
+    (task,) = nexus.session.tasks.values()
+    other.feed(other.write(8, 4))
+    other.feed(other.write(12, 4))
+    task.connection = other.connection
+    for now in (0.0, 100.0):
+        assert not pings.overdue(nexus.connection, now)
 
 
 def test_who_holds_memory_and_sends_nothing_is_given_up(connect: Any, small: Any) -> None:
