@@ -390,7 +390,8 @@ here about these is held by tests with [our own initiator](ARCHITECTURE.md), and
 """
 _CHAPTERS: Final = {
     "4": "Concepts", "6": "Login and text negotiation", "7": "Errors and recovery", "9": "Security",
-    "10": "Notes to implementers", "11": "PDUs", "12": "Security keys", "13": "Operational keys", "7144": "RFC 7144",
+    "10": "Notes to implementers", "11": "PDUs", "12": "Security keys", "13": "Operational keys",
+    "C": "Appendix C, SendTargets", "7144": "RFC 7144",
 }
 
 
@@ -400,7 +401,7 @@ def rfc7143() -> str:
     parts = [_RFC7143]
     for chapter, title in _CHAPTERS.items():
         rows = [row for row in REQUIREMENTS if re.split("[.:-]", row.id)[0] == chapter]
-        number = "" if chapter == "7144" else f"{chapter}. "
+        number = f"{chapter}. " if len(chapter) < 3 and chapter.isdigit() else ""
         parts.append(f"## {number}{title}\n")
         parts.append(_table(("row", "level", "requirement", "held by"), [
             (row.id.removeprefix("7144:"), row.level, row.text, _held(row, held.get(row.id, []))) for row in rows

@@ -184,7 +184,8 @@ REQUIREMENTS: Final = tuple(Requirement(*row) for row in (
     # 7 Errors
     ("7.1.4-1", MUST_NOT, "Recovery within a connection or command begins in the full feature phase only."),
     ("7.1.4.3-1", MUST, "A failed connection is closed."),
-    ("7.1.4.3-2", SHOULD, "Other connections of its session are told by Async Message."),
+    ("7.1.4.3-2", SHOULD, "Other connections of its session are told by Async Message.",
+     "initiators see a connection end by TCP; the others of its session are not told"),
     ("7.1.5-1", MUST, "The ErrorRecoveryLevel that is agreed to is served, and all below it."),
     ("7.1.5-2", MUST, "ErrorRecoveryLevel 0 is served."),
     ("7.2.2-1", SHOULD, "A reassigned command goes on from where it was, by its ExpDataSN."),
@@ -430,6 +431,18 @@ REQUIREMENTS: Final = tuple(Requirement(*row) for row in (
     ("13.26.1-1", MUST_NOT, "X#NodeArchitecture is no longer than 255 bytes.", "it is never sent; whatever comes is"
      " bounded as any value"),
     ("13.26.2-1", MUST_NOT, "Nothing depends on X#NodeArchitecture."),
+    # Appendix C, SendTargets (normative)
+    ("C-1", MUST, "SendTargets is taken in the full feature phase only."),
+    ("C-2", MUST, "Discovery sessions, and SendTargets in them, are served on every portal."),
+    ("C-3", MUST, "A discovery session is told all paths (address, port, portal group tag) to what the initiator may"
+     " use."),
+    ("C-4", MUST, "SendTargets is served in normal sessions."),
+    ("C-5", MUST, "SendTargets=All is served in discovery sessions."),
+    ("C-6", MUST_NOT, "SendTargets=All is not served in normal sessions."),
+    ("C-7", MUST, "A target's name is served in discovery sessions, for all targets that All would tell of."),
+    ("C-8", MUST, "An empty value is served in normal sessions, and tells of the session's target only."),
+    ("C-9", MUST_NOT, "No target is named where there is none for the initiator."),
+    ("C-10", SHOULD, "With an address of a target all others of its portal group are told."),
     # RFC 7144
     ("7144:4.1-1", MUST, "The features of RFC 7144 need iSCSIProtocolLevel 2."),
     ("7144:4.1-2", MUST_NOT, "With level 2 its functions are never answered by Reject."),
