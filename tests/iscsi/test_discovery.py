@@ -69,7 +69,7 @@ def listing(*names: str) -> list[tuple[str, str]]:
     return [pair for name in names for pair in (("TargetName", name), ("TargetAddress", "10.0.0.1:3260,1"))]
 
 
-@pytest.mark.rfc7143("4.3-1", "13.8-2")
+@pytest.mark.rfc7143("4.3-1", "13.8-2", "C-3", "C-5", "C-7", "C-9")
 @pytest.mark.parametrize(("value", "names"), [
     pytest.param("All", ("iqn.second", "iqn.First"), id="All: newest first, hidden ones left out"),
     pytest.param("iqn.first", ("iqn.First",), id="a name, without case"),
@@ -82,6 +82,7 @@ def test_send_targets_in_a_discovery_session(node: IscsiNode, value: str, names:
     assert Asking(node).ask(("SendTargets", value)) == listing(*names)
 
 
+@pytest.mark.rfc7143("C-4", "C-6", "C-8")
 @pytest.mark.parametrize(("value", "answer"), [
     pytest.param("", listing("iqn.First"), id="nothing: the session's own target"),
     pytest.param("IQN.first", listing("iqn.First"), id="its name"),
@@ -92,7 +93,7 @@ def test_send_targets_in_a_normal_session(node: IscsiNode, value: str, answer: l
     assert Asking(node, node.targets["iqn.first"]).ask(("SendTargets", value)) == answer
 
 
-@pytest.mark.rfc7143("13.8-2")
+@pytest.mark.rfc7143("13.8-2", "C-3", "C-10")
 def test_every_portal_the_asker_may_use(node: IscsiNode) -> None:
     node.addresses = portals
     node.remove(node.targets["iqn.second"])
@@ -104,7 +105,7 @@ def test_every_portal_the_asker_may_use(node: IscsiNode) -> None:
     ]
 
 
-@pytest.mark.rfc7143("13.8-2")
+@pytest.mark.rfc7143("13.8-2", "C-3", "C-10")
 def test_all_portals_of_the_groups_a_target_is_in(node: IscsiNode) -> None:
     """With their tags, by whichever group he came who asks; a target that no portal leads to is not told."""
     node.addresses = portals
@@ -121,7 +122,7 @@ def test_all_portals_of_the_groups_a_target_is_in(node: IscsiNode) -> None:
     assert Asking(node).ask(("SendTargets", "iqn.lost")) == []
 
 
-@pytest.mark.rfc7143("11.11.6-1", "11.11.4-1", "6.1-1")
+@pytest.mark.rfc7143("11.11.6-1", "11.11.4-1", "6.1-1", "C-3")
 @pytest.mark.parametrize("limit", [512, 8192, 262144])
 def test_a_thousand_targets(limit: int) -> None:
     node = IscsiNode(threading.RLock())

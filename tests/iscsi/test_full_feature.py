@@ -411,6 +411,7 @@ def test_a_text_request_is_answered(connect: Any, immediate: bool, discovery: bo
     assert text(nexus).stat_sn == before[2] + 1
 
 
+@pytest.mark.rfc7143("C-6")
 def test_a_normal_session_is_not_told_of_all_targets(nexus: Any) -> None:
     assert text(nexus, b"SendTargets=All\0").data == b"SendTargets=Reject\0"
 

@@ -653,6 +653,7 @@ def test_auth_method_in_the_operational_stage(dialogue: Any) -> None:
     assert login.say(OPERATIONAL, {**login.names, "AuthMethod": "None"}).keys["AuthMethod"] == "Reject"
 
 
+@pytest.mark.rfc7143("C-1")
 def test_send_targets_during_login(dialogue: Any) -> None:
     login = dialogue()
     assert login.say(OPERATIONAL, {**login.names, "SendTargets": "All"}).keys["SendTargets"] == "Reject"

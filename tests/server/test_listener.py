@@ -53,13 +53,14 @@ def test_ipv6(served: Any) -> None:
         assert server.stop(10)
 
 
-@pytest.mark.rfc7143("13.8-2")
+@pytest.mark.rfc7143("13.8-2", "C-2")
 def test_discovery_names_the_portal_that_was_asked(served: Any) -> None:
     client = served.dial()
     client.login(LoginPlan())
     assert client.discover() == [(served.target.name, [f"127.0.0.1:{served.port},1"])]
 
 
+@pytest.mark.rfc7143("C-10")
 def test_a_wildcard_portal_names_the_hosts_addresses(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(portals, "addresses_of_host", lambda ipv6: ["2001:db8::1"] if ipv6 else ["192.0.2.7"])
     sockets = bind(None, 0)

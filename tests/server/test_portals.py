@@ -77,7 +77,7 @@ FOUR, SIX, LINK = Portal("192.0.2.1", 3260), Portal("2001:db8::1", 3261, 2), Por
 LOOP = Portal("127.0.0.1", 3260, 4)
 
 
-@pytest.mark.rfc7143("13.8-2")
+@pytest.mark.rfc7143("13.8-2", "C-10", "C-3")
 @pytest.mark.parametrize(("known", "asker", "expected"), [
     pytest.param([FOUR, SIX], Asker("", "", "192.0.2.1"), [FOUR, SIX], id="of both families"),
     pytest.param([FOUR, SIX], Asker("", "", "2001:db8::1", 2), [("2001:db8::1", 3260, 2), FOUR, SIX], id="first his"),
