@@ -23,7 +23,7 @@ CONFIGURATION = f"""
 Target {TARGET}
     Lun 0 Path={{path}},Type=fileio
     InitialR2T No
-    ErrorRecoveryLevel 1
+    ErrorRecoveryLevel 2
 """
 LONG = 600  #: blocks: more than fits a burst, a segment or a receive call
 NONE, CRC32C = "None", "CRC32C"
@@ -63,7 +63,7 @@ def command(operation: int, blocks: int) -> dict[str, Any]:
 
 
 every_combination = pytest.mark.parametrize(("header", "data"), list(product((NONE, CRC32C), repeat=2)))
-every_level = pytest.mark.parametrize("level", ["0", "1"])
+every_level = pytest.mark.parametrize("level", ["0", "1", "2"])
 
 
 @pytest.mark.rfc7143("13.1-1", "13.1-2", "13.1-4")
