@@ -271,8 +271,9 @@ OPTIONS: Final = (
         Scope.TARGET,
         Reader.PORTAL_GROUPS,
         Text(),
-        "The portal groups the target is in: tags of Portal lines, joined by commas. By others it is not there, neither"
-        " for a login nor for discovery. Each group is a target port of its own for SCSI.",
+        "The portal groups the target is in: tags of Portal lines, joined by commas. For a login by others it is not"
+        " there; discovery tells by all groups which portals lead to it. Each group is a target port of its own for"
+        " SCSI.",
         "all of them",
         origin=Origin.IETPY,
         tokenised=False,
