@@ -40,6 +40,19 @@ def announce_connection_drop(connection: Connection) -> None:
     _send(connection, Event.CONNECTION_DROP, parameter1=connection.cid, parameter2=wait)
 
 
+def announce_loss(lost: Connection) -> None:
+    """Say on another connection of its session that ``lost`` is gone, and how long its tasks are kept (7.1.4.3)."""
+    session: Any = lost.session
+    parameters = session.parameters
+    for connection in session.connections.values():
+        if connection is not lost and not connection.closing:
+            _send(
+                connection, Event.CONNECTION_DROP, parameter1=lost.cid, parameter2=parameters.default_time2wait,
+                parameter3=parameters.default_time2retain if lost.recoverable else 0,
+            )
+            return
+
+
 def announce_session_drop(connection: Connection) -> None:
     """All connections of the session are about to be closed, and nothing of it is kept."""
     session: Any = connection.session

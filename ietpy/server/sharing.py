@@ -11,8 +11,10 @@ from __future__ import annotations
 import select
 import socket
 import struct
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from ietpy.iscsi.async_messages import announce_loss
 from ietpy.iscsi.data_in import complete
 from ietpy.scsi.task import Task
 
@@ -30,8 +32,17 @@ def serve(pump: Pump) -> None:
     """As ``Pump._serve``."""
     try:
         _serve(pump)
+    except OSError:
+        _lost(pump)
+        raise
     finally:
         pump.egress.busy = False  # what is left is for others to send
+
+
+def _lost(pump: Pump) -> None:
+    """The connection is lost, unless it was to be closed; the session goes on, and is told."""
+    if not pump.connection.closing:
+        pump.line.post(partial(announce_loss, pump.connection))
 
 
 def _serve(pump: Pump) -> None:
@@ -55,7 +66,8 @@ def _serve(pump: Pump) -> None:
         count = _receive(pump, room)
         if not count:
             if not pump.draining:
-                pump.close()  # lost, and the session goes on
+                _lost(pump)
+                pump.close()
             return
 
 

@@ -81,3 +81,23 @@ def test_a_scsi_event_is_for_those_it_concerns(nexus: Any) -> None:
     nexus.connection.closing = True
     async_messages.report(nexus.session, LUNS_CHANGED, set(nexus.session.nexuses.values()))
     assert nexus.answers() == []
+
+
+@pytest.mark.rfc7143("7.1.4.3-2")
+@pytest.mark.parametrize(("recoverable", "retained"), [(False, 0), (True, 20)])
+def test_a_loss_is_told_by_another_connection_of_the_session(
+    connect: Any, recoverable: bool, retained: int
+) -> None:
+    nexus, other = connect(), connect(isid=b"ISID02")
+    nexus.connection.recoverable = recoverable
+    async_messages.announce_loss(nexus.connection)  # there is none
+    other.connection.closing = True
+    nexus.session.connections = {0: nexus.connection, 1: other.connection}
+    async_messages.announce_loss(nexus.connection)  # none that could
+    other.connection.closing = False
+    nexus.connection.cid = 4
+    async_messages.announce_loss(nexus.connection)
+    assert nexus.answers() == []
+    (message,) = other.answers()
+    fields = (message.async_event, message.parameter1, message.parameter2, message.parameter3)
+    assert fields == (2, 4, 2, retained)

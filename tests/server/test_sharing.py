@@ -14,6 +14,7 @@ import pytest
 
 from ietpy.initiator.client import Client
 from ietpy.initiator.errors import ConnectionLost
+from ietpy.iscsi.async_messages import Event
 from ietpy.iscsi.pdu import Opcode
 from ietpy.server import listener
 
@@ -445,3 +446,19 @@ class TestRecovery:
             else:
                 assert response == 1  # the connection broke before the command had come
         assert len(served.target.sessions) == 1
+
+
+@pytest.mark.rfc7143("7.1.4.3-2")
+def test_the_others_are_told_of_a_lost_connection(lead: Client, join: Any) -> None:
+    join(cid=7).socket.close()
+    pdu = lead.receive_pdu()
+    assert (pdu.opcode, pdu.header["async_event"]) == (Opcode.ASYNC_MESSAGE, Event.CONNECTION_DROP)
+    assert (pdu.header["parameter1"], pdu.header["parameter2"], pdu.header["parameter3"]) == (7, 2, 0)
+
+
+def test_nobody_is_told_of_one_that_logged_out(lead: Client, join: Any) -> None:
+    other = join(cid=7)
+    assert other.logout(1).response == 0
+    other.close()
+    assert lead.ping(b"nothing else") == b"nothing else"
+    assert lead.session.messages == []
