@@ -44,13 +44,11 @@ def announce_loss(lost: Connection) -> None:
     """Say on another connection of its session that ``lost`` is gone, and how long its tasks are kept (7.1.4.3)."""
     session: Any = lost.session
     parameters = session.parameters
-    for connection in session.connections.values():
-        if connection is not lost and not connection.closing:
-            _send(
-                connection, Event.CONNECTION_DROP, parameter1=lost.cid, parameter2=parameters.default_time2wait,
-                parameter3=parameters.default_time2retain if lost.recoverable else 0,
-            )
-            return
+    for connection in session.serving(lost)[:1]:
+        _send(
+            connection, Event.CONNECTION_DROP, parameter1=lost.cid, parameter2=parameters.default_time2wait,
+            parameter3=parameters.default_time2retain if lost.recoverable else 0,
+        )
 
 
 def announce_session_drop(connection: Connection) -> None:
@@ -65,9 +63,10 @@ def report(session: Session, attention: UnitAttention, nexuses: Collection[Nexus
     The unit attentions stay: whether somebody heard this nobody knows.
     """
     found = min(((field, nexus) for field, nexus in session.nexuses.items() if nexus in nexuses), default=None)
-    connection = next((each for each in session.connections.values() if not each.closing), None)
-    if found is None or connection is None:
+    serving = session.serving()
+    if found is None or not serving:
         return
+    connection = serving[0]
     field, nexus = found
     sense = attention.condition().sense(nexus.lu.descriptor_sense)
     _send(connection, Event.SCSI, len(sense).to_bytes(2, "big") + sense, lun=field)

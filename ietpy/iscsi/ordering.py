@@ -58,7 +58,7 @@ def fence(function: Function, answer: Callable[[Function], None]) -> bool:
     """Whether the answer must wait until the other connections have delivered theirs; then it is given by that."""
     asker = function.connection
     session: Any = asker.session
-    others = [each for each in session.connections.values() if each is not asker and not each.closing]
+    others = session.serving(asker)
     for each in others:
         tag = each.new_tag()
         each.fences[tag] = partial(_passed, function, each, answer)

@@ -156,6 +156,12 @@ class Session:
         self.present.add(connection)
         return old
 
+    def serving(self, besides: Connection | None = None) -> list[Connection]:
+        """Those in their full feature phase that take part; without one."""
+        return [
+            each for each in self.connections.values() if each is not besides and each.handlers and not each.closing
+        ]
+
     def leave(self, connection: Connection) -> bool:
         """A connection is closed and all its tasks have ended; whether the session has ended with it."""
         lock = self.node.lock if self.device is None else self.device.lock

@@ -349,9 +349,9 @@ class Pump:
             self._give_up(logging.WARNING, "connection closed", self.connection.problem)
 
     def confess(self, mistake: Exception) -> None:
-        """A mistake of ours ends this connection."""
+        """A mistake of ours ends this connection, with all that could be taken over."""
         log.critical("internal error on %s: %r", self.name, mistake, exc_info=log.isEnabledFor(logging.DEBUG))
-        self.close()
+        self.end()
 
     # The socket -----------------------------------------------------------------------------------------------------
 

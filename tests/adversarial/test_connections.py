@@ -184,6 +184,12 @@ def aborted_from_elsewhere(attacker: Attacker, function: int) -> None:
     tag, transfer_tag, number = waiting_write(attacker)
     fields = {"referenced_task_tag": tag, "ref_cmd_sn": number} if function == ABORT_TASK else {}
     sent = manage(other, function, **fields)
+    if function == ABORT_TASK_SET:  # is answered when what was sent here before has arrived (section 11.6.1)
+        ping = attacker.answer(Opcode.NOP_IN, initiator_task_tag=NO_TAG)
+        attacker.send(attacker.make(
+            Opcode.NOP_OUT, immediate=True, initiator_task_tag=NO_TAG,
+            target_transfer_tag=ping.header["target_transfer_tag"],
+        ))
     other.answer(Opcode.TASK_MANAGEMENT_RESPONSE, initiator_task_tag=sent, response=0)
     # Its number is free again, which this connection is told.
     attacker.answer(Opcode.NOP_IN, initiator_task_tag=NO_TAG, target_transfer_tag=NO_TAG)

@@ -154,6 +154,14 @@ class TestTheEndOfOne:
         other.close()
         eventually(lambda: not served.target.sessions)
 
+    def test_nobody_is_told_of_what_was_logged_out_or_replaced(self, served: Any, lead: Client, join: Any) -> None:
+        first, second = join(1), join(2)
+        assert first.logout(1).response == 0
+        again = join(2)
+        assert again.ping() == lead.ping() == b""
+        assert second.closed_by_target()
+        assert lead.session.messages == again.session.messages == []
+
     @pytest.mark.rfc7143("11.14.5-1", "7.14-1")
     def test_its_tasks_end_and_the_initiator_is_told(
         self, served: Any, lead: Client, join: Any, eventually: Callable[..., None]
