@@ -184,8 +184,7 @@ REQUIREMENTS: Final = tuple(Requirement(*row) for row in (
     # 7 Errors
     ("7.1.4-1", MUST_NOT, "Recovery within a connection or command begins in the full feature phase only."),
     ("7.1.4.3-1", MUST, "A failed connection is closed."),
-    ("7.1.4.3-2", SHOULD, "Other connections of its session are told by Async Message.",
-     "initiators see a connection end by TCP; the others of its session are not told"),
+    ("7.1.4.3-2", SHOULD, "Other connections of its session are told by Async Message."),
     ("7.1.5-1", MUST, "The ErrorRecoveryLevel that is agreed to is served, and all below it."),
     ("7.1.5-2", MUST, "ErrorRecoveryLevel 0 is served."),
     ("7.2.2-1", SHOULD, "A reassigned command goes on from where it was, by its ExpDataSN."),
