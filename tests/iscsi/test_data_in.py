@@ -28,6 +28,19 @@ def test_a_small_read_is_one_data_in_with_status(nexus: Any, store: Any) -> None
 
 
 @pytest.mark.rfc7143("4.2.2.2-1")
+@pytest.mark.parametrize(("expected", "flag", "count"), [(512, 0x81, 0), (256, 0x85, 256), (1024, 0x83, 512)])
+def test_what_a_worker_has_read_has_its_residual(
+    nexus: Any, store: Any, expected: int, flag: int, count: int
+) -> None:
+    fill(store)
+    store.waits = True
+    nexus.feed(nexus.read(3, 1, expected=expected))
+    nexus.work()
+    (answer,) = nexus.answers()
+    assert (answer.opcode, answer.flags, answer.residual_count) == (DATA_IN, flag, count)
+    assert answer.data == bytes(store.data[1536 : 1536 + min(512, expected)])
+
+
 def test_status_numbers_go_up_by_one(nexus: Any) -> None:
     first, second = nexus.ask(nexus.read(0, 1) + nexus.read(1, 1))
     assert second.stat_sn == first.stat_sn + 1

@@ -285,6 +285,15 @@ def test_a_write_that_cannot_be_is_refused_before_its_data(nexus: Any, lba: int,
     assert not nexus.session.tasks
 
 
+def test_a_write_that_cannot_be_is_refused_before_it_is_asked_for_more(connect: Any) -> None:
+    nexus = connect(first_burst_length=512)
+    tag = nexus.tag
+    assert nexus.ask(nexus.write(8191, 2, flags=0x20)) == []
+    (answer,) = nexus.ask(nexus.data_out(tag, NO_TAG, DATA[:512], 0))
+    assert sense(answer) == (5, 0x2100)
+    assert not nexus.session.tasks
+
+
 @pytest.mark.rfc7143("7.8-2", "7.8-3", "11.17.1-2")
 def test_a_lost_data_out_ends_its_task(connect: Any) -> None:
     nexus = connect(data_digest=True)
