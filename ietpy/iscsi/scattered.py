@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ietpy.iscsi.data_in import fail
 from ietpy.iscsi.errors import ServiceFailure
 from ietpy.iscsi.pdu import NO_TAG
-from ietpy.iscsi.transfer import NEVER, Outstanding, Transfer, ask, cut, over, send_r2t
+from ietpy.iscsi.transfer import COPIED, NEVER, Outstanding, Transfer, ask, cut, over, send_r2t
 from ietpy.scsi.task import Task
 from ietpy.wire.serial import MASK, before
 
@@ -251,9 +251,12 @@ def _take(
     useful = [(start, min(stop, needed)) for start, stop in gaps if start < needed]
     if not useful:
         return
-    task.chunks.extend(connection.framer.retain())
+    little = sum(map(len, data)) <= COPIED
+    if not little:
+        task.chunks.extend(connection.framer.retain())
     for start, stop in useful:
-        scattered.put(start, stop, cut(data, start - offset, stop - offset))
+        views = cut(data, start - offset, stop - offset)
+        scattered.put(start, stop, [memoryview(b"".join(views))] if little else views)
         transfer.received += stop - start
 
 

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from ietpy.iscsi.pdu import Opcode
 from ietpy.iscsi.scattered import RECOVERIES_LIMIT, Scattered
+from ietpy.iscsi.transfer import COPIED
+from ietpy.wire.buffers import ReceiveWindow
 
 RESPONSE, R2T, REJECT = Opcode.SCSI_RESPONSE, Opcode.READY_TO_TRANSFER, Opcode.REJECT
 NO_TAG = 0xFFFFFFFF
@@ -82,6 +84,23 @@ def test_sequences_come_in_any_order_and_between_each_other(connect: Any, store:
 
 
 ANY = {"data_pdu_in_order": False, "data_sequence_in_order": False}
+
+
+@pytest.mark.parametrize(("size", "held"), [(COPIED, 0), (COPIED + 4, 1)])
+def test_little_data_out_of_order_holds_no_receive_chunk(connect: Any, store: Any, size: int, held: int) -> None:
+    nexus = connect(data_pdu_in_order=False, window=ReceiveWindow(1 << 20), max_recv_data_segment_length=1 << 20)
+    tag = nexus.tag
+    blocks = 2 * size // 512 + 1
+    (r2t,) = nexus.ask(nexus.write(0, blocks))
+    data = (DATA * 40)[: blocks * 512]
+    mark = r2t.target_transfer_tag
+    nexus.feed(nexus.data_out(tag, mark, data[size : 2 * size], size, 0, final=False))
+    assert nexus.connection.window.chunk.pins == held
+    nexus.feed(nexus.data_out(tag, mark, data[2 * size :], 2 * size, 1, final=False))
+    (answer,) = nexus.ask(nexus.data_out(tag, mark, data[:size], 0, 2))
+    assert answer.status == 0
+    assert store.data[: len(data)] == data
+    assert nexus.connection.window.chunk.pins == 0
 
 
 @pytest.mark.rfc7143("11.4.2-1", "11.8-2", "11.8-5")
