@@ -30,7 +30,7 @@ from ietpy.iscsi.pdu import BHS_SIZE, FINAL, IMMEDIATE, NO_TAG, OPCODE_MASK, REJ
 from ietpy.iscsi.retention import Retention
 from ietpy.iscsi.session import Session, establish
 from ietpy.iscsi.target import Asker, IscsiNode
-from ietpy.iscsi.transfer import Transfer, Turn, r2t_limit
+from ietpy.iscsi.transfer import CROWDED, Transfer, Turn, r2t_limit
 from ietpy.scsi.nexus import Nexus
 from ietpy.scsi.store import Extent
 from ietpy.scsi.task import Task
@@ -98,6 +98,7 @@ class Connection:
         self.transmit_limit = LOGIN_DATA_LIMIT
         self.inline_limit = 0
         self.r2t_limit = 1
+        self.crowded = CROWDED
         self.next_tag = 0
         self.slab = bytearray(SLAB_SIZE)
         self.slab_view = memoryview(self.slab)

@@ -28,6 +28,8 @@ NEVER: Final = -1
 _UNSOLICITED: Final = -1  #: in place of an R2TSN
 #: Data of so few bytes is copied: an unfinished write would hold a whole receive chunk for it (``wire.buffers``).
 COPIED: Final = 8192
+#: Receive chunks held for unfinished writes before somebody looks how much of them is used.
+CROWDED: Final = 128
 
 #: (Target Transfer Tag, first offset, offset behind the last, R2TSN) of a sequence that has not ended.
 Outstanding = tuple[int, int, int, int]
@@ -121,6 +123,29 @@ def take(connection: Connection, task: Task, transfer: Transfer, data: Sequence[
         transfer.pieces.extend(kept)
     else:
         transfer.pieces.append(memoryview(b"".join(kept)))
+    if connection.window.held > connection.crowded:
+        gather(connection)
+
+
+def gather(connection: Connection) -> None:
+    """Copy the data of unfinished writes together if the receive chunks it lies in take twice its memory or more.
+
+    So chunks that hold little of it, between data that went elsewhere, are let go. Done seldom: each time there are so
+    many chunks more.
+    """
+    session: Any = connection.session
+    window = connection.window
+    tasks = [
+        task for task in session.tasks.values()
+        if task.connection is connection and task.chunks and task.transfer.scattered is None
+    ]
+    if window.held * window.size >= 2 * sum(task.transfer.received for task in tasks):
+        for task in tasks:
+            task.transfer.pieces[:] = [memoryview(b"".join(task.transfer.pieces))]
+            for chunk in task.chunks:
+                window.unpin(chunk)
+            task.chunks = []
+    connection.crowded = window.held + CROWDED
 
 
 def cut(data: Sequence[memoryview], start: int, end: int) -> list[memoryview]:

@@ -40,7 +40,7 @@ class ReceiveWindow:
     from ``start`` the owner waits for (0: as many as come).
     """
 
-    __slots__ = ("_free", "chunk", "end", "move_limit", "need", "size", "start")
+    __slots__ = ("_free", "chunk", "end", "held", "move_limit", "need", "size", "start")
 
     def __init__(self, size: int = CHUNK_SIZE) -> None:
         self.size = size
@@ -49,6 +49,8 @@ class ReceiveWindow:
         self.start = 0
         self.end = 0
         self.need = 0
+        #: Chunks left behind because of pins.
+        self.held = 0
         self._free: list[Chunk] = []
 
     def space(self) -> memoryview:
@@ -70,8 +72,7 @@ class ReceiveWindow:
         else:
             self.chunk = self._free.pop() if self._free else Chunk(self.size)
             self.chunk.view[:unread] = old.view[start : start + unread]
-            if old.pins == 0:
-                self._keep(old)
+            self._leave(old)
         self.start, self.end = 0, unread
 
     def pin(self) -> Chunk:
@@ -83,6 +84,7 @@ class ReceiveWindow:
         """Release one ``pin``; the last one makes the chunk reusable."""
         chunk.pins -= 1
         if chunk.pins == 0 and chunk is not self.chunk:
+            self.held -= 1
             self._keep(chunk)
 
     def fresh(self) -> None:
@@ -90,8 +92,13 @@ class ReceiveWindow:
         old = self.chunk
         self.chunk = self._free.pop() if self._free else Chunk(self.size)
         self.start = self.end = self.need = 0
-        if old.pins == 0:
-            self._keep(old)
+        self._leave(old)
+
+    def _leave(self, chunk: Chunk) -> None:
+        if chunk.pins:
+            self.held += 1
+        else:
+            self._keep(chunk)
 
     def _keep(self, chunk: Chunk) -> None:
         if len(self._free) < KEPT_CHUNKS:

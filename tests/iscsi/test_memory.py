@@ -288,6 +288,32 @@ def test_little_data_holds_no_receive_chunk(
     assert nexus.connection.window.chunk.pins == 0
 
 
+@pytest.mark.parametrize("much", [False, True])
+def test_chunks_that_hold_little_are_let_go(
+    connect: Any, store: Any, monkeypatch: pytest.MonkeyPatch, much: bool
+) -> None:
+    """Data of a write between data that goes elsewhere would hold all the chunks it came in."""
+    monkeypatch.setattr(transfer, "COPIED", 0)
+    nexus = connect()
+    window = nexus.connection.window
+    monkeypatch.setattr(transfer, "CROWDED", 4)
+    nexus.connection.crowded = 4
+    (r2t,) = nexus.ask(nexus.write(0, 64))
+    tag, ours = r2t.initiator_task_tag, r2t.target_transfer_tag
+    data = b"".join(bytes((number,)) * BLOCK for number in range(64))
+    held = []
+    for number in range(64):
+        piece = data[number * BLOCK : (number + 1) * BLOCK]
+        nexus.feed(nexus.data_out(tag, ours, piece, number * BLOCK, number, final=number == 63))
+        if not much:
+            nexus.feed(nexus.request(Opcode.NOP_OUT, bytes(2000), target_transfer_tag=NO_TAG, immediate=True))
+        held.append(window.held)
+    assert 7 <= max(held) * window.size // 4096 <= 2 * len(data) // 4096 + 5  # of 56 that such data came in
+    assert store.data[: len(data)] == data
+    assert [each.status for each in nexus.answers() if each.opcode == Opcode.SCSI_RESPONSE] == [0]
+    assert window.held == 0
+
+
 def test_a_window_to_be_told_of_is_something_to_send(nexus: Any) -> None:
     assert nexus.connection.nothing_queued()
     nexus.connection.untold = True
