@@ -184,15 +184,14 @@ def aborted_from_elsewhere(attacker: Attacker, function: int) -> None:
     tag, transfer_tag, number = waiting_write(attacker)
     fields = {"referenced_task_tag": tag, "ref_cmd_sn": number} if function == ABORT_TASK else {}
     sent = manage(other, function, **fields)
-    if function == ABORT_TASK_SET:  # is answered when what was sent here before has arrived (section 11.6.1)
+    if function == ABORT_TASK_SET:  # what was sent here before must have come here first (4.2.3.3, d)
+        other.quiet()
         ping = attacker.answer(Opcode.NOP_IN, initiator_task_tag=NO_TAG)
         attacker.send(attacker.make(
-            Opcode.NOP_OUT, immediate=True, initiator_task_tag=NO_TAG,
+            Opcode.NOP_OUT, immediate=True, initiator_task_tag=NO_TAG, lun=ping.header["lun"],
             target_transfer_tag=ping.header["target_transfer_tag"],
         ))
     other.answer(Opcode.TASK_MANAGEMENT_RESPONSE, initiator_task_tag=sent, response=0)
-    # Its number is free again, which this connection is told.
-    attacker.answer(Opcode.NOP_IN, initiator_task_tag=NO_TAG, target_transfer_tag=NO_TAG)
     attacker.send(attacker.data_out(tag, transfer_tag, b"\x35" * BLOCK, 0))
     attacker.quiet()
     works(other)

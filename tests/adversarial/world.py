@@ -64,12 +64,17 @@ Target {MANY}
     Lun 0 Path={{path}},Type=fileio
     MaxConnections 4
     ErrorRecoveryLevel 2
+    DefaultTime2Wait 0
+    DefaultTime2Retain 20
     InitialR2T No
 Target {GUARDED}
     IncomingUser joe {SECRET}
     Lun 0 Path={{path}},Type=fileio
     MaxConnections 2
 """
+
+
+COUNTERS_ONLY = b"\xff" * 8  #: both tags of a NOP-In reserved
 
 
 @dataclass(frozen=True)
@@ -273,8 +278,10 @@ class Attacker:
     # What must come back --------------------------------------------------------------------------------------------
 
     def answer(self, opcode: int, **fields: Any) -> Pdu:
-        """The next PDU, with these fields."""
+        """The next PDU, with these fields. A NOP-In that only brings counters (11.19) may come any time before it."""
         pdu = self.client.receive_pdu()
+        while pdu.opcode == Opcode.NOP_IN and pdu.raw[16:24] == COUNTERS_ONLY:
+            pdu = self.client.receive_pdu()
         assert pdu.opcode == opcode, str(pdu)
         assert {name: pdu.header[name] for name in fields} == fields, str(pdu)
         return pdu
