@@ -46,10 +46,12 @@ def waiting_write(attacker: Attacker) -> tuple[int, int, int]:
     return tag, attacker.ready(tag, 0, BLOCK), number
 
 
-def reset(attacker: Attacker) -> None:
-    """The connection fails."""
+def reset(attacker: Attacker, other: Attacker | None = None) -> None:
+    """The connection with CID 1 fails, which the next one of its session is told (sections 7.1.4.3, 11.9.1)."""
     attacker.client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     attacker.client.close()
+    if other is not None:
+        other.answer(Opcode.ASYNC_MESSAGE, async_event=2, parameter1=1)
 
 
 def manage(attacker: Attacker, function: int, tag: int, code: int, **fields: Any) -> None:
@@ -91,10 +93,10 @@ def taken_up(attacker: Attacker, how: str) -> None:
     other = join(attacker)
     tag, _, _ = waiting_write(attacker)
     if how == "logout":
-        reset(attacker)
+        reset(attacker, other)
         clean_up(other, 1)
     elif how == "login":
-        reset(attacker)
+        reset(attacker, other)
         other = join(attacker, 1)
     else:
         clean_up(attacker, 1)
@@ -111,7 +113,7 @@ def too_early(attacker: Attacker, fails: bool) -> None:
     other = join(attacker)
     tag, _, _ = waiting_write(attacker)
     if fails:
-        reset(attacker)
+        reset(attacker, other)
     manage(other, REASSIGN, tag, STILL_ALLEGIANT)
     clean_up(other, 1)
     manage(other, REASSIGN, tag, COMPLETE)
@@ -123,7 +125,7 @@ def twice(attacker: Attacker) -> None:
     lead(attacker)
     other, third = join(attacker), join(attacker, 3)
     tag, _, _ = waiting_write(attacker)
-    reset(attacker)
+    reset(attacker, other)
     clean_up(other, 1)
     manage(other, REASSIGN, tag, COMPLETE)
     manage(third, REASSIGN, tag, STILL_ALLEGIANT)
@@ -155,7 +157,7 @@ def of_another_session(attacker: Attacker) -> None:
     tag, _, _ = waiting_write(attacker)
     thief = attacker.another()
     thief.log_in(MANY, dict(KEYS), isid=b"\x80\0\0\0\0\x51", initiator="iqn.2026-01.test:thief")
-    reset(attacker)
+    reset(attacker, other)
     clean_up(other, 1)
     manage(thief, REASSIGN, tag, NO_TASK)
     manage(other, REASSIGN, tag, COMPLETE)
@@ -169,7 +171,7 @@ def aborted(attacker: Attacker) -> None:
     lead(attacker)
     other = join(attacker)
     tag, _, number = waiting_write(attacker)
-    reset(attacker)
+    reset(attacker, other)
     clean_up(other, 1)
     manage(other, ABORT_TASK, tag, COMPLETE, ref_cmd_sn=number)
     manage(other, REASSIGN, tag, NO_TASK)
@@ -182,7 +184,7 @@ def data_before(attacker: Attacker) -> None:
     lead(attacker)
     other = join(attacker)
     tag, transfer_tag, _ = waiting_write(attacker)
-    reset(attacker)
+    reset(attacker, other)
     clean_up(other, 1)
     sent = other.data_out(tag, transfer_tag, b"\x2f" * BLOCK, 0)
     other.send(sent)
@@ -236,7 +238,7 @@ def read_again(attacker: Attacker) -> None:
     tag = attacker.new_tag()
     attacker.send(attacker.read(0, 4, initiator_task_tag=tag, exp_stat_sn=seen))
     attacker.answer(Opcode.DATA_IN, initiator_task_tag=tag)
-    reset(attacker)
+    reset(attacker, other)
     clean_up(other, 1)
     manage(other, REASSIGN, tag, COMPLETE, exp_data_sn=0)
     data, status = b"", None
