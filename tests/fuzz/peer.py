@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ietpy.errors import FormatError
-from ietpy.iscsi import deferred, logout, task_management
+from ietpy.iscsi import deferred, logout, recovery, task_management
 from ietpy.iscsi.chap import response
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.data_in import StreamedStatus, complete
@@ -77,8 +77,10 @@ PROFILES: Final[tuple[tuple[bool, dict[str, Any], dict[str, str]], ...]] = (
      {"ErrorRecoveryLevel": "1", "DataPDUInOrder": "No", "MaxRecvDataSegmentLength": "512"}),
     (True, {"MaxConnections": 4}, {"MaxConnections": "3"}),
     (True, {"MaxConnections": 8, "InitialR2T": False}, {"MaxConnections": "8", "InitialR2T": "No"}),
-    (True, {"MaxConnections": 2, "ErrorRecoveryLevel": 2}, {"MaxConnections": "2", "ErrorRecoveryLevel": "2"}),
-    (True, {"ErrorRecoveryLevel": 2}, {"ErrorRecoveryLevel": "2", "DataDigest": "CRC32C"}),
+    (True, {"MaxConnections": 2, "ErrorRecoveryLevel": 2, "DefaultTime2Retain": 20},
+     {"MaxConnections": "2", "ErrorRecoveryLevel": "2"}),
+    (True, {"ErrorRecoveryLevel": 2, "DefaultTime2Retain": 20},
+     {"ErrorRecoveryLevel": "2", "DataDigest": "CRC32C", "DefaultTime2Retain": "20"}),
 )
 CDBS: Final = tuple(bytes.fromhex(text).ljust(16, b"\0") for text in (
     "00", "03000000fc", "12000000ff", "12010083ff", "1a003f00ff", "5a003f0000000000ff", "2500",
@@ -119,12 +121,24 @@ class World:
     def add_peer(self) -> None:
         self.peers.append(Peer(self, self.choices))
 
+    def sweep(self) -> None:
+        """What the clock and the server do with connections whose tasks another one may take over."""
+        gone = [peer for peer in self.peers if peer.gone and peer.connection.session is not None]
+        for session in {id(peer.connection.session): peer.connection.session for peer in gone}.values():
+            recovery.tick(session, self.now)
+        for peer in gone:
+            if not peer.connection.stranded:
+                peer.leave()
+
     def end(self) -> None:
-        """Every connection is lost; nothing may be left."""
+        """Every connection is lost, and nobody comes for what they had; nothing may be left."""
         for peer in self.peers:
             peer.lose()
         for peer in self.peers:
             peer.end()
+        for _ in range(3):
+            self.now += 10_000
+            self.sweep()
         assert not self.node.open_challenges, "an open challenge"
         assert not self.target.sessions, "a session"
         assert not self.target.ending, "a session that was replaced"
@@ -198,7 +212,11 @@ class Peer:
 
     def _on_login(self, session: Session, replaced: Sequence[Connection]) -> None:
         for each in replaced:
+            each.recoverable = each.recoverable and each.session is session
             each.owner.lose()
+            if each.stranded and not each.recoverable:
+                recovery.give_up(each)
+                self.world.sweep()
         for each in replaced:
             each.owner.end()
 
@@ -255,6 +273,8 @@ class Peer:
     def enter_full_feature(self) -> None:
         connection, session = self.connection, self.connection.session
         assert session is not None
+        if connection.recoverable:
+            recovery.release(session, connection.cid)
         self.digests = connection.header_digest, connection.data_digest
         self.judge.full_feature(*self.digests, session.parameters.error_recovery_level)
 
@@ -319,15 +339,36 @@ class Peer:
         session = connection.session
         if session is None:
             return
+        if connection.recoverable:
+            connection.stranded, connection.closing = True, False
+            recovery.suspend(connection)
+        self.settle()
+        connection.framer._forget()  # a segment of which only a part has come
+        if connection.stranded:
+            recovery.mute(connection)
+            recovery.strand(connection)
+            logout.gone(connection)
+        else:
+            self.leave()
+
+    def settle(self) -> None:
+        """Wait until nothing of it executes."""
+        session: Any = self.connection.session
         for _ in range(3):  # the end of one task is the turn of another, whose connection has closed
-            deferred.withdraw(connection)
+            if not self.connection.stranded:
+                deferred.withdraw(self.connection)
             self.execute(session.ready)
             self.pass_on()
             self.work()
-        connection.framer._forget()  # a segment of which only a part has come
+
+    def leave(self) -> None:
+        """Nothing is kept for another connection."""
+        connection: Any = self.connection
+        session = connection.session
+        self.settle()
         waiting = [*session.tasks.values(), *session.dormant, *session.running, *session.ready]
         assert not [task for task in waiting if task.connection is connection], "a task of a connection that closed"
-        if not session.leave(connection):
+        if connection in session.present and not session.leave(connection):
             logout.gone(connection)
 
     # What it says -----------------------------------------------------------------------------------------------
@@ -376,12 +417,15 @@ class Peer:
             self.feed(choices.data(1 + choices.below(96)))
         elif self.connection.login is not None:
             self.feed(self.login_request())
+        elif self.world.several and choices.rarely(24):
+            self.lose()
         elif choices.rarely(12):
             self.work()
             self.hear(b"")
         elif choices.rarely(24):
             self.world.now += choices.pick((0.5, 5, 11, 31))
             self.connection.tick(self.world.now)
+            self.world.sweep()
             self.hear(b"")
         elif choices.rarely(16):
             self.world.store.waits = not self.world.store.waits
@@ -618,13 +662,13 @@ def run(data: bytes) -> None:
     world = World(choices)
     world.add_peer()
     while not choices.over:
-        if len(world.peers) < 3 and choices.rarely(6 if world.several else 24):
+        if len(world.peers) < 4 and choices.rarely(6 if world.several else 24):
             world.add_peer()
         peer = choices.pick(world.peers)
         if peer.dead:
             peer.end()
             if all(each.dead for each in world.peers):
-                if len(world.peers) == 3:
+                if len(world.peers) == 4:
                     break
                 world.add_peer()
             continue
