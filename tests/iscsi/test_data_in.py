@@ -41,6 +41,7 @@ def test_what_a_worker_has_read_has_its_residual(
     assert answer.data == bytes(store.data[1536 : 1536 + min(512, expected)])
 
 
+@pytest.mark.rfc7143("4.2.2.2-1")
 def test_status_numbers_go_up_by_one(nexus: Any) -> None:
     first, second = nexus.ask(nexus.read(0, 1) + nexus.read(1, 1))
     assert second.stat_sn == first.stat_sn + 1
