@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ietpy.iscsi import deferred
 from ietpy.iscsi.pdu import Opcode
 from ietpy.scsi.task import Task
 
@@ -129,6 +130,35 @@ class TestSeveralConnections:
         with first.session.device.lock:
             tasks[0].nexus.lu.tasks.expect(tasks[0])
         return tasks
+
+    def test_those_who_have_left_are_passed_over(self, connect: Any) -> None:
+        first = connect(max_connections=4)
+        second, third, fourth = first.join(7), first.join(8), first.join(9)
+        for asker in (second, third):
+            asker.feed(asker.request(Opcode.LOGOUT_REQUEST, flags=0x81, cid=9, immediate=True))
+        second.end()
+        fourth.end()
+        assert second.answers() == []
+        assert [answer.response for answer in third.answers()] == [0]
+
+    def test_tasks_of_the_others_go_on(self, pair: Any, store: Any) -> None:
+        first, second = pair
+        tag = second.tag
+        (r2t,) = second.ask(second.write(0, 8))
+        assert not deferred.has_tasks(second.connection)  # of those that wait for others, that is
+        first.end()
+        (answer,) = second.ask(second.data_out(tag, r2t.target_transfer_tag, b"y" * 4096, 0))
+        assert answer.status == 0
+        assert store.data[:4096] == b"y" * 4096
+
+    def test_who_has_tasks_that_wait_for_others(self, connect: Any) -> None:
+        first = connect(max_connections=2, error_recovery_level=2)
+        second = first.join(7)
+        first.feed(first.write(0, 8))
+        second.feed(second.write(0, 1, b"o" * 512, attribute=2))
+        assert [deferred.has_tasks(each.connection) for each in (first, second)] == [False, True]
+        second.connection.stranded = True
+        assert not deferred.has_tasks(second.connection)
 
     def test_nobody_is_answered_who_has_left_himself(self, connect: Any) -> None:
         first = connect(max_connections=3)

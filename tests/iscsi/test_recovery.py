@@ -93,7 +93,7 @@ class TestWhatIsAnswered:
     def test_of_what_is_no_command(self, pair: Any) -> None:
         first, second = pair
         tag = first.tag
-        manage(first, 999, LU_RESET)
+        manage(first, 999, ABORT_TASK)
         lose(first)
         logout(second, RECOVER, 0)
         assert manage(second, tag)[0].response == 255

@@ -120,6 +120,29 @@ def served(tmp_path: Path) -> Iterator[Served]:
     assert set(threading.enumerate()) <= threads, "the server left threads behind"
 
 
+def replace_while_writing(served: Any, old: Client, log_in: Callable[[Client], object]) -> None:
+    """Have another connection take the place of ``old``, by ``log_in``, while that writes: it waits for the end."""
+    served.lu.set_write_cache(False)
+    served.store.hold()
+    old.submit(0, bytes.fromhex("2a 00 00000000 00 0008 00"), write=b"o" * 4096)
+    assert served.store.entered.acquire(timeout=20)
+    new = served.dial()
+    results: list[bytes] = []
+
+    def work() -> None:
+        log_in(new)
+        new.write(0, 0, b"n" * 4096)
+        results.append(new.read(0, 0, 8))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert old.closed_by_target()
+    assert results == []
+    served.store.open_gate()
+    thread.join(20)
+    assert results == [b"n" * 4096]
+
+
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], bool]], None]:
     """eventually(condition): wait until it holds; ten seconds bound a failure."""

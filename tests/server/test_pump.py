@@ -18,6 +18,7 @@ from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.scsi.status import Status
 from ietpy.server import listener
 from ietpy.server import pump as pump_module
+from tests.server.conftest import replace_while_writing
 
 READ_10 = bytes.fromhex("28 00 00000000 00 0008 00")
 WRITE_10 = bytes.fromhex("2a 00 00000000 00 0008 00")
@@ -202,26 +203,7 @@ def test_the_old_session_has_left_before_the_new_one_begins(served: Any, monkeyp
 
 def test_reinstatement_waits_for_the_old_sessions_work(served: Any, eventually: Callable[..., None]) -> None:
     old = served.connect()
-    served.lu.set_write_cache(False)
-    served.store.hold()
-    old.submit(0, WRITE_10, write=b"o" * 4096)
-    assert served.store.entered.acquire(timeout=20)
-    new = served.dial()
-    results: list[bytes] = []
-
-    def work() -> None:
-        new.login(LoginPlan(target=served.target.name))
-        new.command(0, bytes(6))
-        new.write(0, 0, b"n" * 4096)
-        results.append(new.read(0, 0, 8))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    assert old.closed_by_target()
-    assert results == []
-    served.store.open_gate()
-    thread.join(20)
-    assert results == [b"n" * 4096]
+    replace_while_writing(served, old, lambda new: new.login(LoginPlan(target=served.target.name)))
     eventually(lambda: len(served.server._pumps) == 1)
 
 

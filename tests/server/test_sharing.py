@@ -17,6 +17,7 @@ from ietpy.initiator.errors import ConnectionLost
 from ietpy.iscsi.async_messages import Event
 from ietpy.iscsi.pdu import Opcode
 from ietpy.server import listener
+from tests.server.conftest import replace_while_writing
 
 READ_10 = bytes.fromhex("28 00 00000000 00 0008 00")
 WRITE_10 = bytes.fromhex("2a 00 00000000 00 0008 00")
@@ -225,26 +226,8 @@ class TestReinstatement:
         self, served: Any, most: int, eventually: Callable[..., None]
     ) -> None:
         served.target.key_values = {"MaxConnections": most}
-        served.lu.set_write_cache(False)
         old = served.connect(keys={"MaxConnections": "4"})
-        served.store.hold()
-        old.submit(0, WRITE_10, write=b"o" * 4096)
-        assert served.store.entered.acquire(timeout=20)
-        new = served.dial()
-        results: list[bytes] = []
-
-        def work() -> None:
-            new.join(old, 0)
-            new.write(0, 0, b"n" * 4096)
-            results.append(new.read(0, 0, 8))
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        assert old.closed_by_target()
-        assert results == []
-        served.store.open_gate()
-        thread.join(20)
-        assert results == [b"n" * 4096]
+        replace_while_writing(served, old, lambda new: new.join(old, 0))
         assert len(served.target.sessions) == 1
         eventually(lambda: len(served.server._pumps) == 1)
 
