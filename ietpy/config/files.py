@@ -26,6 +26,8 @@ def read_file(path: str | os.PathLike[str], *, regular: bool = False) -> str:
             raise OSError(errno.EINVAL, "it is not a regular file")
         with open(descriptor, "rb", closefd=False) as file:
             data = file.read(LIMIT + 1)
+        if data is None:  # so it is with some files of /proc
+            raise BlockingIOError(errno.EAGAIN, "it cannot be read without waiting")
     finally:
         os.close(descriptor)
     if len(data) > LIMIT:

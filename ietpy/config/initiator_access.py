@@ -9,13 +9,14 @@ from ietpy.config.findings import Finding, Report, quoted
 from ietpy.config.model import Account, InitiatorConfig, LunConfig
 from ietpy.config.syntax import Word
 from ietpy.iscsi.target import Asker, Terms
+from ietpy.scsi.transport_id import lower_case
 from ietpy.scsi.view import EVERYTHING, View
 
 
 def deciding(lines: Iterable[InitiatorConfig], asker: Asker) -> InitiatorConfig | None:
     """The first line that is about ``asker``: his name and his address. None if there is none."""
-    name, address = _folded(asker.initiator), _address(asker.peer)
-    return next((line for line in lines if means(_folded(line.name), name) and _from(line, address)), None)
+    name, address = lower_case(asker.initiator), _address(asker.peer)
+    return next((line for line in lines if means(lower_case(line.name), name) and _from(line, address)), None)
 
 
 def admits(line: InitiatorConfig, users: Iterable[str]) -> bool:
@@ -52,11 +53,6 @@ def means(pattern: str, name: str) -> bool:
             return False
         place = found + len(part)
     return name.startswith(first) and name.endswith(rest[-1]) and len(name) - len(rest[-1]) >= place
-
-
-def _folded(name: str) -> str:
-    """iSCSI names have no upper case (RFC 7143 section 4.2.7.1); beyond ASCII letters are what they are."""
-    return name.lower() if name.isascii() else name
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
@@ -101,7 +97,7 @@ def look(
 
 def _covers(one: InitiatorConfig, other: InitiatorConfig) -> bool:
     """Whether ``one`` is about everybody whom ``other`` is about, whose asterisks are like any character here."""
-    return means(_folded(one.name), _folded(other.name)) and (
+    return means(lower_case(one.name), lower_case(other.name)) and (
         not one.addresses
         or (bool(other.addresses) and all(
             any(inner.version == outer.version and inner.subnet_of(outer) for outer in one.addresses)  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from ietpy.config.model import LunMapping
 from ietpy.scsi.lun import HIGHEST
 
 _RANGE: Final = r"[0-9]{1,5}(?:-[0-9]{1,5})?"
+_MAPPED: Final = 96  #: bits in front of an IPv4 address
 _LUNS: Final = re.compile(rf"({_RANGE})(?::({_RANGE}))?(/ro)?", re.ASCII)
 
 
@@ -25,11 +26,14 @@ class AddressOrNetwork:
     def parse(self, word: str) -> IPv4Network | IPv6Network:
         text = word[1:-1] if word.startswith("[") and word.endswith("]") and ":" in word else word
         try:
-            return ip_network(text)
+            network = ip_network(text)
         except ValueError:
-            pass
+            network = None
+        plain = None if network is None else _as_peers_are(network)
+        if network is not None and network == plain:
+            return network
         try:
-            meant = f"{ip_interface(text).network}, or the address of one host without a slash"
+            meant = f"{plain or ip_interface(text).network}, or the address of one host without a slash"
         except ValueError:
             meant = self.accepts
         raise ValueError(meant)
@@ -71,3 +75,13 @@ class LunRange:
 def _numbers(text: str) -> range:
     first, _, last = text.partition("-")
     return range(int(first), int(last or first) + 1)
+
+
+def _as_peers_are(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """The network as peers' addresses are compared with it: without zone, and IPv4 as such. No other has anybody in it.
+
+    RFC 4291 section 2.5.5.2 maps IPv4 into ``::ffff:0:0/96``.
+    """
+    bare = ip_network(str(network).replace(f"%{getattr(network.network_address, 'scope_id', None)}", ""))
+    mapped = getattr(bare.network_address, "ipv4_mapped", None)
+    return bare if mapped is None or bare.prefixlen < _MAPPED else ip_network((int(mapped), bare.prefixlen - _MAPPED))

@@ -29,6 +29,7 @@ from ietpy.iscsi.target import (
     command_window,
 )
 from ietpy.iscsi.text import Pairs, TextAssembler, encode, split
+from ietpy.scsi.transport_id import lower_case
 from ietpy.wire.serial import advance
 
 if TYPE_CHECKING:
@@ -183,8 +184,8 @@ class Login:
             self._security.close()
 
     def _response(self, flags: int, tsih: int, text: bytes, status: int) -> bytes:
-        fields = self._latest
-        if self._session is None:
+        fields, security = self._latest, self._security
+        if self._session is None or security is None or not security.passed:  # a stranger is told nothing of it
             expected, window = fields["cmd_sn"], command_window(self._target) if self.done else 1
             last = advance(expected, window - 1)
         else:
@@ -303,7 +304,7 @@ class Login:
         (target, self._revision), self._terms = found, terms
         if target.redirect and _HOST.sub(r"\1\2", target.redirect) != self._local:
             raise LoginFailure(LoginStatus.MOVED_TEMPORARILY, f"redirected to {target.redirect}", target.redirect)
-        key = SessionKey(initiator.lower(), fields["isid"], self._group)
+        key = SessionKey(lower_case(initiator), fields["isid"], self._group)
         if not fields["tsih"]:
             target.check_room(key)
             return target

@@ -17,6 +17,7 @@ from ietpy.scsi.attention import LUNS_CHANGED
 from ietpy.scsi.lun import decode, encode
 from ietpy.scsi.nexus import Nexus
 from ietpy.scsi.task import Task
+from ietpy.scsi.transport_id import lower_case
 from ietpy.scsi.view import View
 from ietpy.wire.serial import MASK
 
@@ -62,8 +63,9 @@ class Session:
         self.initiator = result.initiator_name
         self.isid = result.isid
         #: SAM-5 initiator port name as iSCSI forms it (section 4.2.7.2).
-        self.port = f"{result.initiator_name.lower()},i,0x{result.isid.hex()}"
-        self.key = SessionKey(result.initiator_name.lower(), result.isid, asker.group)
+        name = lower_case(result.initiator_name)
+        self.port = f"{name},i,0x{result.isid.hex()}"
+        self.key = SessionKey(name, result.isid, asker.group)
         self.parameters = result.parameters
         self.user = result.user
         self.tsih = 0
@@ -224,7 +226,7 @@ def _join(node: IscsiNode, result: LoginResult, connection: Connection) -> tuple
     if target is not None:
         with target.device.lock:
             _check_target(node, target, result)
-            key = SessionKey(result.initiator_name.lower(), result.isid, connection.asker.group)
+            key = SessionKey(lower_case(result.initiator_name), result.isid, connection.asker.group)
             session = target.session(key, result.tsih_requested)
             if session is not None:
                 if (session.user, session.view) != (result.user, result.terms.view):

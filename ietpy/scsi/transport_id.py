@@ -6,6 +6,8 @@ A port is named as nexuses name it: ``iqn.x,i,0x0123456789ab``, the iSCSI name i
 from __future__ import annotations
 
 import re
+from string import ascii_lowercase, ascii_uppercase
+from types import MappingProxyType
 from typing import Final
 
 from ietpy.scsi.sense import invalid_parameter, list_length_error
@@ -18,8 +20,17 @@ _SHORTEST: Final = 24
 _SEPARATOR: Final = b",i,0x"
 _LONGEST_NAME: Final = 223  #: bytes of an iSCSI name (RFC 7143 section 4.2.7.1)
 _ISID: Final = re.compile(rb"[0-9A-Fa-f]{1,12}")
+_LOWER: Final = MappingProxyType(dict(zip(map(ord, ascii_uppercase), ascii_lowercase, strict=True)))
 #: Bytes of a TransportID with the longest name.
 LONGEST: Final = _HEADER + 244
+
+
+def lower_case(name: str) -> str:
+    """``name`` as iSCSI names are compared: A to Z count as a to z, and every other character is itself.
+
+    ``str.lower`` would take the Kelvin sign for a k, and with that one initiator for another.
+    """
+    return name.translate(_LOWER)
 
 
 def encode(port: str) -> bytes:
@@ -52,6 +63,6 @@ def decode(data: bytes, start: int, end: int) -> tuple[str, int]:
     if not 0 < len(name) <= _LONGEST_NAME or not _ISID.fullmatch(isid):
         raise invalid_parameter(start + _HEADER)
     try:
-        return f"{name.decode('utf-8').lower()},i,0x{isid.decode('ascii').lower():0>12}", stop
+        return f"{lower_case(name.decode('utf-8'))},i,0x{isid.decode('ascii').lower():0>12}", stop
     except UnicodeDecodeError:
         raise invalid_parameter(start + _HEADER) from None

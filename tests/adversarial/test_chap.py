@@ -11,8 +11,8 @@ import pytest
 from ietpy.initiator.login import Chap, LoginPlan
 from ietpy.iscsi.chap import decode_binary, response
 from ietpy.iscsi.errors import LoginStatus
-from ietpy.iscsi.pdu import TRANSIT
-from tests.adversarial.world import BOTH_WAYS, LOCKED, MUTUAL, SECRET, Attacker, Case, World, each, names
+from ietpy.iscsi.pdu import TRANSIT, Opcode
+from tests.adversarial.world import BOTH_WAYS, GUARDED, LOCKED, MUTUAL, SECRET, Attacker, Case, World, each, names
 
 FAILED, WRONG, MISSING = (
     LoginStatus.AUTHENTICATION_FAILURE, LoginStatus.INITIATOR_ERROR, LoginStatus.MISSING_PARAMETER,
@@ -208,6 +208,24 @@ def _of(make: Callable[[Challenge], str], user: str = "joe") -> Callable[[Challe
     return lambda challenge: {"CHAP_N": user, "CHAP_R": make(challenge)}
 
 
+def asked_about(attacker: Attacker) -> None:
+    """Who guesses a TSIH learns nothing of its session, whose numbers are for who has proved himself."""
+    attacker.log_in(GUARDED, {"MaxConnections": "2"}, Chap("joe", SECRET), cid=1)
+    outcome = attacker.client.outcome
+    assert outcome is not None
+    told = []
+    for tsih in (outcome.tsih, outcome.tsih ^ 0x4000):
+        other = attacker.another()
+        other.client.session.numbering.cmd_sn = 0x777777
+        for keys in (names(GUARDED, AuthMethod="CHAP"), {"CHAP_A": "7,8"}, {"CHAP_N": "joe", "CHAP_R": "0x00"}):
+            other.send(other.login_request(0, keys, tsih=tsih, cid=2, cmd_sn=0x777777))
+            header = other.answer(Opcode.LOGIN_RESPONSE).header
+            told.append((header["status"], header["exp_cmd_sn"], header["max_cmd_sn"]))
+    refusal = int(LoginStatus.AUTHENTICATION_FAILURE)
+    assert told == 2 * [(status, 0x777777, 0x777777) for status in (0, 0, refusal)]
+    attacker.usable()
+
+
 def _base64(challenge: Challenge) -> str:
     return "0b" + base64.b64encode(challenge.answer()).decode()
 
@@ -273,6 +291,7 @@ OFFERS = {
     "": 0, "0": 0, "4": 0, "9": 0, "255": 0, "256": 0, "MD5": 0, "-5": 0, " 5": 0, "5.0": 0, ",": 0, ",,7": 7, "05": 0,
 }  # fmt: skip
 CASES = [
+    Case("asking about a session without proof", asked_about),
     *(
         Case(f"{algorithm} with {target}", partial(right, target=target, algorithm=algorithm))
         for algorithm in SIZES

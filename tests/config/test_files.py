@@ -38,6 +38,18 @@ def test_no_more_than_fits(monkeypatch: pytest.MonkeyPatch) -> None:
         load("/dev/zero")
 
 
+def test_what_would_have_to_be_waited_for_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/proc/kmsg calls itself a regular file; a FIFO with a writer that says nothing stands for it."""
+    os.mkfifo(tmp_path / "f")
+    writer = os.open(tmp_path / "f", os.O_RDWR)
+    monkeypatch.setattr(files.stat, "S_ISREG", lambda mode: True)
+    try:
+        with pytest.raises(BlockingIOError, match="without waiting"):
+            read_file(tmp_path / "f", regular=True)
+    finally:
+        os.close(writer)
+
+
 def test_a_configuration_may_come_through_a_pipe() -> None:
     reader, writer = os.pipe()
     os.write(writer, b"Target t\n")

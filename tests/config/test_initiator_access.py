@@ -77,6 +77,8 @@ def test_letters_beyond_ascii_are_what_they_are() -> None:
     """The Kelvin sign is a k in lower case."""
     assert decided(line("iqn.x:k"), name="iqn.x:\u212a") is None
     assert decided(line("iqn.x:b\u00fcro"), name="iqn.x:b\u00fcro") == 0
+    assert decided(line("iqn.x:b\u00fcro"), name="IQN.X:B\u00fcRO") == 0
+    assert decided(line("iqn.x:b\u00fcro"), name="iqn.x:b\u00dcro") is None
 
 
 @pytest.mark.parametrize(("said", "users", "admitted"), [

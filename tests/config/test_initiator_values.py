@@ -13,6 +13,7 @@ from ietpy.config.model import LunMapping
 @pytest.mark.parametrize(("word", "meant", "shown"), [
     ("192.0.2.7", "192.0.2.7", "192.0.2.7"), ("192.0.2.7/32", "192.0.2.7", "192.0.2.7"), ("[::1]", "::1", "::1"),
     ("0.0.0.0/0", "0.0.0.0/0", "0.0.0.0/0"), ("2001:db8::/32", "2001:db8::/32", "2001:db8::/32"),
+    ("::/0", "::/0", "::/0"), ("::/8", "::/8", "::/8"), ("::fffe:0:0/95", "::fffe:0:0/95", "::fffe:0:0/95"),
 ])
 def test_addresses(word: str, meant: str, shown: str) -> None:
     kind = AddressOrNetwork()
@@ -22,6 +23,8 @@ def test_addresses(word: str, meant: str, shown: str) -> None:
 
 @pytest.mark.parametrize(("word", "problem"), [
     ("192.0.2.7/24", "192.0.2.0/24, or the address of one host"), ("2001:db8::7/64", "2001:db8::/64, or"),
+    ("::ffff:192.0.2.7", "192.0.2.7/32, or"), ("[::ffff:192.0.2.7]", "192.0.2.7/32, or"),
+    ("::ffff:10.0.0.0/104", "10.0.0.0/8, or"), ("fe80::7%eth0", "fe80::7/128, or"), ("fe80::7%1/128", "fe80::7/128"),
     *((word, "an address such as") for word in ("x", "", "[]", "1.2.3", "012.0.0.7", "1.2.3.4/33")),
 ])
 def test_no_addresses(word: str, problem: str) -> None:

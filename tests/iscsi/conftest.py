@@ -105,7 +105,7 @@ class Nexus:
 
     def __init__(
         self, node: IscsiNode, target: TargetNode | None, isid: bytes = b"ISID01", group: int = 1, *, tsih: int = 0,
-        cid: int = 0, user: str = "", **parameters: Any,
+        cid: int = 0, user: str = "", initiator: str = "iqn.2026-11.test:i", **parameters: Any,
     ) -> None:
         self.replaced: list[Any] = []
         self.node, self.target = node, target
@@ -120,7 +120,7 @@ class Nexus:
                | parameters)
         )
         result = SimpleNamespace(
-            session_type="Normal" if target else "Discovery", target=target, initiator_name="iqn.2026-11.test:i",
+            session_type="Normal" if target else "Discovery", target=target, initiator_name=initiator,
             named="",
             isid=isid, tsih_requested=tsih, tsih=0, cid=cid, parameters=self.parameters, cmd_sn=100, stat_sn=500,
             revision=0, user=user, terms=target.terms(self.connection.asker) if target else UNRESTRICTED,

@@ -38,6 +38,16 @@ def test_another_isid_is_another_session(connect: Any, target: Any) -> None:
     assert first.session.tsih != second.session.tsih
 
 
+@pytest.mark.parametrize(("one", "other", "same"), [
+    ("iqn.x:k", "IQN.x:K", True), ("iqn.x:k", "iqn.x:\u212a", False), ("iqn.x:\xe5", "iqn.x:\u212b", False),
+])
+def test_only_letters_of_ascii_have_two_cases(connect: Any, target: Any, one: str, other: str, same: bool) -> None:
+    """``str.lower`` makes a k of the Kelvin sign: by that one initiator could end the session of another."""
+    first, second = connect(initiator=one), connect(initiator=other)
+    assert second.replaced == [[first.connection] if same else []]
+    assert (first.session.port == second.session.port) is same
+
+
 @pytest.mark.rfc7143("4.4.3-2", "6.3.1-2")
 def test_the_same_isid_by_another_portal_group_is_another_nexus(connect: Any, target: Any) -> None:
     """Nobody is reinstated, and the target's SCSI device sees another target port."""

@@ -89,6 +89,11 @@ def test_what_is_encoded_is_decoded(name: str, isid: int) -> None:
     assert transport_id.decode(data, 0, len(data)) == (port, len(data))
 
 
+def test_a_name_has_two_cases_in_ascii_alone() -> None:
+    data = transport_id.encode("iqn.X:\u212a\xc9,i,0x0123456789ab")
+    assert transport_id.decode(data, 0, len(data))[0] == "iqn.x:\u212a\xc9,i,0x0123456789ab"
+
+
 def test_the_longest_name_fits_the_longest_transport_id() -> None:
     assert len(transport_id.encode("n" * 223 + ",i,0x0123456789ab")) == transport_id.LONGEST
 
