@@ -142,6 +142,8 @@ def forget_held(connection: Connection) -> None:
     session: Any = connection.session
     for number in [number for number, held in session.held.items() if held is not None and held[0] is connection]:
         del session.held[number]
+        if type(number) is tuple:
+            session.managing.discard(number[1])
 
 
 def has_tasks(connection: Connection) -> bool:

@@ -69,5 +69,10 @@ def fence(function: Function, answer: Callable[[Function], None]) -> bool:
 
 def _passed(function: Function, connection: Connection, answer: Callable[[Function], None]) -> None:
     function.fences.discard(connection)
-    if not function.fences and not function.connection.closing:
+    if function.fences:
+        return
+    if function.connection.closing:
+        session: Any = connection.session
+        session.managing.discard(function.tag)
+    else:
         answer(function)

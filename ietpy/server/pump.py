@@ -319,6 +319,8 @@ class Pump:
             if function.closing:
                 with contextlib.suppress(OSError):  # gone already
                     self.egress.flush_now()
+        elif session is not None:
+            session.managing.discard(function.tag)  # nobody is there to be answered
         for closed in function.closing:
             closed.owner.end()
 

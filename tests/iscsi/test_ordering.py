@@ -91,6 +91,7 @@ class TestCommandsBeforeAFunction:
         second.feed(manage(second, ABORT_TASK_SET, cmd_sn=number + 1))
         second.end()
         assert len(first.ask(first.command("00", cmd_sn=number))) == 1
+        assert not first.session.managing
 
 
 @pytest.mark.rfc7143("4.2.3.3-5", "4.2.3.3-7", "11.6.1-2")
@@ -119,6 +120,7 @@ class TestTheAnswer:
         first.end()
         pong(second, ping)
         assert first.answers() == []
+        assert not first.session.managing
 
     def test_of_one_task_waits_for_nobody(self, pair: Any) -> None:
         first, second = pair
