@@ -226,6 +226,9 @@ ROWS: dict[str, Rule] = {
     ),
     "a ping": (lambda a: a.opcode == NOP, answered(Opcode.NOP_IN)),
     "a command": (lambda a: a.opcode == COMMAND, command),
+    "a function of many tasks waits for the commands sent before it (4.2.3.3, b)": (
+        lambda a: a.opcode == FUNCTION and a.immediate and a.variant == "early" and a.function in (2, 4, 5), SILENCE,
+    ),
     "a function (11.6.1)": (
         lambda a: a.opcode == FUNCTION,
         lambda a: answered(Opcode.TASK_MANAGEMENT_RESPONSE, KNOWN_FUNCTIONS.get(a.function, 5)),
