@@ -489,8 +489,3 @@ def _ids(node: ast.ClassDef | ast.FunctionDef) -> list[str]:
         for argument in decorator.args
         if isinstance(argument, ast.Constant)
     ]
-
-
-def pending(mark: str) -> bool:
-    """Whether a mark names a section, whose row is still to be chosen."""
-    return "-" not in mark
