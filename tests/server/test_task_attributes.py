@@ -344,9 +344,7 @@ def test_functions_of_the_second_protocol_level(served: Any) -> None:
     assert reset not in client.session.results
     served.store.open_gate()
     assert client.wait(reset) == 0
-    assert client.manage(12, 0) == 7
-    response = client.command(0, bytes(6))
-    assert (response.status, response.sense[12:14]) == (2, b"\x29\x07")
+    assert client.closed_by_target()
 
 
 def test_without_it_they_are_not_supported(served: Any) -> None:
