@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -171,9 +172,10 @@ class TargetNode:
             self.terms = terms or self.terms
             self.revision += 1
             for session in (*self.sessions.values(), *self.ending):
-                found = self.terms(session.asker)
-                if found is not None:
-                    session.see(found.view)
+                found = [self.terms(each.asker) for each in session.present]
+                views = [terms.view for terms in found if terms is not None]
+                if views:  # where its connections come from, not all may have the same any more
+                    session.see(reduce(View.shared_with, views))
 
     def session(self, key: SessionKey, tsih: int) -> Session | None:
         """The live session of this nexus, if ``tsih`` is its (section 6.3.1)."""

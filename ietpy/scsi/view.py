@@ -38,6 +38,15 @@ class View:
         """Whether it may write this unit, if it has it."""
         return self.writable is None or number in self.writable
 
+    def shared_with(self, other: View) -> View:
+        """What both have by the same LUNs, to write what both may."""
+        units = other.units if self.units is None else self.units
+        if units is not None:
+            units = {lun: number for lun, number in units.items() if self.unit(lun) == number == other.unit(lun)}
+        if self.writable is None or other.writable is None:
+            return View(units, other.writable if self.writable is None else self.writable)
+        return View(units, self.writable & other.writable)
+
     def luns(self, numbers: Iterable[int]) -> tuple[int, ...]:
         """The LUNs it has of these units."""
         if self.units is None:

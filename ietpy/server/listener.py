@@ -315,10 +315,14 @@ class Server:
                 self._rest_until = time.monotonic() + EXHAUSTED_SECONDS
                 self._portals.rest()
             return
+        group = self._portals.group_of(listening)
+        if group is None:
+            sock.close()
+            return
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._logins.begin(sock, peer[0], self._portals.group_of(listening))
+        self._logins.begin(sock, peer[0], group)
 
     def new_pump(self, sock: socket.socket, connection: Connection) -> Pump:
         return Pump(self, sock, connection)

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from ietpy.iscsi.target import PORTAL_GROUP_TAG, Asker, Portal
+from ietpy.iscsi.target import Asker, Portal
 from ietpy.server.interfaces import addresses_of_host
 
 log = logging.getLogger(__name__)
@@ -84,10 +84,10 @@ class Portals:
         """Those listened on; addresses have their zones."""
         return list(self._all.values())
 
-    def group_of(self, sock: socket.socket) -> int:
-        """The tag of a listening socket's group."""
+    def group_of(self, sock: socket.socket) -> int | None:
+        """The tag of a listening socket's group; None if it was removed a moment ago, so that none is right."""
         portal = self._all.get(sock)
-        return PORTAL_GROUP_TAG if portal is None else portal.group
+        return None if portal is None else portal.group
 
     def add(self, sockets: Iterable[socket.socket], group: int) -> None:
         """Accept on these, as portals of the group with this tag."""

@@ -591,7 +591,7 @@ def test_restrictions_of_the_file_hold_at_once(live: Inventory) -> None:
 
 def test_initiator_lines_of_the_file_hold_at_once(live: Inventory) -> None:
     """A session that is there goes on, with what it has now; who it must be matters at the next login."""
-    session = Mock(asker=ASKER)
+    session = Mock(present={Mock(asker=ASKER)})
     live.target(1).node.sessions["iqn.a", b""] = session
     line = InitiatorConfig("iqn.a", SPAN, luns=(LunMapping(5, 0),))
     live.apply(file(target(lun(0, path="/a"), initiators=(line,))))

@@ -105,12 +105,13 @@ class Nexus:
 
     def __init__(
         self, node: IscsiNode, target: TargetNode | None, isid: bytes = b"ISID01", group: int = 1, *, tsih: int = 0,
-        cid: int = 0, user: str = "", initiator: str = "iqn.2026-11.test:i", **parameters: Any,
+        cid: int = 0, user: str = "", initiator: str = "iqn.2026-11.test:i", peer: str = "10.0.0.2",
+        **parameters: Any,
     ) -> None:
         self.replaced: list[Any] = []
         self.node, self.target = node, target
         self.connection = Connection(
-            node, Asker("iqn.i", "10.0.0.2", "10.0.0.1", group), 3260, bytes,
+            node, Asker("iqn.i", peer, "10.0.0.1", group), 3260, bytes,
             lambda session, old: self.replaced.append(old),
             parameters.pop("window", None) or ReceiveWindow(4096),
         )

@@ -353,6 +353,22 @@ class TestSeveralConnections:
             connect(max_connections=2).join(1, **named)
         assert caught.value.status == 0x020A
 
+    def test_a_view_that_is_not_everybodys_any_more(self, connect: Any, target: Any) -> None:
+        """Where a session's connections come from, it keeps what there is from all of these places."""
+        first = connect(max_connections=2)
+        second = first.join(1, peer="10.0.0.9")
+        here = {"10.0.0.2": Terms(), "10.0.0.9": Terms(View(writable=frozenset({1})))}
+        target.let_in(target.accounts, lambda _: True, lambda asker: here.get(asker.peer))
+        assert first.session.view == View(writable=frozenset({1}))
+        first.end()
+        del here["10.0.0.2"]
+        here["10.0.0.9"] = Terms(View({0: 0}))
+        target.let_in(target.accounts, lambda _: True, lambda asker: here.get(asker.peer))
+        assert second.session.view == View({0: 0}), "the place of the first connection does not count any more"
+        del here["10.0.0.9"]
+        target.let_in(target.accounts, lambda _: True, lambda asker: here.get(asker.peer))
+        assert second.session.view == View({0: 0})
+
     def test_a_session_that_has_ended(self, connect: Any) -> None:
         first = connect(max_connections=2)
         assert first.end()

@@ -280,6 +280,18 @@ def test_a_unit_the_initiator_has_no_more(disk: Any) -> None:
     assert disk.run(READ, nexus=nexus).sense == ABSENT, "not another unit of that number either"
 
 
+@pytest.mark.parametrize(("one", "other", "both"), [
+    (EVERYTHING, EVERYTHING, EVERYTHING),
+    (EVERYTHING, READER, READER),
+    (View(writable=frozenset({0, 1})), View(writable=frozenset({1, 2})), View(writable=frozenset({1}))),
+    (MAPPED, EVERYTHING, View({}, frozenset({5}))),
+    (View({0: 0, 1: 1}), EVERYTHING, View({0: 0, 1: 1})),
+    (View({0: 0, 1: 2, 3: 3}), View({0: 0, 1: 1, 3: 3}, frozenset({3})), View({0: 0, 3: 3}, frozenset({3}))),
+])
+def test_what_two_views_share(one: View, other: View, both: View) -> None:
+    assert one.shared_with(other) == other.shared_with(one) == both
+
+
 def test_the_absent_unit_has_nothing_to_review(disk: Any) -> None:
     nexus = disk.device.nexus(7, EVE)
     nexus.lu.review(nexus, READER)

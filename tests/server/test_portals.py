@@ -154,6 +154,21 @@ def test_a_target_in_no_group_of_the_portal_is_not_there(served: Any) -> None:
     assert client.discover() == [], "no portal leads to it"
 
 
+def test_who_came_by_a_portal_that_is_left_at_that_moment(served: Any) -> None:
+    """He is in no portal group, not in IET's."""
+    made = listener.Server(served.node, bind("127.0.0.1", 0))
+    (listening,) = bind("127.0.0.1", 0)
+    made.listen([listening], 2)
+    client = connected(served, listening.getsockname())
+    made._portals._all = {sock: portal for sock, portal in made._portals._all.items() if sock is not listening}
+    listening.setblocking(True)
+    made._accept(listening)
+    assert client.closed_by_target()
+    assert not len(made._logins)
+    listening.close()
+    assert made.stop(10)
+
+
 def test_portals_can_be_left_before_and_after_the_server_runs(served: Any) -> None:
     made = listener.Server(served.node, bind("127.0.0.1", 0))
     more = bind("127.0.0.1", 0)
