@@ -561,7 +561,7 @@ def test_live_changes_are_given_up_for_the_file(live: Inventory) -> None:
 
 @pytest.mark.parametrize("closed", [False, True])
 def test_a_target_in_use_is_kept_by_a_file_without_it(live: Inventory, closed: bool) -> None:
-    live.target(2).node.sessions["iqn.i", b""] = Mock()
+    live.target(2).node.sessions["iqn.i", b""] = Mock(present=())
     rest = [target(name=OTHER, closed="a mistake")] if closed else []
     (sentence,) = live.apply(file(target(lun(0, path="/a")), *rest))
     assert OTHER in sentence
@@ -793,7 +793,7 @@ def test_logins_under_way_are_disturbed_only_if_their_rules_change(live: Invento
 
 def test_a_target_kept_in_use_follows_isns(live: Inventory) -> None:
     node = live.target(2).node
-    node.sessions["iqn.i", b""] = Mock()
+    node.sessions["iqn.i", b""] = Mock(present=())
     assert node.admits(ASKER)
     live.apply(file(target(), isns_server="h", isns_access_control=True))
     assert not node.admits(ASKER)
