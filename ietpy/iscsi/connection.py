@@ -134,7 +134,7 @@ class Connection:
         self.fences: dict[int, Callable[[], None]] = {}  #: by tags of pings, what their answers let pass (``ordering``)
         self.promised: dict[int, Place] = {}
         #: What others wait for, and since when (``pings.overdue``).
-        self.awaited: tuple[Place | Transfer, int] | None = None
+        self.awaited: tuple[Place | Transfer | int, int] | None = None
         self.awaited_time = 0.0
         self.heard = True
         self.heard_time = 0.0

@@ -145,6 +145,16 @@ def grant(connection: Connection, credit: int) -> None:
         session.withheld += credit
     elif credit:
         session.max_cmd_sn = (session.max_cmd_sn + credit) & MASK
+        tell_window(connection)
+
+
+def tell_window(connection: Connection) -> None:
+    """Have the initiator told of the window, by another connection of the session if this one is going."""
+    if connection.closing or connection.stranded:
+        session: Any = connection.session
+        for other in session.serving()[:1]:
+            other.untold = True
+    else:
         connection.untold = True
 
 

@@ -64,6 +64,8 @@ def fence(function: Function, answer: Callable[[Function], None]) -> bool:
         each.fences[tag] = partial(_passed, function, each, answer)
         ping(each, tag)
     function.fences = set(others)
+    if others:
+        session.node.memory.watch()  # who does not answer is given up in time (``pings.overdue``)
     return bool(others)
 
 

@@ -111,13 +111,15 @@ def overdue(connection: Connection, now: float) -> bool:
     return awaited is not None and now - connection.awaited_time >= ANSWER_SECONDS
 
 
-def _awaited(connection: Connection) -> tuple[Place | Transfer, int] | None:
+def _awaited(connection: Connection) -> tuple[Place | Transfer | int, int] | None:
     """What it owes, and how far that is: the answer to a ping, or data of a task for which those of others wait.
 
     They may wait for their turn, or for the memory it takes.
     """
     session: Any = connection.session
     waiting = session.node.memory.waiting
+    for tag in connection.fences:
+        return tag, 0
     with session.device.lock:
         for place in connection.promised.values():
             if place.waiting():

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ietpy.iscsi.data_in import tell_window
 from ietpy.iscsi.deferred import discard, forget_held, leave_promised, tasks_of, withdraw
 from ietpy.iscsi.function import COMPLETE, NO_SUCH_TASK, REJECTED, STILL_ALLEGIANT
 from ietpy.iscsi.retention import Read
@@ -40,8 +41,9 @@ def suspend(connection: Connection) -> None:
 
 
 def mute(connection: Connection) -> None:
-    """Drop what would be sent; what is to be kept of it is."""
-    connection.take_outbox()
+    """Drop what would be sent; what is to be kept of it is. What it says of the command window others say."""
+    if connection.take_outbox():
+        tell_window(connection)
     connection.sent()
 
 
@@ -131,5 +133,5 @@ def _go_on(connection: Connection, task: Task) -> None:
     task.connection = connection
     if session.tasks.get(task.tag) is task:
         ask_again(connection, task)
-    elif task.place is not None and task.place.state is State.ENABLED:
-        session.enabled.append(task.place)  # its turn came while it had no connection
+    elif task in session.dormant and task.place is not None and task.place.state is State.ENABLED:
+        session.enabled.append(task.place)  # its turn came while it had no connection; others are on a worker

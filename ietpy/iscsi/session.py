@@ -161,7 +161,8 @@ class Session:
     def serving(self, besides: Connection | None = None) -> list[Connection]:
         """Those in their full feature phase that take part; without one."""
         return [
-            each for each in self.connections.values() if each is not besides and each.handlers and not each.closing
+            each for each in self.connections.values()
+            if each is not besides and each.handlers and not (each.closing or each.stranded)
         ]
 
     def leave(self, connection: Connection) -> bool:

@@ -38,6 +38,8 @@ def end(pump: Pump) -> None:
                 sharing.execute(pump, session.ready)  # what others sent, of a batch that broke off
             line.read()
             pump.flush_now()
+            for member in line.members:  # answers that waited for this one, and what it leaves of the window
+                member.flush_now()
             if connection.closing:
                 _unpark(pump)
             elif connection.stranded:
@@ -81,8 +83,12 @@ def left(pump: Pump) -> None:
 
 
 def _unpark(pump: Pump) -> None:
-    """End the tasks no worker has begun: nobody will see an answer."""
+    """End the tasks no worker has begun, as nobody will see an answer; those reassigned are another one's."""
     while pump.parked:
-        for function in deferred.finish(pump.connection, pump.parked.popleft()):
+        task = pump.parked.popleft()
+        if task.connection is not pump.connection:
+            task.connection.owner.park(task)
+            continue
+        for function in deferred.finish(pump.connection, task):
             pump.answer(function)
     pump.line.read()

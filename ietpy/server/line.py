@@ -60,9 +60,14 @@ class Line:
                 self._pass_on()
             else:
                 self.guarded(inbox.popleft())
-        for pump in [pump for pump in self.stranded if not pump.connection.stranded]:
+        gone = [pump for pump in self.stranded if not pump.connection.stranded]
+        if not gone:
+            return
+        for pump in gone:
             self.stranded.remove(pump)
+            recovery.give_up(pump.connection)  # unless it was: who closed it may have left word, or not yet
             left(pump)
+        self.read()
 
     def tick(self, now: float) -> None:
         """Look at the clock for connections whose tasks were not reassigned; under the lock."""

@@ -184,11 +184,12 @@ class Pump:
     def hand_over(self, task: Task) -> None:
         """A task cannot be executed here and now: it is a worker's, or waits for others."""
         if deferred.defer(self.connection, task):
-            self._park(task)
+            self.park(task)
         else:
             self.server.watch()
 
-    def _park(self, task: Task) -> None:
+    def park(self, task: Task) -> None:
+        """Leave a task to workers."""
         if task.attribute == _HEAD_OF_QUEUE:
             self.parked.appendleft(task)
         else:
@@ -199,7 +200,7 @@ class Pump:
         """The turn of a task that waited for others has come."""
         task = deferred.enable(self.connection, place)
         if task is not None:
-            self._park(task)
+            self.park(task)
 
     def employ(self) -> None:
         """Give parked tasks to workers: no more than there may be, and none whose answer could not leave yet.
@@ -326,9 +327,9 @@ class Pump:
 
     @property
     def waits(self) -> bool:
-        """Whether tasks wait for others, or for memory; needs no lock."""
+        """Whether tasks wait for others, or for memory, or a function for its peer; needs no lock."""
         session = self.connection.session
-        return session is not None and (bool(session.dormant) or session.short)
+        return session is not None and (bool(session.dormant) or session.short or bool(self.connection.fences))
 
     def tick(self, now: float) -> None:
         """Let the core look at the clock, unless the connection is busy: then it is alive, or its sends time out.

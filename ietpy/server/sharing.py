@@ -76,22 +76,26 @@ def execute(pump: Pump, tasks: list[Task]) -> None:
     line = pump.line
     line.executing = True
     kept = []
-    for task in tasks:
-        connection = task.connection
-        owner: Pump = connection.owner
-        if connection.stranded and not owner.ending:
-            kept.append(task)  # removed for recovery: nothing may follow the answer to that
-            continue
-        if connection.staged_size > STAGED_LIMIT:
-            owner.flush_now()
-        lu = task.nexus.lu
-        waits = connection.staged_size > STAGED_LIMIT or (task.data_length and lu.writes_wait)
-        if waits or not lu.execute(task):
-            owner.hand_over(task)
-        else:
-            complete(connection, task)
-    tasks[:] = kept
-    line.executing = False
+    taken = 0
+    try:
+        for task in tasks:
+            taken += 1
+            connection = task.connection
+            owner: Pump = connection.owner
+            if connection.stranded and not owner.ending:
+                kept.append(task)  # removed for recovery: nothing may follow the answer to that
+                continue
+            if connection.staged_size > STAGED_LIMIT:
+                owner.flush_now()
+            lu = task.nexus.lu
+            waits = connection.staged_size > STAGED_LIMIT or (task.data_length and lu.writes_wait)
+            if waits or not lu.execute(task):
+                owner.hand_over(task)
+            else:
+                complete(connection, task)
+    finally:  # a mistake of ours has nothing executed twice: whoever comes next finds the rest
+        tasks[:taken] = kept
+        line.executing = False
 
 
 def flush(pump: Pump) -> None:

@@ -94,8 +94,9 @@ class TestSeveralConnections:
         assert first.ask(first.command("00"))[0].status == 0
         second.work()
         assert not second.end()
-        (answer,) = first.answers()
+        answer, window = first.answers()
         assert (answer.opcode, answer.response, second.answers()) == (Opcode.LOGOUT_RESPONSE, 0, [])
+        assert window.opcode == Opcode.NOP_IN
         (answer,) = first.ask(first.command("00"))
         assert (answer.status, answer.data[14:16]) == (2, b"\x47\x7f")
 

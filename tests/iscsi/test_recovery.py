@@ -151,7 +151,8 @@ class TestLogout:
         tag = first.tag
         first.feed(first.write(0, 8))
         lose(first)
-        (answer,) = logout(second, CLOSE, 0)
+        answer, window = logout(second, CLOSE, 0)
+        assert (window.opcode, window.max_cmd_sn) == (Opcode.NOP_IN, first.session.max_cmd_sn)
         assert answer.response == 0
         assert not first.session.stranded
         (answer,) = second.ask(second.command("00"))
@@ -333,7 +334,8 @@ class TestTheEnd:
             assert first.session.tasks
         recovery.tick(first.session, 112.0)
         assert not first.session.tasks
-        (answer,) = second.ask(second.command("00"))
+        answer, window = second.ask(second.command("00"))
+        assert (window.opcode, window.max_cmd_sn) == (Opcode.NOP_IN, first.session.max_cmd_sn)
         assert answer.data[14:16] == b"\x47\x7f"
 
     @pytest.mark.rfc7143("7.5-1")

@@ -399,6 +399,8 @@ class TestSeveralConnections:
         assert again.replaced == [(first.connection,)]
         assert not first.end()
         assert first.answers() == []
+        (window,) = again.answers()
+        assert (window.opcode, window.max_cmd_sn) == (0x20, again.session.max_cmd_sn)
         (answer,) = again.ask(again.command("00"))
         assert answer.data[14:16] == b"\x47\x7f"
         assert again.ask(again.data_out(r2t.initiator_task_tag, r2t.target_transfer_tag, b"x" * 4096, 0)) == []

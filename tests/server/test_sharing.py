@@ -14,6 +14,7 @@ import pytest
 
 from ietpy.initiator.client import Client
 from ietpy.initiator.errors import ConnectionLost
+from ietpy.iscsi import pings
 from ietpy.iscsi.async_messages import Event
 from ietpy.iscsi.pdu import Opcode
 from ietpy.server import listener
@@ -386,6 +387,75 @@ class TestRecovery:
         assert pump.left.is_set()
         assert not served.target.sessions
 
+    @pytest.mark.rfc7143("7.2.2-1")
+    def test_reassigned_while_a_worker_executes_it(
+        self, served: Any, lead: Client, join: Any, eventually: Callable[..., None]
+    ) -> None:
+        """The answer to the logout, which waits for that, need not be waited for."""
+        lead.write(0, 0, b"r" * 4096)
+        other = join()
+        (session,) = served.target.sessions.values()
+        served.store.hold()
+        tag = other.submit(0, READ_10, read=4096)
+        eventually(lambda: len(session.running) == 1)
+        leaving = lead.session.logout(2, 1)
+        assert lead.reassign(other, tag) == 0
+        served.store.open_gate()
+        answer = lead.wait(tag)
+        assert (answer.status, answer.data) == (0, b"r" * 4096)
+        assert lead.wait(leaving).response == 0
+
+    @pytest.mark.rfc7143("7.2.2-1")
+    def test_reassigned_while_it_is_parked(self, served: Any, lead: Client, join: Any) -> None:
+        """It is the other's from then on, also if its old connection is closed for good meanwhile."""
+        other = join()
+        served.store.hold()
+        tags = [other.submit(0, READ_10, read=4096) for _ in range(6)]  # there are four workers
+        for _ in range(4):
+            assert served.store.entered.acquire(timeout=20)
+        lead.session.logout(2, 1)
+        assert [lead.reassign(other, tag) for tag in tags] == [0] * 6
+        lead.session.logout(1, 1)
+        assert lead.ping(b"taken") == b"taken"
+        served.store.open_gate()
+        assert [lead.wait(tag).status for tag in tags] == [0] * 6
+
+    @pytest.mark.rfc7143("11.4.11-1")
+    def test_the_others_hear_of_the_window(
+        self, served: Any, lead: Client, join: Any, eventually: Callable[..., None]
+    ) -> None:
+        """Answers that are kept for a lost connection say it to nobody."""
+        other = join()
+        (session,) = served.target.sessions.values()
+        served.store.hold()
+        while lead.session.numbering.window_open:
+            other.submit(0, READ_10, read=4096)
+        eventually(lambda: len(session.running) == 16)
+        pump = pump_of(served, 1)
+        other.socket.close()
+        eventually(lambda: pump.connection.stranded)
+        served.store.open_gate()
+        while lead.session.numbering.max_cmd_sn != session.max_cmd_sn or session.running:
+            lead.session.handle(lead.receive_pdu())
+        lead.test_unit_ready(0)
+
+    def test_it_ends_when_it_is_closed_while_it_is_stranded(
+        self, served: Any, lead: Client, eventually: Callable[..., None]
+    ) -> None:
+        """Who ends it may find its thread on the way and leave no word: nothing of it stays."""
+        (session,) = served.target.sessions.values()
+        lead.submit(0, WRITE_10, write=b"w" * 4096)
+        pump = pump_of(served, 0)
+        lead.close()
+        assert pump.finished.wait(20)
+        pump.connection.recoverable = False
+        pump.close()
+        pump.line.post(lambda: None)
+        assert pump.left.wait(20)
+        assert not session.tasks
+        assert not served.target.sessions
+        assert not served.node.memory.used
+
     def test_logout_for_recovery_of_its_own(self, served: Any, lead: Client, join: Any) -> None:
         other = join()
         tag = other.session.command(0, WRITE_10, write=b"w" * 4096)
@@ -453,3 +523,73 @@ def test_nobody_is_told_of_one_that_logged_out(lead: Client, join: Any) -> None:
     other.close()
     assert lead.ping(b"nothing else") == b"nothing else"
     assert lead.session.messages == []
+
+
+@pytest.mark.rfc7143("11.4.11-1")
+def test_the_others_hear_of_the_window_that_a_lost_connection_leaves(
+    served: Any, lead: Client, join: Any, eventually: Callable[..., None]
+) -> None:
+    """It was full of writes whose data will not come; nothing else is sent to the one that is left."""
+    other = join()
+    (session,) = served.target.sessions.values()
+    while lead.session.numbering.window_open:
+        other.session.command(0, bytes.fromhex("2a 00 00000000 00 0800 00"), write=bytes(1 << 20))
+        command, *_ = other.session.output
+        other.session.output.clear()
+        other.send_pdu(command)
+    eventually(lambda: len(session.tasks) == 16)
+    other.socket.close()
+    assert [lead.receive_pdu().opcode for _ in range(2)] == [Opcode.ASYNC_MESSAGE, Opcode.NOP_IN]
+    assert lead.session.numbering.max_cmd_sn == session.max_cmd_sn == session.exp_cmd_sn + 15
+
+
+def test_a_function_whose_connection_is_lost_is_forgotten(
+    served: Any, lead: Client, join: Any, eventually: Callable[..., None]
+) -> None:
+    """Its tag may be a command's, which can be aborted."""
+    other = join()
+    (session,) = served.target.sessions.values()
+    served.store.hold()
+    lead.submit(0, READ_10, read=4096)
+    assert served.store.entered.acquire(timeout=20)
+    other.session.manage(LU_RESET)
+    other.ping()
+    pump = pump_of(served, 1)
+    assert session.managing
+    other.socket.close()
+    eventually(lambda: pump.connection.closing)
+    served.store.open_gate()
+    eventually(lambda: not session.managing)
+
+
+def test_a_reset_does_not_wait_for_ever_for_another_connection(
+    served: Any, lead: Client, join: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its peer takes the ping and does not answer."""
+    monkeypatch.setattr(pings, "ANSWER_SECONDS", 1)
+    other = join()
+    assert lead.manage(LU_RESET) == 0
+    assert other.receive_pdu().opcode == Opcode.NOP_IN
+    assert other.closed_by_target()
+
+
+def test_a_mistake_has_nothing_executed_twice(served: Any, lead: Client, join: Any, monkeypatch: Any) -> None:
+    """A batch has commands of both, and the second one's breaks it off: the first one's is over."""
+    other = join()
+    commands = [client.make(Opcode.SCSI_COMMAND, flags=0x80, cdb=bytes(16)) for client in (lead, other, lead)]
+    executed: list[Any] = []
+    execute = served.lu.execute
+
+    def fail(task: Any) -> bool:
+        executed.append(task.connection.cid)
+        if task.connection.cid == 1:
+            raise ZeroDivisionError
+        return bool(execute(task))
+
+    monkeypatch.setattr(type(served.lu), "execute", lambda lu, task: fail(task))
+    other.send_pdu(commands[1])
+    other.send_pdu(other.make(Opcode.NOP_OUT, immediate=True, target_transfer_tag=0xFFFFFFFF))
+    assert other.receive_pdu().opcode == Opcode.NOP_IN
+    lead.send_pdu(commands[0] + commands[2])
+    assert lead.closed_by_target()
+    assert executed == [0, 1]
