@@ -155,6 +155,7 @@ STORY = {
     "ln -sf ~/ietpy/bin/iet* /usr/local/bin/": "ln -sf ~/ietpy/bin/iet* {place}/usr/local/bin/",
     "ietpy mkimage --size 10G /root/os.img": "ietpy mkimage --size 10G {place}/root/os.img",
     "mkdir -p /etc/iet": "mkdir -p {place}/etc/iet",
+    "chmod 600 /etc/iet/ietd.conf": "chmod 600 {place}/etc/iet/ietd.conf",
     "ietpy check": f"ietpy check {_CONFIG}",
     "ietpy check --all-modes": f"ietpy check --all-modes {_CONFIG}",
     "ietpy check --json": f"ietpy check --json {_CONFIG}",
