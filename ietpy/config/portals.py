@@ -21,7 +21,7 @@ from ietpy.config.values import is_comment
 from ietpy.iscsi.target import PORTAL_GROUP_TAG
 
 ALL_ADDRESSES: Final = "*"
-#: RFC 7143 has 0, too, but a tag is the relative identifier of a SCSI target port here (decisions 51).
+#: RFC 7143 has 0, too, but a tag is the relative identifier of a SCSI target port here (decisions 49).
 HIGHEST_TAG: Final = 65535
 _TAG: Final = re.compile("[0-9]{1,5}")
 _ITEM: Final = re.compile("[^,]+")

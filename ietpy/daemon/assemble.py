@@ -41,7 +41,7 @@ class LunRefused(IetpyError):
 
 
 def memory_limit() -> int:
-    """Bytes for writes that are not whole yet: at most a quarter of the machine's memory (docs/decisions 47)."""
+    """Bytes for writes that are not whole yet: at most a quarter of the machine's memory (docs/decisions 45)."""
     return min(LIMIT, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4)
 
 
