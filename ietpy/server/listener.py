@@ -30,6 +30,7 @@ from ietpy.server.logins import HalfOpen, Logins
 from ietpy.server.portals import Portals
 from ietpy.server.pump import Pump
 from ietpy.server.services import Jobs, serve
+from ietpy.server.throttle import source
 from ietpy.server.workers import WorkerPool
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ _EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.
 CLOSING_SECONDS: Final = 1.0
 #: A peer that takes no answer for this long is given up (seconds).
 SEND_SECONDS: Final = 30
+#: Discovery sessions at once from one address: each has a thread, and whoever may discover needs no secret for it.
+DISCOVERIES_PER_ADDRESS: Final = 64
 
 
 def _nothing() -> None:
@@ -341,4 +344,22 @@ class Server:
             log.warning("%s: connection dropped: %s", self.name_of(login.sock), problem)
             login.pump.abandon()
         else:
+            self._bound_discoveries(login)
             self.sessions_changed()
+
+    def _bound_discoveries(self, login: HalfOpen) -> None:
+        """An address that begins one discovery session too many loses its oldest."""
+        if login.connection.session is None or login.connection.session.target is not None:
+            return
+        with self._lock:
+            sessions = [(pump, pump.connection.session) for pump in self._pumps if not pump.connection.closing]
+        found = [
+            pump for pump, session in sessions
+            if session is not None and session.target is None and source(session.asker.peer) == login.source
+        ]
+        if len(found) > DISCOVERIES_PER_ADDRESS:
+            log.warning(
+                "%s: dropped, %d discovery sessions at once from one address are the limit",
+                self.name_of(found[0].sock), DISCOVERIES_PER_ADDRESS,
+            )
+            found[0].close()

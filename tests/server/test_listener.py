@@ -204,6 +204,18 @@ def test_sessions_that_begin_and_end_are_told_of(served: Any) -> None:
     assert served.server.sessions() == []
 
 
+def test_one_address_has_so_many_discovery_sessions(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "DISCOVERIES_PER_ADDRESS", 2)
+    normal = served.connect()
+    clients = [served.dial(source) for source in ("127.0.0.2", "127.0.0.1", "127.0.0.1", "127.0.0.1")]
+    for number, client in enumerate(clients):
+        client.login(LoginPlan(isid=b"\x80\0\0\0\1" + bytes((number,))))
+    assert clients[1].closed_by_target(), "the oldest of that address"
+    for client in (clients[0], *clients[2:]):
+        assert [name for name, _ in client.discover()] == [served.target.name]
+    normal.test_unit_ready(0)
+
+
 def test_a_session_can_be_ended(served: Any, eventually: Callable[..., None]) -> None:
     client = served.connect()
     (session,) = served.target.sessions.values()
