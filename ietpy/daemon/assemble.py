@@ -74,12 +74,14 @@ def follow(
 ) -> None:
     """Give a target the accounts and options it is configured with; what is negotiated holds for new sessions.
 
-    ``rule``: its access rule; with the accounts it changes in one step. ``portal_groups``: tags of all there are.
+    ``rule``: its access rule. With the accounts and the portal groups (``portal_groups``: tags of all there are) it
+    changes in one step: what the old file asks of one portal group must not let in by another one that the new has.
     """
     allowed = accounts(target.incoming, target.outgoing, target.closed, target.chap_algorithms)
-    node.let_in(allowed, rule, rule.terms)
     groups = target.portal_groups or portal_groups
-    node.offer(tuple(tag for tag in portal_groups if tag in groups))
+    with node.device.lock:  # as logins have it that are about to succeed
+        node.let_in(allowed, rule, rule.terms)
+        node.offer(tuple(tag for tag in portal_groups if tag in groups))
     node.alias = alias(target.alias)
     node.key_values = target.session_keys
     node.max_sessions = target.max_sessions

@@ -94,6 +94,25 @@ def test_access_rule_and_terms_come_together() -> None:
     assert (node.admits, node.terms) == (made, made.terms)
 
 
+@pytest.mark.parametrize("step", ["let_in", "offer"])
+def test_no_login_succeeds_between_accounts_and_portal_groups(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    config = target("Initiator iqn.a Luns=0")
+    node = target_node(config, device(), rule(config))
+    held: list[bool] = []
+
+    def look(*_: object) -> None:
+        def try_it() -> None:
+            held.append(not node.device.lock.acquire(blocking=False))  # type: ignore[attr-defined]
+
+        thread = threading.Thread(target=try_it)
+        thread.start()
+        thread.join()
+
+    monkeypatch.setattr(node, step, look)
+    follow(node, config, rule(config))
+    assert held == [True]
+
+
 def test_a_unit_has_the_identity_of_its_target_and_number() -> None:
     """Captured from IET (iet-compat 7.4, last row)."""
     unit = logical_unit(device(), LunConfig(1, SPAN, path="/x", read_only=True, write_cache=True), store())
