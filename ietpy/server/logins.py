@@ -120,6 +120,7 @@ class Logins:
             log.warning("%s: connection dropped: %s", name(sock), problem)
         except OSError as problem:
             log.info("%s: connection lost during login: %s", name(sock), problem)
+            self._count(login)  # an answer that nobody waited for was given all the same
         else:
             if connection.closing:
                 self._refused(login)
@@ -146,11 +147,15 @@ class Logins:
             login.heard, login.waits = True, False
             self._selector.register(login.sock, selectors.EVENT_READ, self._bytes)
 
+    def _count(self, login: HalfOpen) -> int:
+        """How many wrong secrets there are from where this login came, if it had one; else 0."""
+        half = login.connection.login
+        return self._throttle.wrong(login.source, time.monotonic()) if half is not None and half.guessed else 0
+
     def _refused(self, login: HalfOpen) -> None:
         """Say so; of many wrong secrets only that there are many."""
         name, problem = self._listener.name_of(login.sock), login.connection.problem
-        half = login.connection.login
-        wrong = self._throttle.wrong(login.source, time.monotonic()) if half is not None and half.guessed else 0
+        wrong = self._count(login)
         log.log(logging.WARNING if wrong <= FREE else logging.DEBUG, "%s: login refused: %s", name, problem)
         if wrong == FREE:
             log.warning(

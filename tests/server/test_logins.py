@@ -18,6 +18,7 @@ from ietpy.iscsi.errors import LoginStatus
 from ietpy.iscsi.target import Accounts, TargetNode
 from ietpy.scsi.device import ScsiDevice
 from ietpy.server import logins, throttle
+from ietpy.server.egress import Egress
 
 
 def test_a_refused_login_is_logged(served: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -199,6 +200,21 @@ def test_one_line_for_many_guesses(
     monkeypatch.setattr(throttle, "MEMORY", 0.0)
     guarded.dial()  # makes the listener look at its clock
     eventually(lambda: "127.0.0.1: 8 wrong secrets in all" in caplog.text)
+
+
+def test_a_guess_counts_if_its_answer_is_not_taken(guarded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    flush = Egress.flush_now
+
+    def flush_now(egress: Egress) -> bool:
+        half = egress._connection.login
+        if half is not None and half.failed:
+            raise ConnectionResetError("the peer has gone")
+        return flush(egress)
+
+    monkeypatch.setattr(Egress, "flush_now", flush_now)
+    with pytest.raises(ConnectionLost):
+        guess(guarded, WRONG)
+    assert guarded.server._logins._throttle.ready("127.0.0.1") > 0.0
 
 
 def test_what_is_no_guess_is_not_counted(guarded: Any) -> None:
