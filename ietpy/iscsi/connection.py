@@ -288,8 +288,12 @@ class Connection:
                 session.exp_cmd_sn = request[5]
                 connection.reject(problem.reason, header)
         for key in [key for key in session.held if type(key) is tuple and not before(session.exp_cmd_sn, key[0])]:
-            connection, request, _ = session.held.pop(key)
-            connection.handlers[request[0] & OPCODE_MASK](connection, *request)
+            connection, request, header = session.held.pop(key)
+            try:
+                connection.handlers[request[0] & OPCODE_MASK](connection, *request)
+            except Reject as problem:  # its tag became a command's meanwhile
+                session.managing.discard(key[1])
+                connection.reject(problem.reason, header)
 
     # Sending ------------------------------------------------------------------------------------------------------
 

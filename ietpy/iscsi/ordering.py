@@ -41,7 +41,7 @@ def wait(connection: Connection, request: Request) -> None:
     if sum(type(key) is tuple for key in session.held) >= WAITING_LIMIT:
         raise Reject(RejectReason.IMMEDIATE_COMMAND_REJECT, f"{WAITING_LIMIT} functions wait for commands before them")
     _, _, _, tag, _, cmd_sn, *_ = request
-    session.held[cmd_sn, tag] = connection, request, b""
+    session.held[cmd_sn, tag] = connection, request, connection.framer.header()
     session.managing.add(tag)
 
 

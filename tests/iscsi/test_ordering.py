@@ -131,6 +131,18 @@ class TestTheAnswer:
         assert second.answers() == []
 
 
+def test_a_function_whose_tag_became_a_commands_is_rejected(connect: Any) -> None:
+    """It waited for that command, which the initiator gave the same tag (section 11.2.1.8)."""
+    nexus = connect()
+    number, tag = nexus.cmd_sn, nexus.tag
+    function = manage(nexus, ABORT_TASK_SET, cmd_sn=number + 1)
+    assert nexus.ask(function) == []
+    r2t, reject = nexus.ask(nexus.write(0, 8, cmd_sn=number, initiator_task_tag=tag))
+    assert (r2t.opcode, r2t.initiator_task_tag) == (Opcode.READY_TO_TRANSFER, tag)
+    assert (reject.opcode, reject.reason, reject.data) == (Opcode.REJECT, 0x07, function[:48])
+    assert not nexus.session.managing
+
+
 @pytest.mark.rfc7143("11.5.1-4", "7144:6.3-3")
 @pytest.mark.parametrize("function", [ABORT_TASK, QUERY_TASK, REASSIGN])
 def test_functions_are_no_tasks(connect: Any, function: int) -> None:
