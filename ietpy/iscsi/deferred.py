@@ -45,9 +45,12 @@ def defer(connection: Connection, task: Task) -> bool:
     tasks = task.nexus.lu.tasks
     if tasks is not None:
         with session.device.lock:
-            if not tasks.defer(task):
-                session.dormant.add(task)
-                return False
+            waits = not tasks.defer(task)
+        if waits:
+            session.dormant.add(task)
+            if task.transfer is not None:
+                connection.enabled.extend(session.node.memory.rest(session, task.transfer))
+            return False
     _start(connection, session, task)
     return True
 
@@ -65,6 +68,8 @@ def enable(connection: Connection, place: Place | Transfer) -> Task | None:
     if task.place is not place or connection.closing or connection.stranded:
         return None
     session.dormant.remove(task)
+    if task.transfer is not None:
+        session.node.memory.resume(session, task.transfer)
     _start(connection, session, task)
     return task
 

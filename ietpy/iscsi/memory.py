@@ -3,8 +3,11 @@
 A write takes room for all its data before its first R2T and gives it back when its task ends, so one that was let in
 never waits again and nobody waits for ever. One that finds no room waits, without an R2T, and the oldest goes first.
 A session that has nothing under way is always let in: its peer may be the only one that sends. What all hold is so at
-most the limit and one write of each session. While a write of a session waits, its command window closes: commands
-that finish make no room for others (``Session.short``).
+most the limit and one write of each session. Writes that wait for their turn (task attributes) are not under way, as
+the one they wait for may need memory; so where tasks order others it may be more, up to the command window.
+
+While a write of a session waits, its command window closes: commands that finish make no room for others
+(``Session.short``).
 
 Data nobody asked for cannot wait. It is counted, and bounded by FirstBurstLength and the command window.
 """
@@ -69,17 +72,35 @@ class Memory:
         with self.lock:
             self.waiting.pop(transfer, None)
             self._take(session, transfer, -transfer.room)
-            if transfer.admitted:
-                transfer.admitted = False
-                self._admitted[session] -= 1
-                if not self._admitted[session]:
-                    del self._admitted[session]
-            return self._grant()
+            return self._stand_still(session, transfer)
+
+    def rest(self, session: Session, transfer: Transfer) -> list[Transfer]:
+        """The task of ``transfer`` has its data and waits for others, one of which may wait here; as ``leave``.
+
+        It keeps its room. Until ``resume`` it is not under way, so it keeps nobody of its session from being let in.
+        """
+        with self.lock:
+            return self._stand_still(session, transfer)
+
+    def resume(self, session: Session, transfer: Transfer) -> None:
+        """The turn of a task that rested has come."""
+        with self.lock:
+            if not transfer.admitted:
+                transfer.admitted = True
+                self._admitted[session] += 1
 
     def awaited_by(self, session: Session) -> bool:
         """Whether a write of ``session`` waits."""
         with self.lock:
             return session in self.waiting.values()
+
+    def _stand_still(self, session: Session, transfer: Transfer) -> list[Transfer]:
+        if transfer.admitted:
+            transfer.admitted = False
+            self._admitted[session] -= 1
+            if not self._admitted[session]:
+                del self._admitted[session]
+        return self._grant()
 
     def _grant(self) -> list[Transfer]:
         granted = []

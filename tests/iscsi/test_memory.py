@@ -14,6 +14,7 @@ from ietpy.iscsi.pdu import Opcode
 
 NO_TAG = 0xFFFFFFFF
 BLOCK = 512
+SIMPLE, ORDERED, HEAD_OF_QUEUE = 1, 2, 3
 
 
 class Write(SimpleNamespace):
@@ -106,6 +107,23 @@ def test_who_has_nothing_under_way_is_always_let_in(asking: Asking) -> None:
     assert asking.end(first) == [second]
     assert asking.memory.used == 160
     assert asking.memory.awaited_by(other) is False
+
+
+def test_who_waits_for_his_turn_keeps_nobody_of_his_session_out(asking: Asking) -> None:
+    """It may be the one that he waits for."""
+    session = asking.session()
+    first, _ = asking.ask(session, 50)
+    second, let_in = asking.ask(session, 50)
+    assert not let_in
+    assert asking.memory.rest(session, first) == [second]  # type: ignore[arg-type]
+    asking.memory.resume(session, first)  # type: ignore[arg-type]
+    asking.memory.resume(session, second)  # type: ignore[arg-type]
+    third, let_in = asking.ask(session, 50)
+    assert not let_in
+    assert asking.end(second) == []
+    assert asking.end(first) == [third]
+    assert asking.end(third) == []
+    assert asking.memory.used == 0
 
 
 def test_data_nobody_asked_for_is_counted(asking: Asking) -> None:
@@ -343,3 +361,19 @@ def test_who_holds_memory_and_sends_nothing_is_given_up(connect: Any, small: Any
     other.feed(other.write(12, 4))
     assert not pings.overdue(nexus.connection, 200.0)
     assert pings.overdue(nexus.connection, 200.0 + pings.ANSWER_SECONDS)
+
+
+@pytest.mark.parametrize("attribute", [SIMPLE, ORDERED])
+def test_one_that_others_wait_for_is_let_in(connect: Any, store: Any, small: Any, attribute: int) -> None:
+    """They have their data, and hold the memory."""
+    nexus = connect()
+    (first,) = nexus.ask(nexus.write(0, 4, attribute=attribute))
+    assert nexus.ask(nexus.write(4, 4, attribute=HEAD_OF_QUEUE)) == []  # there is no memory for it
+    (second,) = send(nexus, first, b"1")
+    assert second.opcode == Opcode.READY_TO_TRANSFER
+    assert len(nexus.session.dormant) == 1
+    assert [answer.status for answer in send(nexus, second, b"2")] == [0]
+    nexus.work()
+    assert [answer.status for answer in nexus.answers()] == [0]
+    assert store.data[: 8 * BLOCK] == b"1" * 4 * BLOCK + b"2" * 4 * BLOCK
+    assert small.used == 0
