@@ -95,6 +95,10 @@ class Server:
         """Accept on these, too, as portals of the group with this tag."""
         self._portals.add(sockets, group)
 
+    def listens(self, sock: socket.socket) -> bool:
+        """Whether this is one of them."""
+        return self._portals.group_of(sock) is not None
+
     def leave(self, sockets: Sequence[socket.socket]) -> None:
         """Accept on these no more and close them; connections that came by them stay."""
         self._portals.remove(sockets, listening=self._thread is not None and not self._stopping)
@@ -325,7 +329,7 @@ class Server:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._logins.begin(sock, peer[0], group)
+        self._logins.begin(sock, peer[0], listening, group)
 
     def new_pump(self, sock: socket.socket, connection: Connection) -> Pump:
         return Pump(self, sock, connection)

@@ -40,8 +40,9 @@ def plain(address: str) -> str:
 class HalfOpen:
     """A connection in its login phase."""
 
-    def __init__(self, sock: socket.socket, address: str, deadline: float) -> None:
+    def __init__(self, sock: socket.socket, address: str, portal: socket.socket, deadline: float) -> None:
         self.sock = sock
+        self.portal = portal  #: the listening socket it was accepted on
         self.source = source(address)
         self.deadline = deadline
         self.heard = False  #: what follows our challenge is listened to
@@ -58,6 +59,8 @@ class Listener(Protocol):
     def new_pump(self, sock: socket.socket, connection: Connection) -> Pump: ...
 
     def promote(self, login: HalfOpen) -> None: ...
+
+    def listens(self, sock: socket.socket) -> bool: ...
 
     def name_of(self, sock: socket.socket) -> str: ...
 
@@ -80,9 +83,9 @@ class Logins:
             (greediest, _), = Counter(login.source for login in self._open.values()).most_common(1)
             self._drop_oldest(greediest, f"{LOGINS_AT_ONCE} logins at once are the limit")
 
-    def begin(self, sock: socket.socket, peer: str, group: int) -> None:
+    def begin(self, sock: socket.socket, peer: str, portal: socket.socket, group: int) -> None:
         """A connection was accepted from the numeric address ``peer``, by a portal of the group with this tag."""
-        login = HalfOpen(sock, plain(peer), time.monotonic() + LOGIN_SECONDS)
+        login = HalfOpen(sock, plain(peer), portal, time.monotonic() + LOGIN_SECONDS)
         if sum(other.source == login.source for other in self._open.values()) >= LOGINS_PER_ADDRESS:
             self._drop_oldest(login.source, f"{LOGINS_PER_ADDRESS} logins at once from one address are the limit")
         local = sock.getsockname()
@@ -102,6 +105,10 @@ class Logins:
         if login is None:
             return  # dropped while its bytes were waiting to be looked at
         connection, name = login.connection, self._listener.name_of
+        if not self._listener.listens(login.portal):  # its group may have other targets by now
+            log.info("%s: dropped, its portal was closed before its login was over", name(sock))
+            self._drop(login)
+            return
         try:
             count = sock.recv_into(connection.space())
         except BlockingIOError:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ietpy.initiator.client import Client
-from ietpy.initiator.errors import LoginRefused
+from ietpy.initiator.errors import ConnectionLost, LoginRefused
 from ietpy.initiator.login import LoginPlan
 from ietpy.iscsi.target import Asker, Portal
 from ietpy.server import listener, portals
@@ -167,6 +167,19 @@ def test_who_came_by_a_portal_that_is_left_at_that_moment(served: Any) -> None:
     assert not len(made._logins)
     listening.close()
     assert made.stop(10)
+
+
+def test_a_login_ends_with_its_portal(served: Any) -> None:
+    """It would be one by a portal group the address may not be in any more."""
+    (second,) = bind("127.0.0.2", 0)
+    served.server.listen([second], 2)
+    served.target.offer((1, 2))
+    early, stays = (connected(served, second.getsockname()) for _ in range(2))
+    stays.login(LoginPlan(target=served.target.name))
+    served.server.leave([second])
+    with pytest.raises(ConnectionLost):
+        early.login(LoginPlan(target=served.target.name, isid=b"\x80\0\0\0\0\2"))
+    assert stays.command(0, bytes(6)).status == 2
 
 
 def test_portals_can_be_left_before_and_after_the_server_runs(served: Any) -> None:
