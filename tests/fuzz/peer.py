@@ -35,7 +35,7 @@ from tests.iscsi.conftest import BLOCK, MemoryStore
 NAME: Final = "iqn.2026-11.test:t"
 BLOCKS: Final = 160
 QUEUED: Final = 4
-WINDOW: Final = 4096
+WINDOW: Final = 16384  # a login request fits
 USER, SECRET, OWN_SECRET = "user", "secret of 16 byt", "another of 16 by"
 
 #: Values next to which mistakes live.
