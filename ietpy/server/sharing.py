@@ -12,7 +12,7 @@ import select
 import socket
 import struct
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ietpy.iscsi.async_messages import announce_loss
 from ietpy.iscsi.data_in import complete
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 #: A batch is sent in parts when its answers take more memory than this (bytes), and no worker gets a task while more
 #: waits to be sent.
 STAGED_LIMIT: Final = 4 * 1024 * 1024
-#: No more requests are taken while so many pieces of answers wait to be sent.
+#: No more requests are taken while so many pieces of answers wait to be sent, or so many bytes that are not staged.
 UNSENT_LIMIT: Final = 1024
+UNSENT_BYTES: Final = 16 * 1024 * 1024
 
 
 def serve(pump: Pump) -> None:
@@ -140,7 +141,7 @@ def _receive(pump: Pump, room: memoryview) -> int:
     """Receive, and meanwhile send what is left; the bytes received, 0 when no more will come. Raises OSError."""
     egress = pump.egress
     while egress.busy:
-        more = select.POLLIN if len(egress.unsent) <= UNSENT_LIMIT else 0
+        more = 0 if _is_behind(pump) else select.POLLIN
         if _await(pump, select.POLLOUT | more) & ~select.POLLOUT:
             break
         with pump.line.lock:
@@ -148,6 +149,14 @@ def _receive(pump: Pump, room: memoryview) -> int:
             pump.employ()
         pump.line.attend()
     return pump.sock.recv_into(room)
+
+
+def _is_behind(pump: Pump) -> bool:
+    """Whether its peer has so much to read that it must read before it asks for more; pings are answered at once."""
+    with pump.line.lock:
+        unsent: Any = pump.egress.unsent  # no promises of a file in what shares a lock
+        size = sum(map(len, unsent)) - pump.connection.staged_size
+    return len(unsent) > UNSENT_LIMIT or size > UNSENT_BYTES
 
 
 def _await(pump: Pump, events: int) -> int:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from ietpy.initiator.client import Client
-from ietpy.initiator.errors import ConnectionLost
+from ietpy.initiator.errors import ConnectionLost, TimedOut
 from ietpy.iscsi import pings
 from ietpy.iscsi.async_messages import Event
 from ietpy.iscsi.pdu import Opcode
@@ -284,6 +285,23 @@ class TestAPeerThatDoesNotRead:
     def test_its_tasks_are_bounded(self, served: Any, stuck: Any) -> None:
         with stuck.line.lock:
             assert stuck.connection.staged_size <= 8 << 20
+
+    def test_what_its_pings_bring_back_is_bounded(
+        self, served: Any, lead: Client, join: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(listener, "SEND_SECONDS", 1)
+        client = join(3, keys={"MaxRecvDataSegmentLength": "262144"})
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        pump = pump_of(served, 3)
+        ping = client.make(
+            Opcode.NOP_OUT, bytes(1 << 18), immediate=True, initiator_task_tag=9, target_transfer_tag=0xFFFFFFFF
+        )
+        sizes = []
+        with contextlib.suppress(ConnectionLost, TimedOut):
+            for _ in range(400):
+                client.send_pdu(ping, timeout=5)
+                sizes.append(sum(map(len, pump.egress.unsent)))
+        assert 0 < max(sizes) < 24 << 20
 
     def test_a_reset_of_another_connection(self, lead: Client, stuck: Any) -> None:
         assert lead.manage(LU_RESET, 0) == 0
