@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ietpy.iscsi import ordering
+from ietpy.iscsi import ordering, pings
 from ietpy.iscsi.pdu import Opcode
 
 ABORT_TASK, ABORT_TASK_SET, CLEAR_TASK_SET, LU_RESET, WARM_RESET, COLD_RESET, NEXUS_RESET = 1, 2, 4, 5, 6, 7, 11
@@ -112,6 +112,18 @@ class TestTheAnswer:
         second.end()
         (answer,) = first.answers()
         assert answer.response == 0
+
+    def test_does_not_wait_for_ever(self, pair: Any, node: Any) -> None:
+        """Somebody looks at the clock: who does not answer the ping has his time."""
+        first, second = pair
+        told: list[None] = []
+        node.memory.watch = lambda: told.append(None)
+        assert first.ask(manage(first, LU_RESET)) == []
+        assert told
+        seconds = pings.ANSWER_SECONDS
+        late = [pings.overdue(second.connection, now) for now in (100.0, 99.0 + seconds, 100.0 + seconds)]
+        assert late == [False, False, True]
+        assert not pings.overdue(first.connection, 100.0)
 
     def test_is_not_given_to_one_that_has_ended(self, pair: Any) -> None:
         first, second = pair
