@@ -55,10 +55,11 @@ def scsi_command(
     if opcode & IMMEDIATE:
         _bound_immediate(session)
     attribute = flags & _ATTRIBUTE
-    # What is promised is read late: not if others wait for the end of this task.
-    extents = attribute <= _SIMPLE and connection.extents
-    if attribute > _LAST_ATTRIBUTE:
-        raise Reject(RejectReason.PROTOCOL_ERROR, f"task attribute {attribute}, which is reserved")
+    extents = connection.extents
+    if attribute > _SIMPLE:
+        extents = False  # what is promised is read late: not if others wait for the end of this task
+        if attribute > _LAST_ATTRIBUTE:
+            raise Reject(RejectReason.PROTOCOL_ERROR, f"task attribute {attribute}, which is reserved")
     nexus = session.nexuses.get(lun) or session.nexus(lun)
     task = connection.free.pop() if connection.free else Task()
     task.nexus = nexus
