@@ -85,8 +85,9 @@ class _Resolver:
             try:
                 account = replace(account, secret=self.secret(account))
             except OSError as error:
-                problem = f"the secret of {quoted(account.name)} cannot be had from {quoted(account.file)}:"
-                problem += f" {error.strerror}; {effect}"
+                # Without a directory for it the word may be a secret where a path should stand.
+                place = f" from {quoted(account.file)}" if os.path.isabs(account.file) or self.directory else ""
+                problem = f"the secret of {quoted(account.name)} cannot be had{place}: {error.strerror}; {effect}"
                 hint = f"write the path of a readable file that holds the secret alone, at most {LONGEST} bytes"
                 self.report.add(Finding.SECRET_FILE, account.span, problem, hint)
         size = len(to_bytes(account.secret))

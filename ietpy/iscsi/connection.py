@@ -275,7 +275,10 @@ class Connection:
         One that was aborted while held only fills its number. One that is rejected leaves a gap, which is the
         initiator's to fill (section 7.3).
         """
-        while not self.closing and session.exp_cmd_sn in session.held:
+        while True:
+            self._release_functions(session)
+            if self.closing or session.exp_cmd_sn not in session.held:
+                return
             held = session.held.pop(session.exp_cmd_sn)
             session.exp_cmd_sn = (session.exp_cmd_sn + 1) & MASK
             if held is None:
@@ -287,6 +290,9 @@ class Connection:
             except Reject as problem:
                 session.exp_cmd_sn = request[5]
                 connection.reject(problem.reason, header)
+
+    def _release_functions(self, session: Session) -> None:
+        """Have functions act for which all commands before them have come, and none behind them (``ordering``)."""
         for key in [key for key in session.held if type(key) is tuple and not before(session.exp_cmd_sn, key[0])]:
             connection, request, header = session.held.pop(key)
             try:

@@ -51,6 +51,7 @@ class Request(NamedTuple):
     exp_data_sn: int
 
 
+_HELD_TAG: Final = 3  #: the Initiator Task Tag among the fields of a held request (``full_feature.Handler``)
 Handler = Callable[["Connection", Function, Request], int]
 
 
@@ -119,6 +120,9 @@ def abort_task(connection: Connection, function: Function, asked: Request) -> in
     if _logical_unit(session, asked.lun) is None:
         return NO_SUCH_LUN
     if before(asked.ref_cmd_sn, session.exp_cmd_sn) or before(session.max_cmd_sn, asked.ref_cmd_sn):
+        return NO_SUCH_TASK
+    held = session.held.get(asked.ref_cmd_sn)
+    if held is not None and held[1][_HELD_TAG] != asked.referenced_tag:
         return NO_SUCH_TASK
     session.held[asked.ref_cmd_sn] = None
     return COMPLETE

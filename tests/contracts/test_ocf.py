@@ -20,6 +20,7 @@ from ietpy.config.access import AccessFiles
 from ietpy.initiator.client import Client
 from ietpy.initiator.errors import AuthenticationFailed, InitiatorError, LoginRefused
 from ietpy.initiator.login import Chap, LoginPlan
+from ietpy.iscsi.pdu import Opcode
 
 ROOT = Path(__file__).parents[2]
 AGENTS = ROOT / "init" / "ocf"
@@ -384,6 +385,7 @@ def test_stopping_ends_sessions(node: Node) -> None:
     assert [agent("start"), other("start")] == [SUCCESS, SUCCESS]
     with login(node) as client, login(node, OTHER) as bystander:
         assert agent("stop") == SUCCESS, agent.said
+        assert client.receive_pdu().opcode == Opcode.ASYNC_MESSAGE
         assert client.closed_by_target()
         bystander.ping()
     assert list(node.access.iterdir()) == []
