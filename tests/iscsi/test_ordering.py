@@ -51,6 +51,14 @@ class TestCommandsBeforeAFunction:
         assert (answer.opcode, answer.response, answer.exp_cmd_sn) == (MANAGED, 0, number + 1)
         assert store.data[:4096] == bytes(4096)
 
+    def test_end_and_those_behind_it_do_not(self, nexus: Any, store: Any) -> None:
+        number = nexus.cmd_sn
+        assert nexus.ask(manage(nexus, ABORT_TASK_SET, cmd_sn=number + 1)) == []
+        assert nexus.ask(nexus.write(8, 8, b"y" * 4096, cmd_sn=number + 1)) == []
+        answers = nexus.ask(nexus.write(0, 8, b"x" * 4096, cmd_sn=number))
+        assert [each.opcode for each in answers] == [MANAGED, Opcode.SCSI_RESPONSE]
+        assert store.data[:8192] == bytes(4096) + b"y" * 4096
+
     def test_of_one_connection_too(self, nexus: Any) -> None:
         """A gap is left by a request that was rejected."""
         number = nexus.cmd_sn
@@ -105,6 +113,16 @@ class TestTheAnswer:
         assert (answer.opcode, answer.response) == (MANAGED, 0)
         pong(second, ping)  # a second time it means nothing
         assert first.answers() == second.answers() == []
+
+    def test_waits_for_all_of_them(self, connect: Any) -> None:
+        first = connect(max_connections=3, protocol_level=2)
+        others = [first.join(7), first.join(8)]
+        assert first.ask(manage(first, LU_RESET)) == []
+        for other in others:
+            assert first.answers() == []
+            (ping,) = other.answers()
+            pong(other, ping)
+        assert [each.opcode for each in first.answers()] == [MANAGED]
 
     def test_does_not_wait_for_a_connection_that_ends(self, pair: Any) -> None:
         first, second = pair

@@ -182,6 +182,15 @@ def test_abort_of_a_command_held_for_its_turn_fills_the_hole(nexus: Any, store: 
     assert not any(store.data)
 
 
+def test_abort_by_the_number_of_another_task_leaves_that_alone(nexus: Any, store: Any) -> None:
+    held = nexus.cmd_sn + 1
+    assert nexus.ask(nexus.write(0, 1, b"x" * 512, cmd_sn=held)) == []
+    asked = manage(nexus, ABORT_TASK, referenced_task_tag=999, ref_cmd_sn=held)
+    assert response(nexus.ask(asked)) == NO_TASK
+    assert len(nexus.ask(nexus.command("00"))) == 2
+    assert store.data[:512] == b"x" * 512
+
+
 @pytest.mark.rfc7143("7.11-2")
 @pytest.mark.parametrize("offset", [-1, 8], ids=["before the window", "behind it"])
 def test_abort_outside_the_window_finds_no_task(nexus: Any, offset: int) -> None:
