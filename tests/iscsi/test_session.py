@@ -205,6 +205,8 @@ class TestNumbering:
         for _ in range(8):
             nexus.feed(nexus.read(0, 1))
         assert nexus.session.max_cmd_sn == nexus.session.exp_cmd_sn - 1
+        nexus.feed(nexus.read(0, 1, cmd_sn=nexus.cmd_sn))  # the next in order, and yet outside the window
+        assert nexus.session.exp_cmd_sn == nexus.cmd_sn
         nexus.work()
         assert [answer.max_cmd_sn for answer in nexus.answers()] == [nexus.cmd_sn + turn for turn in range(8)]
 
