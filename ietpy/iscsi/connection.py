@@ -30,11 +30,9 @@ from ietpy.iscsi.pdu import BHS_SIZE, FINAL, IMMEDIATE, NO_TAG, OPCODE_MASK, REJ
 from ietpy.iscsi.retention import Retention
 from ietpy.iscsi.session import Session, establish
 from ietpy.iscsi.target import Asker, IscsiNode
-from ietpy.iscsi.transfer import CROWDED, Transfer, Turn, r2t_limit
-from ietpy.scsi.nexus import Nexus
+from ietpy.iscsi.transfer import CROWDED, Turn, r2t_limit
 from ietpy.scsi.store import Extent
 from ietpy.scsi.task import Task
-from ietpy.scsi.task_set import Place
 from ietpy.wire.buffers import ReceiveWindow, StagingPool
 from ietpy.wire.crc32c import crc32c, digest
 from ietpy.wire.serial import MASK, before
@@ -125,19 +123,9 @@ class Connection:
         #: Whoever moves this connection's bytes, and who holds what its session shares; opaque here.
         self.owner: Any = None
         self.line: Any = None
-        #: The keep-alive ping (section 11.19): its tag while unanswered, and times as ``tick`` gives them.
-        self.ping_tag = NO_TAG
-        self.ping_time = 0.0
-        #: (CmdSN, credit) of each nexus's last read that was sent from a file, until the initiator is asked whether it
-        #: has read it; and the places of such reads until it answers, by the pings' tags.
-        self.streamed: dict[Nexus, tuple[int, int]] = {}
-        self.fences: dict[int, Callable[[], None]] = {}  #: by tags of pings, what their answers let pass (``ordering``)
-        self.promised: dict[int, Place] = {}
-        #: What others wait for, and since when (``pings.overdue``).
-        self.awaited: tuple[Place | Transfer | int, int] | None = None
-        self.awaited_time = 0.0
+        #: Whether anything came since the clock was looked at last.
         self.heard = True
-        self.heard_time = 0.0
+        self.pings = pings.Pings()
 
     # Receiving ----------------------------------------------------------------------------------------------------
 

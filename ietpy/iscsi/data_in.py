@@ -329,7 +329,7 @@ def _digested(header: bytes, header_digest: bool) -> bytes:
 def _stream(connection: Connection, task: Task, extent: Extent, length: int, flags: int, count: int) -> None:
     """Data-In straight from the file, then a SCSI Response of its own."""
     session: Any = connection.session
-    connection.streamed[task.nexus] = task.cmd_sn, task.credit
+    connection.pings.streamed[task.nexus] = task.cmd_sn, task.credit
     burst = session.parameters.max_burst_length
     status = StreamedStatus(connection.header_digest, task.nexus.lu.descriptor_sense)
     data_sn = offset = 0

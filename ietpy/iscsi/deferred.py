@@ -134,11 +134,11 @@ def withdraw(connection: Connection) -> None:
 
 def leave_promised(connection: Connection) -> None:
     """No answer will come to pings that say what was read of files, or what has arrived (``pings``, ``ordering``)."""
-    for place in connection.promised.values():
+    for place in connection.pings.promised.values():
         leave(connection, place)
-    connection.promised.clear()
-    while connection.fences:
-        _, passed = connection.fences.popitem()
+    connection.pings.promised.clear()
+    while connection.pings.fences:
+        _, passed = connection.pings.fences.popitem()
         passed()
 
 

@@ -61,7 +61,7 @@ def fence(function: Function, answer: Callable[[Function], None]) -> bool:
     others = session.serving(asker)
     for each in others:
         tag = each.new_tag()
-        each.fences[tag] = partial(_passed, function, each, answer)
+        each.pings.fences[tag] = partial(_passed, function, each, answer)
         ping(each, tag)
     function.fences = set(others)
     if others:

@@ -8,6 +8,7 @@ What tasks wait for because of their attributes may be an initiator that is gone
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from ietpy.errors import Reject
@@ -19,10 +20,33 @@ from ietpy.scsi.task import Task
 if TYPE_CHECKING:
     from ietpy.iscsi.connection import Connection
     from ietpy.iscsi.transfer import Transfer
+    from ietpy.scsi.nexus import Nexus
     from ietpy.scsi.task_set import Place
 
 #: What an initiator may take, while tasks wait, to answer a ping or to send some data it was asked for (seconds).
 ANSWER_SECONDS: Final = 30
+
+
+class Pings:
+    """Of one connection: who is waited for, and since when. Times are as ``tick`` gives them.
+
+    ``tag`` and ``time`` are of the keep-alive ping (NO_TAG: answered), ``heard_time`` of the last look that found that
+    something had come. By the tags of other pings: ``fences``, what their answers let pass (``ordering``), and
+    ``promised``, the places of reads sent from a file. ``streamed`` has (CmdSN, credit) of each nexus's last such read,
+    until the initiator is asked whether it has read it. ``awaited`` is what others wait for (``overdue``).
+    """
+
+    __slots__ = ("awaited", "awaited_time", "fences", "heard_time", "promised", "streamed", "tag", "time")
+
+    def __init__(self) -> None:
+        self.tag = NO_TAG
+        self.time = 0.0
+        self.heard_time = 0.0
+        self.streamed: dict[Nexus, tuple[int, int]] = {}
+        self.fences: dict[int, Callable[[], None]] = {}
+        self.promised: dict[int, Place] = {}
+        self.awaited: tuple[Place | Transfer | int, int] | None = None
+        self.awaited_time = 0.0
 
 
 def ping(connection: Connection, tag: int) -> None:
@@ -41,14 +65,14 @@ def answered(connection: Connection, tag: int, lun: int) -> None:
 
     Raises Reject if it has not the ping's LUN, 0 (section 11.18.2).
     """
-    if lun and (tag == connection.ping_tag or tag in connection.promised):
+    if lun and (tag == connection.pings.tag or tag in connection.pings.promised):
         raise Reject(RejectReason.INVALID_PDU_FIELD, f"an answer to a ping of LUN 0 with LUN field {lun:#x}")
-    if tag == connection.ping_tag:
-        connection.ping_tag = NO_TAG
-    passed = connection.fences.pop(tag, None)
+    if tag == connection.pings.tag:
+        connection.pings.tag = NO_TAG
+    passed = connection.pings.fences.pop(tag, None)
     if passed is not None:
         passed()
-    place = connection.promised.pop(tag, None)
+    place = connection.pings.promised.pop(tag, None)
     if place is not None:
         leave(connection, place)
 
@@ -61,7 +85,7 @@ def hold_back(connection: Connection, task: Task) -> None:
     """
     session: Any = connection.session
     tasks = task.nexus.lu.tasks
-    promised = connection.streamed.pop(task.nexus, None)
+    promised = connection.pings.streamed.pop(task.nexus, None)
     if promised is None or tasks is None:
         return
     reads = Task()
@@ -71,7 +95,7 @@ def hold_back(connection: Connection, task: Task) -> None:
         tasks.expect(reads)
     assert reads.place is not None
     tag = connection.new_tag()
-    connection.promised[tag] = reads.place
+    connection.pings.promised[tag] = reads.place
     ping(connection, tag)
 
 
@@ -93,22 +117,22 @@ def tick(connection: Connection, now: float) -> None:
     if not 0 < timeout <= interval:
         timeout = interval
     if connection.heard:
-        connection.heard, connection.heard_time, connection.ping_tag = False, now, NO_TAG
-    elif connection.ping_tag != NO_TAG:
-        if now - connection.ping_time >= timeout:
+        connection.heard, connection.pings.heard_time, connection.pings.tag = False, now, NO_TAG
+    elif connection.pings.tag != NO_TAG:
+        if now - connection.pings.time >= timeout:
             connection.closing = True
             connection.problem = f"no answer to a NOP-In within {timeout} s"
-    elif now - connection.heard_time >= interval:
-        connection.ping_tag, connection.ping_time = connection.new_tag(), now
-        ping(connection, connection.ping_tag)
+    elif now - connection.pings.heard_time >= interval:
+        connection.pings.tag, connection.pings.time = connection.new_tag(), now
+        ping(connection, connection.pings.tag)
 
 
 def overdue(connection: Connection, now: float) -> bool:
     """Whether tasks have waited too long for this initiator; asked every second or so while any task waits."""
     awaited = _awaited(connection)
-    if awaited != connection.awaited:
-        connection.awaited, connection.awaited_time = awaited, now
-    return awaited is not None and now - connection.awaited_time >= ANSWER_SECONDS
+    if awaited != connection.pings.awaited:
+        connection.pings.awaited, connection.pings.awaited_time = awaited, now
+    return awaited is not None and now - connection.pings.awaited_time >= ANSWER_SECONDS
 
 
 def _awaited(connection: Connection) -> tuple[Place | Transfer | int, int] | None:
@@ -118,10 +142,10 @@ def _awaited(connection: Connection) -> tuple[Place | Transfer | int, int] | Non
     """
     session: Any = connection.session
     waiting = session.node.memory.waiting
-    for tag in connection.fences:
+    for tag in connection.pings.fences:
         return tag, 0
     with session.device.lock:
-        for place in connection.promised.values():
+        for place in connection.pings.promised.values():
             if place.waiting():
                 return place, 0
         for task in session.tasks.values():

@@ -163,7 +163,7 @@ class Pump:
         while True:
             line.executing = True
             for task in tasks:
-                if task.attribute == _ORDERED and connection.streamed:
+                if task.attribute == _ORDERED and connection.pings.streamed:
                     hold_back(connection, task)
                 lu = task.nexus.lu
                 if (task.data_length and lu.writes_wait) or not lu.execute(task):
@@ -329,7 +329,7 @@ class Pump:
     def waits(self) -> bool:
         """Whether tasks wait for others, or for memory, or a function for its peer; needs no lock."""
         session = self.connection.session
-        return session is not None and (bool(session.dormant) or session.short or bool(self.connection.fences))
+        return session is not None and (bool(session.dormant) or session.short or bool(self.connection.pings.fences))
 
     def tick(self, now: float) -> None:
         """Let the core look at the clock, unless the connection is busy: then it is alive, or its sends time out.

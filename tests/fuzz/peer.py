@@ -262,7 +262,7 @@ class Peer:
         for task in tuple(tasks):
             if task not in tasks:
                 continue  # ended by one before it
-            if task.attribute == TaskAttribute.ORDERED and task.connection.streamed:
+            if task.attribute == TaskAttribute.ORDERED and task.connection.pings.streamed:
                 hold_back(task.connection, task)
             if task.nexus.lu.execute(task):
                 complete(task.connection, task)

@@ -169,7 +169,7 @@ class Nexus:
             tasks = self.connection.received(size)
             for task in tasks if execute else ():
                 connection = task.connection
-                if task.attribute == TaskAttribute.ORDERED and connection.streamed:
+                if task.attribute == TaskAttribute.ORDERED and connection.pings.streamed:
                     hold_back(connection, task)
                 if task.nexus.lu.execute(task):
                     complete(connection, task)

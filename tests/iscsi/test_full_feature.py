@@ -226,7 +226,7 @@ def test_an_answer_that_is_a_ping_too_is_both(connect: Any, target: Any) -> None
         Opcode.NOP_OUT, b"data", target_transfer_tag=ping.target_transfer_tag, initiator_task_tag=9
     ))
     assert (answer.initiator_task_tag, answer.target_transfer_tag, answer.data) == (9, NO_TAG, b"data")
-    assert nexus.connection.ping_tag == NO_TAG
+    assert nexus.connection.pings.tag == NO_TAG
 
 
 @pytest.mark.rfc7143("11.2.1.5-1")
@@ -345,7 +345,7 @@ class TestPings:
         assert pinging.ask(pinging.request(
             Opcode.NOP_OUT, initiator_task_tag=NO_TAG, target_transfer_tag=ping.target_transfer_tag, immediate=True
         )) == []
-        assert pinging.connection.ping_tag == NO_TAG
+        assert pinging.connection.pings.tag == NO_TAG
         pinging.connection.tick(15.0)
         assert not pinging.connection.closing
 
@@ -362,9 +362,9 @@ class TestPings:
         fields = {"initiator_task_tag": NO_TAG, "target_transfer_tag": ping.target_transfer_tag, "immediate": True}
         (answer,) = pinging.ask(pinging.request(Opcode.NOP_OUT, lun=1 << 48, **fields))
         assert (answer.opcode, answer.reason) == (REJECT, 0x09)
-        assert pinging.connection.ping_tag == ping.target_transfer_tag
+        assert pinging.connection.pings.tag == ping.target_transfer_tag
         assert pinging.ask(pinging.request(Opcode.NOP_OUT, lun=ping.lun, **fields)) == []
-        assert pinging.connection.ping_tag == NO_TAG
+        assert pinging.connection.pings.tag == NO_TAG
 
     @pytest.mark.rfc7143("7.14-1")
     def test_no_answer_closes(self, pinging: Any) -> None:
