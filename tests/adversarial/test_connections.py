@@ -132,27 +132,14 @@ def same_number(attacker: Attacker) -> None:
     works(other)
 
 
-def waiting_write(attacker: Attacker) -> tuple[int, int, int]:
-    tag, number = attacker.new_tag(), attacker.client.session.numbering.cmd_sn
-    attacker.send(attacker.write(LBA, 1, initiator_task_tag=tag))
-    return tag, attacker.ready(tag, 0, BLOCK), number
-
-
-def finish(attacker: Attacker, tag: int, transfer_tag: int) -> None:
-    data = b"\x33" * BLOCK
-    attacker.send(attacker.data_out(tag, transfer_tag, data, 0))
-    attacker.good(tag)
-    attacker.wrote(LBA, data)
-
-
 def wrong_connection(attacker: Attacker) -> None:
     """Data of a write belongs on the connection of its command (4.2.5.1)."""
     lead(attacker)
     other = join(attacker)
-    tag, transfer_tag, _ = waiting_write(attacker)
+    tag, transfer_tag, _ = attacker.waiting_write(LBA)
     other.send(other.data_out(tag, transfer_tag, b"\x34" * BLOCK, 0))
     attacker.quiet()
-    finish(attacker, tag, transfer_tag)
+    attacker.finish(LBA, tag, transfer_tag, b"\x33" * BLOCK)
     works(attacker)
 
 
@@ -160,11 +147,11 @@ def tag_in_use(attacker: Attacker) -> None:
     """A tag names one task of the session, whatever connection it is on (11.2.1.8)."""
     lead(attacker)
     other = join(attacker)
-    tag, transfer_tag, _ = waiting_write(attacker)
+    tag, transfer_tag, _ = attacker.waiting_write(LBA)
     again = other.command(bytes(16), initiator_task_tag=tag, immediate=True)
     other.send(again)
     other.rejected(0x07, again)
-    finish(attacker, tag, transfer_tag)
+    attacker.finish(LBA, tag, transfer_tag, b"\x33" * BLOCK)
     works(other)
 
 
@@ -181,7 +168,7 @@ def aborted_from_elsewhere(attacker: Attacker, function: int) -> None:
     """Functions act on tasks of all connections of the session."""
     lead(attacker)
     other = join(attacker)
-    tag, transfer_tag, number = waiting_write(attacker)
+    tag, transfer_tag, number = attacker.waiting_write(LBA)
     fields = {"referenced_task_tag": tag, "ref_cmd_sn": number} if function == ABORT_TASK else {}
     sent = manage(other, function, **fields)
     if function == ABORT_TASK_SET:  # what was sent here before must have come here first (4.2.3.3, d)
@@ -233,7 +220,7 @@ def reinstated(attacker: Attacker) -> None:
     lead(attacker)
     others = [join(attacker, cid) for cid in (2, 3)]
     for one in (attacker, *others):
-        waiting_write(one)
+        one.waiting_write(LBA)
     newer = attacker.another()
     newer.client.login(LoginPlan(target=MANY, initiator=INTRUDER, isid=ISID))
     for one in (attacker, *others):
@@ -280,10 +267,10 @@ def reassign(attacker: Attacker, level: str, code: int, own: bool) -> None:
     """TASK REASSIGN of a task that is still allegiant, of none, or below level 2 (11.6.1)."""
     lead(attacker, {"ErrorRecoveryLevel": level})
     other = join(attacker)
-    tag, transfer_tag, _ = waiting_write(attacker)
+    tag, transfer_tag, _ = attacker.waiting_write(LBA)
     sent = manage(other, REASSIGN, referenced_task_tag=tag if own else 0x7654)
     other.answer(Opcode.TASK_MANAGEMENT_RESPONSE, initiator_task_tag=sent, response=code)
-    finish(attacker, tag, transfer_tag)
+    attacker.finish(LBA, tag, transfer_tag, b"\x33" * BLOCK)
     works(other)
 
 
@@ -292,7 +279,7 @@ def nothing(attacker: Attacker) -> None:
 
 
 def half_a_write(attacker: Attacker) -> None:
-    tag, transfer_tag, _ = waiting_write(attacker)
+    tag, transfer_tag, _ = attacker.waiting_write(LBA)
     attacker.send(attacker.data_out(tag, transfer_tag, b"\x36" * BLOCK, 0)[:-1])
 
 

@@ -39,13 +39,6 @@ def join(leader: Attacker, cid: int = 2, **changes: Any) -> Attacker:
     return other
 
 
-def waiting_write(attacker: Attacker) -> tuple[int, int, int]:
-    """Task tag, transfer tag and CmdSN of a write that waits for its data."""
-    tag, number = attacker.new_tag(), attacker.client.session.numbering.cmd_sn
-    attacker.send(attacker.write(LBA, 1, initiator_task_tag=tag))
-    return tag, attacker.ready(tag, 0, BLOCK), number
-
-
 def reset(attacker: Attacker, other: Attacker | None = None) -> None:
     """The connection with CID 1 fails, which the next one of its session is told (sections 7.1.4.3, 11.9.1)."""
     attacker.client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -74,9 +67,7 @@ def clean_up(attacker: Attacker, cid: int, response: int = 0) -> None:
 
 def finish(attacker: Attacker, tag: int) -> None:
     """The write goes on where it is now."""
-    attacker.send(attacker.data_out(tag, attacker.ready(tag, 0, BLOCK), DATA, 0))
-    attacker.good(tag)
-    attacker.wrote(LBA, DATA)
+    attacker.finish(LBA, tag, attacker.ready(tag, 0, BLOCK), DATA)
 
 
 def end(attacker: Attacker) -> None:
@@ -91,7 +82,7 @@ def taken_up(attacker: Attacker, how: str) -> None:
     """As it should be: by a logout for recovery, by a login with the same CID, or after removing oneself."""
     lead(attacker)
     other = join(attacker)
-    tag, _, _ = waiting_write(attacker)
+    tag, _, _ = attacker.waiting_write(LBA)
     if how == "logout":
         reset(attacker, other)
         clean_up(other, 1)
@@ -111,7 +102,7 @@ def too_early(attacker: Attacker, fails: bool) -> None:
     """Without a logout of its connection a task stays where it is."""
     lead(attacker)
     other = join(attacker)
-    tag, _, _ = waiting_write(attacker)
+    tag, _, _ = attacker.waiting_write(LBA)
     if fails:
         reset(attacker, other)
     manage(other, REASSIGN, tag, STILL_ALLEGIANT)
@@ -124,7 +115,7 @@ def too_early(attacker: Attacker, fails: bool) -> None:
 def twice(attacker: Attacker) -> None:
     lead(attacker)
     other, third = join(attacker), join(attacker, 3)
-    tag, _, _ = waiting_write(attacker)
+    tag, _, _ = attacker.waiting_write(LBA)
     reset(attacker, other)
     clean_up(other, 1)
     manage(other, REASSIGN, tag, COMPLETE)
@@ -142,7 +133,7 @@ def nobodys(attacker: Attacker, tag: int) -> None:
 
 def own(attacker: Attacker) -> None:
     lead(attacker)
-    tag, transfer_tag, _ = waiting_write(attacker)
+    tag, transfer_tag, _ = attacker.waiting_write(LBA)
     manage(attacker, REASSIGN, tag, STILL_ALLEGIANT)
     attacker.send(attacker.data_out(tag, transfer_tag, DATA, 0))
     attacker.good(tag)
@@ -154,7 +145,7 @@ def of_another_session(attacker: Attacker) -> None:
     """A task is its session's; another initiator cannot take it up."""
     lead(attacker)
     other = join(attacker)
-    tag, _, _ = waiting_write(attacker)
+    tag, _, _ = attacker.waiting_write(LBA)
     thief = attacker.another()
     thief.log_in(MANY, dict(KEYS), isid=b"\x80\0\0\0\0\x51", initiator="iqn.2026-01.test:thief")
     reset(attacker, other)
@@ -170,7 +161,7 @@ def aborted(attacker: Attacker) -> None:
     """A task without a connection can be aborted; then there is nothing to take up."""
     lead(attacker)
     other = join(attacker)
-    tag, _, number = waiting_write(attacker)
+    tag, _, number = attacker.waiting_write(LBA)
     reset(attacker, other)
     clean_up(other, 1)
     manage(other, ABORT_TASK, tag, COMPLETE, ref_cmd_sn=number)
@@ -183,7 +174,7 @@ def data_before(attacker: Attacker) -> None:
     """Data for a task that is still another connection's is not taken."""
     lead(attacker)
     other = join(attacker)
-    tag, transfer_tag, _ = waiting_write(attacker)
+    tag, transfer_tag, _ = attacker.waiting_write(LBA)
     reset(attacker, other)
     clean_up(other, 1)
     sent = other.data_out(tag, transfer_tag, b"\x2f" * BLOCK, 0)
@@ -197,7 +188,7 @@ def data_before(attacker: Attacker) -> None:
 def replaced(attacker: Attacker) -> None:
     """A new session of the same initiator port ends what waits for a connection."""
     lead(attacker)
-    tag, _, _ = waiting_write(attacker)
+    tag, _, _ = attacker.waiting_write(LBA)
     reset(attacker)
     newer = attacker.another()
     newer.client.login(LoginPlan(target=MANY, initiator=INTRUDER, isid=ISID, keys=dict(KEYS)))
@@ -211,7 +202,7 @@ def stolen(attacker: Attacker, initiator: str, isid: bytes) -> None:
     lead(attacker)
     outcome = attacker.client.outcome
     assert outcome is not None
-    waiting_write(attacker)
+    attacker.waiting_write(LBA)
     reset(attacker)
     thief = attacker.another()
     number = attacker.client.session.numbering.cmd_sn

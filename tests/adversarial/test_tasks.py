@@ -36,17 +36,7 @@ def response(attacker: Attacker, tag: int, code: int) -> None:
 def waiting_write(attacker: Attacker, level: str = "1") -> tuple[int, int, int]:
     """A write that waits for its data: task tag, transfer tag, CmdSN."""
     attacker.log_in(keys={"InitialR2T": "Yes", "iSCSIProtocolLevel": level})
-    tag, number = attacker.new_tag(), attacker.client.session.numbering.cmd_sn
-    attacker.send(attacker.write(LBA, 1, initiator_task_tag=tag))
-    return tag, attacker.ready(tag, 0, BLOCK), number
-
-
-def finish(attacker: Attacker, tag: int, transfer_tag: int) -> None:
-    """The write lives: it takes its data."""
-    data = b"\x70" * BLOCK
-    attacker.send(attacker.data_out(tag, transfer_tag, data, 0))
-    attacker.good(tag)
-    attacker.wrote(LBA, data)
+    return attacker.waiting_write(LBA)
 
 
 def nothing_to_do(attacker: Attacker, function: int, lun: int, code: int, level: str, immediate: bool) -> None:
@@ -63,7 +53,7 @@ def spared(attacker: Attacker, function: int, lun: int, shift: int, code: int) -
     tag, transfer_tag, number = waiting_write(attacker)
     referenced = (tag + shift) if function in (ABORT_TASK, REASSIGN) else NO_TAG
     response(attacker, manage(attacker, function, lun=lun, referenced=referenced, ref_cmd_sn=number), code)
-    finish(attacker, tag, transfer_tag)
+    attacker.finish(LBA, tag, transfer_tag, b"\x70" * BLOCK)
 
 
 def ended(attacker: Attacker, function: int, lun: int, level: str) -> None:
@@ -95,7 +85,7 @@ def of_another_session(attacker: Attacker, function: int) -> None:
     sent = manage(other, function, referenced=referenced, ref_cmd_sn=0)
     response(other, sent, NO_TASK if function == ABORT_TASK else COMPLETE)
     other.quiet()
-    finish(attacker, tag, transfer_tag)
+    attacker.finish(LBA, tag, transfer_tag, b"\x70" * BLOCK)
 
 
 def own_tag(attacker: Attacker) -> None:

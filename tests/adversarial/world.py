@@ -338,6 +338,18 @@ class Attacker:
         assert response.good
         assert response.data == self.world.image[:BLOCK]
 
+    def waiting_write(self, lba: int) -> tuple[int, int, int]:
+        """A write of one block that waits for its data: task tag, transfer tag, CmdSN."""
+        tag, number = self.new_tag(), self.client.session.numbering.cmd_sn
+        self.send(self.write(lba, 1, initiator_task_tag=tag))
+        return tag, self.ready(tag, 0, BLOCK), number
+
+    def finish(self, lba: int, tag: int, transfer_tag: int, data: bytes) -> None:
+        """The write lives: it takes its data."""
+        self.send(self.data_out(tag, transfer_tag, data, 0))
+        self.good(tag)
+        self.wrote(lba, data)
+
     def wrote(self, lba: int, data: bytes) -> None:
         """Say that this is on the disk now; all else must be as before."""
         self.world.image[lba * BLOCK : lba * BLOCK + len(data)] = data
