@@ -150,10 +150,11 @@ class Administration:
     def close_connection(self, tid: int, sid: int, cid: int) -> None:
         """Returns when it has gone, with the last one the session: who ends it deletes its target next (openQRM)."""
         session = self._session(self.inventory.target(tid), sid)
-        if cid not in session.connections:
-            known = ", ".join(map(str, session.connections))
+        connections = {**{each.cid: each for each in session.stranded}, **session.connections}
+        if cid not in connections:
+            known = ", ".join(map(str, connections))
             raise AdminError(errno.EEXIST, f"session {sid} has no connection {cid}, only {known}")
-        self.network.end_connection(session.connections[cid])
+        self.network.end_connection(connections[cid])
         gone = session.tsih, cid
         _wait_while(lambda: any((each["tsih"], each["cid"]) == gone for each in self.network.sessions()))
         self.publish()

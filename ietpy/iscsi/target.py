@@ -315,6 +315,11 @@ class IscsiNode:
             self._discoveries = {**self._discoveries, place: session}
         return () if old is None else tuple(old.present)
 
+    def sessions(self) -> list[Session]:
+        """All there are, also those that have only lost connections (``recovery``)."""
+        with self.lock:
+            return list(self._tsihs.values())
+
     def give_tsih_back(self, session: Session) -> None:
         """``session`` has ended; harmless when it had."""
         with self.lock:

@@ -67,6 +67,7 @@ class Line:
             self.stranded.remove(pump)
             recovery.give_up(pump.connection)  # unless it was: who closed it may have left word, or not yet
             left(pump)
+            pump.server.sessions_changed()
         self.read()
 
     def tick(self, now: float) -> None:

@@ -104,9 +104,11 @@ class Server:
         self._portals.remove(sockets, listening=self._thread is not None and not self._stopping)
 
     def sessions(self) -> list[dict[str, Any]]:
-        """Plain facts about every live session, in the order of their logins."""
+        """Plain facts about every connection of every session, in the order of their logins; lost ones come last."""
         with self._lock:
             pumps = list(self._pumps)
+        lost = [each.owner for session in self.node.sessions() for each in session.stranded]
+        pumps += [pump for pump in lost if pump not in pumps]
         facts = []
         for pump in pumps:
             session = pump.connection.session

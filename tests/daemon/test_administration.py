@@ -92,7 +92,7 @@ def failure(code: int, match: str | None = None) -> Any:
 def session(daemon: Administration) -> Any:
     """A live session of the target: ISID and TSIH as a Linux initiator's first one had under IET."""
     made = SimpleNamespace(
-        isid=bytes.fromhex("00023d010000"), tsih=1, connections={7: object()},
+        isid=bytes.fromhex("00023d010000"), tsih=1, connections={7: SimpleNamespace(cid=7)}, stranded={},
         parameters=Parameters(header_digest=True, max_xmit_data_segment_length=4096, initial_r2t=False),
     )
     daemon.inventory.target(1).node.sessions["iqn.i", made.isid] = made  # type: ignore[assignment]
@@ -198,6 +198,13 @@ def test_a_connection_is_closed(daemon: Administration, session: Any) -> None:
     assert daemon.network.ended == []  # type: ignore[attr-defined]
     daemon.close_connection(1, SID, 7)
     assert daemon.network.ended == [session.connections[7]]  # type: ignore[attr-defined]
+
+
+def test_a_connection_that_was_lost_is_closed(daemon: Administration, session: Any) -> None:
+    (lost,) = session.connections.values()
+    session.connections, session.stranded = {}, [lost]
+    daemon.close_connection(1, SID, lost.cid)
+    assert daemon.network.ended == [lost]  # type: ignore[attr-defined]
 
 
 def test_a_redirection(daemon: Administration) -> None:

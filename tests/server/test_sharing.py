@@ -474,6 +474,22 @@ class TestRecovery:
         assert not served.target.sessions
         assert not served.node.memory.used
 
+    def test_it_is_shown_and_can_be_ended(self, served: Any, lead: Client, eventually: Callable[..., None]) -> None:
+        (session,) = served.target.sessions.values()
+        lead.submit(0, WRITE_10, write=b"w" * 4096)
+        pump = pump_of(served, 0)
+        lead.close()
+        assert pump.finished.wait(20)
+        eventually(lambda: pump not in served.server._pumps)
+        assert [(each["tsih"], each["cid"]) for each in served.server.sessions()] == [(session.tsih, 0)]
+        changed = threading.Event()
+        served.server.sessions_changed = changed.set
+        served.server.end_connection(pump.connection)
+        assert pump.left.wait(20)
+        assert changed.wait(20)
+        assert served.server.sessions() == []
+        assert not served.target.sessions
+
     def test_logout_for_recovery_of_its_own(self, served: Any, lead: Client, join: Any) -> None:
         other = join()
         tag = other.session.command(0, WRITE_10, write=b"w" * 4096)
