@@ -88,6 +88,11 @@ class Egress:
         self._connection.sent()
         return True
 
+    def skip(self, count: int) -> None:
+        """Of the answers of a login the first ``count`` bytes were sent before this process had its socket."""
+        answers = b"".join(piece for piece in self._connection.take_outbox() if isinstance(piece, bytes))
+        self.unsent.append(memoryview(answers)[count:])
+
     def _send_pieces(self, pieces: list[Piece], between: Callable[[], object]) -> None:
         buffers: list[bytes | memoryview] = []
         for piece in pieces:

@@ -25,6 +25,7 @@ from ietpy.iscsi.target import PORTAL_GROUP_TAG, IscsiNode, Portal, TargetNode
 from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.server.drain import still_busy
 from ietpy.server.farewell import drop, say_farewell
+from ietpy.server.handover import Passage
 from ietpy.server.line import Line
 from ietpy.server.logins import HalfOpen, Logins
 from ietpy.server.portals import Portals
@@ -95,9 +96,29 @@ class Server:
         """Accept on these, too, as portals of the group with this tag."""
         self._portals.add(sockets, group)
 
-    def listens(self, sock: socket.socket) -> bool:
-        """Whether this is one of them."""
-        return self._portals.group_of(sock) is not None
+    def portal(self, portal: socket.socket | Portal) -> Portal | None:
+        """What a listening socket is, or a portal that another process listens on for us; None if it is gone."""
+        return self._portals.of(portal)
+
+    def told(self, portals: Iterable[Portal]) -> None:
+        """Another process listens on these for us, and on no others."""
+        self._portals.tell(portals)
+
+    def take_over(self, sock: socket.socket, passage: Passage) -> None:
+        """Go on with a login that this process has accepted and begun."""
+        self.later(lambda: self._serve(partial(self._logins.take_over, passage), sock))
+
+    def pass_on(self, send: Callable[[socket.socket, Passage], None]) -> None:
+        """Hand logins of the targets of a ``Signpost`` over by ``send``, which must not wait; OSError if it cannot."""
+        self._logins.send = send
+
+    def share_guesses(self, tell: Callable[[str, str, float], None]) -> None:
+        """Have ``tell`` hear of all guesses of secrets, for other processes; it must not wait."""
+        self._logins.throttle.tell = tell
+
+    def hear_of_guess(self, event: str, source: str, now: float) -> None:
+        """Another process has told of a guess."""
+        self.later(lambda: self._logins.throttle.hear_of(event, source, now))
 
     def leave(self, sockets: Sequence[socket.socket]) -> None:
         """Accept on these no more and close them; connections that came by them stay."""
@@ -324,14 +345,14 @@ class Server:
                 self._rest_until = time.monotonic() + EXHAUSTED_SECONDS
                 self._portals.rest()
             return
-        group = self._portals.group_of(listening)
-        if group is None:
+        portal = self._portals.of(listening)
+        if portal is None:
             sock.close()
             return
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._logins.begin(sock, peer[0], listening, group)
+        self._logins.begin(sock, peer[0], listening, portal.group)
 
     def new_pump(self, sock: socket.socket, connection: Connection) -> Pump:
         return Pump(self, sock, connection)

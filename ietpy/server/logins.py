@@ -12,13 +12,14 @@ import selectors
 import socket
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from ietpy.errors import FormatError
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.session import Session
-from ietpy.iscsi.target import Asker, IscsiNode
+from ietpy.iscsi.target import Asker, IscsiNode, Portal
+from ietpy.server.handover import Elsewhere, Passage
 from ietpy.server.pump import Pump
 from ietpy.server.throttle import FREE, MEMORY, Throttle, source
 
@@ -38,15 +39,18 @@ def plain(address: str) -> str:
 
 
 class HalfOpen:
-    """A connection in its login phase."""
+    """A connection in its login phase. ``portal``: what it was accepted on, here or by another process."""
 
-    def __init__(self, sock: socket.socket, address: str, portal: socket.socket, deadline: float) -> None:
+    def __init__(self, sock: socket.socket, address: str, portal: socket.socket | Portal, deadline: float) -> None:
         self.sock = sock
-        self.portal = portal  #: the listening socket it was accepted on
+        self.portal = portal
         self.source = source(address)
         self.deadline = deadline
         self.heard = False  #: what follows our challenge is listened to
         self.waits = False  #: it is not yet, and the socket not looked at
+        #: All that came, and how much was sent: for the process that has its target (``Passage``).
+        self.received = bytearray()
+        self.sent = 0
         self.connection: Connection
         self.pump: Pump
 
@@ -60,7 +64,7 @@ class Listener(Protocol):
 
     def promote(self, login: HalfOpen) -> None: ...
 
-    def listens(self, sock: socket.socket) -> bool: ...
+    def portal(self, portal: socket.socket | Portal) -> Portal | None: ...
 
     def name_of(self, sock: socket.socket) -> str: ...
 
@@ -72,7 +76,9 @@ class Logins:
         self._listener = listener
         self._selector = selector
         self._open: dict[int, HalfOpen] = {}
-        self._throttle = Throttle()
+        self.throttle = Throttle()
+        #: Has another process go on with a login, if there are others.
+        self.send: Callable[[socket.socket, Passage], None] | None = None
 
     def __len__(self) -> int:
         return len(self._open)
@@ -85,7 +91,35 @@ class Logins:
 
     def begin(self, sock: socket.socket, peer: str, portal: socket.socket, group: int) -> None:
         """A connection was accepted from the numeric address ``peer``, by a portal of the group with this tag."""
-        login = HalfOpen(sock, plain(peer), portal, time.monotonic() + LOGIN_SECONDS)
+        self._begin(HalfOpen(sock, plain(peer), portal, time.monotonic() + LOGIN_SECONDS), peer, group)
+
+    def take_over(self, passage: Passage, sock: socket.socket) -> None:
+        """Go on with a login that another process has begun."""
+        self.make_room()
+        sock.setblocking(False)
+        peer = sock.getpeername()[0]
+        login = HalfOpen(sock, plain(peer), passage.portal, passage.deadline)
+        self._begin(login, peer, passage.portal.group)
+        if self._has_portal(login):
+            space, count = login.connection.space(), len(passage.received)
+            if count > len(space):
+                log.warning("%s: connection dropped: too much came behind its login", self._listener.name_of(sock))
+                self._drop(login)
+                return
+            space[:count] = passage.received
+            self._take(login, count, passage.sent)
+
+    def _hand_over(self, login: HalfOpen, target: str) -> None:
+        portal = self._listener.portal(login.portal)
+        with login.sock:
+            if portal is not None and self.send is not None:
+                try:
+                    self.send(login.sock, Passage(target, portal, login.deadline, bytes(login.received), login.sent))
+                except OSError as problem:
+                    log.warning("%s: connection dropped: %s", self._listener.name_of(login.sock), problem)
+
+    def _begin(self, login: HalfOpen, peer: str, group: int) -> None:
+        sock = login.sock
         if sum(other.source == login.source for other in self._open.values()) >= LOGINS_PER_ADDRESS:
             self._drop_oldest(login.source, f"{LOGINS_PER_ADDRESS} logins at once from one address are the limit")
         local = sock.getsockname()
@@ -104,25 +138,46 @@ class Logins:
         login = self._open.get(sock.fileno())
         if login is None:
             return  # dropped while its bytes were waiting to be looked at
-        connection, name = login.connection, self._listener.name_of
-        if not self._listener.listens(login.portal):  # its group may have other targets by now
-            log.info("%s: dropped, its portal was closed before its login was over", name(sock))
-            self._drop(login)
+        if not self._has_portal(login):
             return
+        space = login.connection.space()
         try:
-            count = sock.recv_into(connection.space())
+            count = sock.recv_into(space)
         except BlockingIOError:
             return
         except OSError:
             count = 0
+        if self.send is not None:
+            login.received += space[:count]
+        self._take(login, count)
+
+    def _has_portal(self, login: HalfOpen) -> bool:
+        """Whether its portal is still there; else it is dropped, as its group may have other targets by now."""
+        if self._listener.portal(login.portal) is not None:
+            return True
+        name = self._listener.name_of(login.sock)
+        log.info("%s: dropped, its portal was closed before its login was over", name)
+        self._drop(login)
+        return False
+
+    def _take(self, login: HalfOpen, count: int, said: int = 0) -> None:
+        """So many bytes came. ``said``: of the answers so many bytes were sent by another process."""
+        sock, connection, name = login.sock, login.connection, self._listener.name_of
         try:
             if not count:
                 raise ConnectionResetError("the peer closed the connection")
             with login.pump.line.lock:  # a session just made may be visited by a reset
                 connection.received(count)
+                if said:
+                    login.pump.egress.skip(said)
+                login.sent += sum(len(piece) for piece in connection.outbox if isinstance(piece, bytes))
                 if (connection.login is not None or connection.closing) and not login.pump.egress.flush_now():
                     raise ConnectionAbortedError("the peer does not take its answers")
             login.pump.line.attend()  # to what was left in its inbox meanwhile
+        except Elsewhere as found:
+            self._forget(login)
+            self._hand_over(login, found.target.name)
+            return
         except FormatError as problem:
             log.warning("%s: connection dropped: %s", name(sock), problem)
         except OSError as problem:
@@ -133,7 +188,7 @@ class Logins:
                 self._refused(login)
             elif connection.login is None:
                 if login.heard:
-                    self._throttle.right(login.source, time.monotonic())
+                    self.throttle.right(login.source, time.monotonic())
                 self._forget(login)
                 self._listener.promote(login)
                 return
@@ -149,15 +204,15 @@ class Logins:
 
     def _hear(self, login: HalfOpen, now: float) -> None:
         """Listen to a proof whose turn has come."""
-        if self._throttle.ready(login.source) <= now:
-            self._throttle.heard(login.source, now)
+        if self.throttle.ready(login.source) <= now:
+            self.throttle.heard(login.source, now)
             login.heard, login.waits = True, False
             self._selector.register(login.sock, selectors.EVENT_READ, self._bytes)
 
     def _count(self, login: HalfOpen) -> int:
         """How many wrong secrets there are from where this login came, if it had one; else 0."""
         half = login.connection.login
-        return self._throttle.wrong(login.source, time.monotonic()) if half is not None and half.guessed else 0
+        return self.throttle.wrong(login.source, time.monotonic()) if half is not None and half.guessed else 0
 
     def _refused(self, login: HalfOpen) -> None:
         """Say so; of many wrong secrets only that there are many."""
@@ -175,7 +230,7 @@ class Logins:
     def due(self) -> float | None:
         """When the clock matters next (``time.monotonic``); None while it does not."""
         return min((
-            min(login.deadline, self._throttle.ready(login.source)) if login.waits else login.deadline
+            min(login.deadline, self.throttle.ready(login.source)) if login.waits else login.deadline
             for login in self._open.values()
         ), default=None)
 
@@ -185,7 +240,7 @@ class Logins:
             self._drop(login)
         for login in [login for login in self._open.values() if login.waits]:  # in the order they came
             self._hear(login, now)
-        for whose, wrong in self._throttle.forget(now):
+        for whose, wrong in self.throttle.forget(now):
             log.warning("%s: %d wrong secrets in all; none for %d min", whose, wrong, MEMORY // 60)
 
     # The end --------------------------------------------------------------------------------------------------------

@@ -75,6 +75,7 @@ class Portals:
         self._wake = wake
         self._lock = threading.Lock()
         self._all: Mapping[socket.socket, Portal] = {}  #: replaced, never changed
+        self._told: tuple[Portal, ...] = ()  #: what another process listens on for us
         self._accepting: set[socket.socket] = set()
         self._stale = False  #: whether that differs from what there is, as it does not in most rounds
         self._gone: list[socket.socket] = []  #: to be closed by ``follow``
@@ -82,12 +83,17 @@ class Portals:
 
     def all(self) -> list[Portal]:
         """Those listened on; addresses have their zones."""
-        return list(self._all.values())
+        return [*self._all.values(), *self._told]
 
-    def group_of(self, sock: socket.socket) -> int | None:
-        """The tag of a listening socket's group; None if it was removed a moment ago, so that none is right."""
-        portal = self._all.get(sock)
-        return None if portal is None else portal.group
+    def of(self, portal: socket.socket | Portal) -> Portal | None:
+        """The portal of a listening socket, or one that was told; None if it was removed a moment ago."""
+        if isinstance(portal, Portal):
+            return portal if portal in self._told else None
+        return self._all.get(portal)
+
+    def tell(self, portals: Iterable[Portal]) -> None:
+        """These, and no others, another process listens on for us."""
+        self._told = tuple(portals)
 
     def add(self, sockets: Iterable[socket.socket], group: int) -> None:
         """Accept on these, as portals of the group with this tag."""

@@ -173,7 +173,7 @@ def test_a_right_secret_gets_in_when_its_turn_has_come(guarded: Any, monkeypatch
     monkeypatch.setattr(throttle, "FIRST_PAUSE", 0.05)
     monkeypatch.setattr(throttle, "LONGEST_PAUSE", 0.05)
     wrong(guarded, 3)
-    heard = guarded.server._logins._throttle.ready("127.0.0.1")
+    heard = guarded.server._logins.throttle.ready("127.0.0.1")
     guess(guarded, RIGHT).logout()
     assert time.monotonic() >= heard
     guess(guarded, RIGHT).logout()
@@ -214,7 +214,7 @@ def test_a_guess_counts_if_its_answer_is_not_taken(guarded: Any, monkeypatch: py
     monkeypatch.setattr(Egress, "flush_now", flush_now)
     with pytest.raises(ConnectionLost):
         guess(guarded, WRONG)
-    assert guarded.server._logins._throttle.ready("127.0.0.1") > 0.0
+    assert guarded.server._logins.throttle.ready("127.0.0.1") > 0.0
 
 
 def test_what_is_no_guess_is_not_counted(guarded: Any) -> None:
@@ -222,4 +222,4 @@ def test_what_is_no_guess_is_not_counted(guarded: Any) -> None:
         for _ in range(3):
             with pytest.raises(LoginRefused):
                 guarded.dial().login(plan)
-    assert guarded.server._logins._throttle.ready("127.0.0.1") == 0.0
+    assert guarded.server._logins.throttle.ready("127.0.0.1") == 0.0

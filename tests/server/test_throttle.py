@@ -97,3 +97,18 @@ def test_the_table_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         for _ in range(FREE):
             throttle.wrong(who, 1.0)
     assert [who for who in "abcd" if throttle.ready(who)] == ["a", "c", "d"]
+
+
+def test_processes_share_what_they_know() -> None:
+    here, there = Throttle(), Throttle()
+    here.tell, there.tell = there.hear_of, here.hear_of
+    for _ in range(FREE + 1):
+        here.wrong("a", 0.0)
+    assert here.ready("a") == there.ready("a") == 1.0
+    there.heard("a", 2.0)
+    assert here.ready("a") == there.ready("a") == 3.0
+    here.right("a", 2.5)
+    assert here.ready("a") == there.ready("a") == 2.5
+    there.hear_of("heard", "b", 3.0)
+    assert there.ready("b") == 0.0
+    assert (here.forget(1000.0), there.forget(1000.0)) == ([("a", FREE + 1)], [])  # one log has one line of it
