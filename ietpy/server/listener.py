@@ -31,6 +31,7 @@ from ietpy.server.logins import HalfOpen, Logins
 from ietpy.server.portals import Portals
 from ietpy.server.pump import Pump
 from ietpy.server.services import Jobs, serve
+from ietpy.server.spinning import Spinner
 from ietpy.server.throttle import source
 from ietpy.server.workers import WorkerPool
 
@@ -74,6 +75,7 @@ class Server:
         self._thread: threading.Thread | None = None  #: made after the forks of detaching, by ``start``
         #: Called when a session has begun or ended, in whatever thread that happens; must not wait.
         self.sessions_changed: Callable[[], None] = _nothing
+        self.latest: Spinner | None = None  #: of the connection whose requests came last
         #: Whether tasks may be waiting for an initiator, which is to be given up in time.
         self._attentive = False
         #: Lines of sessions that have lost connections with tasks to be reassigned.

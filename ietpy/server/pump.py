@@ -31,6 +31,7 @@ from ietpy.server import ending, sharing
 from ietpy.server.egress import Egress
 from ietpy.server.line import Line
 from ietpy.server.sharing import STAGED_LIMIT
+from ietpy.server.spinning import FEW, Spinner
 from ietpy.server.workers import WorkerPool
 
 if TYPE_CHECKING:
@@ -132,10 +133,13 @@ class Pump:
         connection, line, egress = self.connection, self.line, self.egress
         lock, inbox, between = line.lock, line.inbox, line.between
         receive, space, received = self.sock.recv_into, connection.space, connection.received
+        spin = Spinner(self.server, self.sock).spin
         count = 0  # what came behind the login is in the window already
         while True:
             with lock:
-                self._execute(received(count))
+                tasks = received(count)
+                few = len(tasks) <= FEW
+                self._execute(tasks)
                 if inbox or connection.enabled:
                     line.read()
                 egress.flush(between)
@@ -148,6 +152,7 @@ class Pump:
             if connection.closing:
                 self.say_why()
                 return
+            spin(few and not self.running)
             count = receive(room)
             if not count:
                 return
