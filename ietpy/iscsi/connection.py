@@ -20,21 +20,20 @@ from typing import Any, Final
 
 from ietpy.errors import FormatError, Reject
 from ietpy.iscsi import full_feature, pings
-from ietpy.iscsi.data_in import SLAB_SIZE, StreamedStatus
 from ietpy.iscsi.discovery import TextExchange
 from ietpy.iscsi.framing import Framer, Request
 from ietpy.iscsi.function import Function
 from ietpy.iscsi.keys import RECOVERS_CONNECTIONS, Parameters
 from ietpy.iscsi.login import Login, LoginResult
+from ietpy.iscsi.outbox import Outbox, Piece
 from ietpy.iscsi.pdu import BHS_SIZE, FINAL, IMMEDIATE, NO_TAG, OPCODE_MASK, REJECT, UNNUMBERED, Opcode
 from ietpy.iscsi.retention import Retention
 from ietpy.iscsi.session import Session, establish
 from ietpy.iscsi.target import Asker, IscsiNode
 from ietpy.iscsi.transfer import CROWDED, Turn, r2t_limit
-from ietpy.scsi.store import Extent
+from ietpy.scsi.limits import EXTENT_MINIMUM
 from ietpy.scsi.task import Task
-from ietpy.wire.buffers import ReceiveWindow, StagingPool
-from ietpy.wire.crc32c import crc32c, digest
+from ietpy.wire.buffers import ReceiveWindow
 from ietpy.wire.serial import MASK, before
 
 #: Data-In up to this length lies right behind its header in the slab (2026-11: one buffer to send per batch).
@@ -42,12 +41,9 @@ INLINE_LIMIT: Final = 32 * 1024
 #: What a Login Request may carry (section 13.12's default, which holds during login).
 LOGIN_DATA_LIMIT: Final = 8192
 _BEHIND: Final = 0x80000000  #: set in the difference of two serial numbers if the first comes before the second
-_PADDING: Final = (b"", b"\0\0\0", b"\0\0", b"\0")  # by length modulo 4
-
-Piece = bytes | memoryview | Extent | StreamedStatus
 
 
-class Connection:
+class Connection(Outbox):
     """See the module's text.
 
     ``on_login(session, replaced)`` hears of the session a login made or joined, and of the connections it ends.
@@ -62,13 +58,12 @@ class Connection:
         on_login: Callable[[Session, Sequence[Connection]], None],
         window: ReceiveWindow | None = None,
     ) -> None:
+        super().__init__()
         self.node = node
         self.asker = asker
         self.local_port = local_port
         self.on_login = on_login
         self.window = window or ReceiveWindow()
-        self.pool = StagingPool()
-        self.stage = self.pool.take
         self.login: Login | None = Login(
             node, asker.peer, asker.local, local_port, entropy, self._establish, asker.group
         )
@@ -91,35 +86,15 @@ class Connection:
         #: Why it closes, for a log line; empty for an orderly logout.
         self.problem = ""
         self.stat_sn = 0
-        self.header_digest = False
-        self.data_digest = False
-        self.transmit_limit = LOGIN_DATA_LIMIT
-        self.inline_limit = 0
         self.r2t_limit = 1
         self.crowded = CROWDED
         self.next_tag = 0
-        self.slab = bytearray(SLAB_SIZE)
-        self.slab_view = memoryview(self.slab)
-        #: ``slab[mark:used]`` is filled and not yet in the outbox.
-        self.used = 0
-        self.mark = 0
-        self.header_size = BHS_SIZE
-        #: Headers may be packed into the slab as they are: no digest is to be added, and no copy to be kept.
-        self.plain = True
-        #: Data may be promised by a file: it needs no digest, and will not have to be sent again.
+        #: Data may be promised by a file: it needs no digest, will not have to be sent again, and goes in long PDUs.
         self.extents = True
-        #: What may have to be sent again; None at ErrorRecoveryLevel 0.
-        self.retention: Retention | None = None
         #: Whether its tasks outlive it, whether they do, and whether they may be reassigned (``recovery``).
         self.recoverable = self.stranded = self.released = False
-        #: The part of the slab lent by ``sink``, behind room for a header.
-        self.reserved: memoryview | None = None
-        self.take = self.sink  # bound once; every task carries it
-        self.outbox: list[Piece] = []
         #: The command window was opened, and no PDU says so yet.
         self.untold = False
-        self.staged: list[memoryview] = []
-        self.staged_size = 0
         #: Whoever moves this connection's bytes, and who holds what its session shares; opaque here.
         self.owner: Any = None
         self.line: Any = None
@@ -232,8 +207,6 @@ class Connection:
             self.recoverable = parameters.error_recovery_level >= RECOVERS_CONNECTIONS
         self.plain = not self.header_digest and self.retention is None
         assert self.session is not None
-        # What shares a lock must not wait for a disk while it is sent.
-        self.extents = not (self.data_digest or self.session.shared) and self.retention is None
         self.r2t_limit = r2t_limit(parameters)
         self.handlers = full_feature.handlers(self.session)
         self.text = full_feature.text_exchange(self, result)
@@ -245,7 +218,13 @@ class Connection:
         parameters = self.parameters
         self.transmit_limit = parameters.max_xmit_data_segment_length
         inline_limit = INLINE_LIMIT if self.retention is None else 0  # the slab's bytes are not there for long
-        self.inline_limit = min(self.transmit_limit, parameters.max_burst_length, inline_limit)
+        segment = min(self.transmit_limit, parameters.max_burst_length)
+        self.inline_limit = min(segment, inline_limit)
+        assert self.session is not None
+        # What shares a lock must not wait for a disk while it is sent; short PDUs cost more in calls than a copy.
+        self.extents = (
+            segment >= EXTENT_MINIMUM and not (self.data_digest or self.session.shared) and self.retention is None
+        )
 
     # Command numbering (section 4.2.2.1) --------------------------------------------------------------------------
 
@@ -291,50 +270,11 @@ class Connection:
 
     # Sending ------------------------------------------------------------------------------------------------------
 
-    def sink(self, length: int) -> memoryview:
-        """Memory for Data-In of a task executed in the connection's own thread, behind its header if it fits."""
-        first = self.used + self.header_size
-        if length <= self.inline_limit and first + length + 8 <= SLAB_SIZE:
-            self.reserved = view = self.slab_view[first : first + length]
-            return view
-        return self.stage(length)
-
-    def skip_reserved(self) -> None:
-        """Keep what ``sink`` lent out of the slab's next use until it is sent; its header will be sent apart."""
-        if self.reserved is not None:
-            self.append(b"")
-            self.used = self.mark = self.used + self.header_size + len(self.reserved)
-            self.reserved = None
-
     def next_stat_sn(self) -> int:
         """The StatSN of an answer that carries status; each is used once (section 4.2.2.2)."""
         stat_sn = self.stat_sn
         self.stat_sn = (stat_sn + 1) & MASK
         return stat_sn
-
-    def append(self, piece: Piece) -> None:
-        """Put a piece into the outbox behind everything put there before."""
-        used = self.used
-        if used != self.mark:
-            self.outbox.append(self.slab_view[self.mark : used])
-            self.mark = used
-        self.outbox.append(piece)
-
-    def send(self, header: bytes, data: bytes | memoryview = b"") -> None:
-        """Queue a PDU: its header with DataSegmentLength filled in here, digests and padding as negotiated."""
-        size = len(data)
-        if self.retention is not None:
-            self.retention.note(header, data)
-        if size:
-            header = header[:5] + size.to_bytes(3, "big") + header[8:]
-        self.append(header + crc32c(header).to_bytes(4, "little") if self.header_digest else header)
-        if size:
-            self.append(data)
-            padding = _PADDING[size & 3]
-            if self.data_digest:
-                self.append(padding + digest((data, padding)).to_bytes(4, "little"))
-            elif padding:
-                self.append(padding)
 
     def reject(self, reason: int, header: bytes, data_sn: int = 0) -> None:
         """Queue a Reject for the request with this header (section 11.17; ``data_sn``: 11.17.2)."""
@@ -364,16 +304,6 @@ class Connection:
     def nothing_queued(self) -> bool:
         """Whether everything queued was taken."""
         return self.mark == self.used and not self.outbox and not self.untold
-
-    def sent(self) -> None:
-        """Everything taken has left: the memory it lay in may be used again."""
-        self.used = self.mark = 0
-        self.reserved = None
-        if self.staged:
-            for view in self.staged:
-                self.pool.give(view)
-            self.staged.clear()
-            self.staged_size = 0
 
     # Time and loss ------------------------------------------------------------------------------------------------
 

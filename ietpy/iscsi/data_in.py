@@ -1,7 +1,6 @@
 """Answers to commands: Data-In, status, residuals (RFC 7143 sections 11.4 and 11.7).
 
-Status rides in the last Data-In where it may; never in one whose payload is an Extent, because the payload can still
-fail once its header has left (docs/ARCHITECTURE.md).
+Status rides in the last Data-In where it may; what is sent straight from a file is ``streaming``'s.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ietpy.iscsi.errors import ServiceFailure
+from ietpy.iscsi.outbox import DIGEST_SIZE, SLAB_SIZE, pack_digest
 from ietpy.iscsi.pdu import (
     BHS_SIZE,
     COMMAND_READ,
@@ -22,6 +22,7 @@ from ietpy.iscsi.pdu import (
     UNDERFLOW,
     Opcode,
 )
+from ietpy.iscsi.streaming import stream
 from ietpy.scsi.status import Status
 from ietpy.scsi.store import Extent
 from ietpy.scsi.task import Task
@@ -35,12 +36,11 @@ if TYPE_CHECKING:
     from ietpy.scsi.task_set import Place
 
 _pack_data_in: Final = DATA_IN.codec.pack_into
+_pack_header: Final = DATA_IN.codec.pack
 _pack_response: Final = SCSI_RESPONSE.codec.pack_into
 # Plain integers: an enum member costs a conversion in each pack.
 _DATA_IN: Final = int(Opcode.DATA_IN)
 _RESPONSE: Final = int(Opcode.SCSI_RESPONSE)
-#: Outgoing headers and small payloads of one batch; what does not fit takes buffers of its own.
-SLAB_SIZE: Final = 256 * 1024
 _LAST: Final = FINAL | HAS_STATUS
 _LAST_SHORT: Final = FINAL | HAS_STATUS | UNDERFLOW
 _CHECK_CONDITION: Final = int(Status.CHECK_CONDITION)
@@ -86,11 +86,8 @@ def complete(connection: Connection, task: Task) -> None:
             )
             connection.used = used + BHS_SIZE + length
             connection.reserved = None
-    elif (
-        type(data) is memoryview and len(data) <= connection.inline_limit
-        and connection.plain and not connection.data_digest
-    ):
-        _send_staged(connection, task, data)
+    elif data is connection.reserved:
+        _send_digested(connection, task, data)
     else:
         _send_data(connection, task, data)
     recycle(connection, task)
@@ -217,11 +214,10 @@ def _respond(connection: Connection, task: Task, wanted: int) -> None:
 def _send_response(connection: Connection, task: Task, flags: int, count: int) -> None:
     """A SCSI Response; sense data goes in its data segment behind a two-byte length (section 11.4.7)."""
     session: Any = connection.session
-    stat_sn = connection.next_stat_sn()
     sense = task.sense if task.status == _CHECK_CONDITION else b""
-    header = SCSI_RESPONSE.pack(
-        opcode=_RESPONSE, flags=flags, status=task.status, initiator_task_tag=task.tag, stat_sn=stat_sn,
-        exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn, residual_count=count,
+    header = SCSI_RESPONSE.codec.pack(
+        _RESPONSE, flags, 0, task.status, 0, task.tag, 0, connection.next_stat_sn(), session.exp_cmd_sn,
+        session.max_cmd_sn, 0, 0, count,
     )
     connection.send(header, len(sense).to_bytes(2, "big") + sense if sense else b"")
 
@@ -237,7 +233,7 @@ def _send_data(connection: Connection, task: Task, data: bytes | memoryview | Ex
     length = min(wanted, expected)
     flag, count = residual(expected, wanted)
     if isinstance(data, Extent):
-        _stream(connection, task, data, length, flag, count)
+        stream(connection, task, data, length, flag, count)
         return
     if data is connection.reserved:
         # Its header's place lies before it, but this answer needs more than that: set this part of the slab aside.
@@ -251,107 +247,51 @@ def _send_data(connection: Connection, task: Task, data: bytes | memoryview | Ex
     if connection.retention is not None:
         connection.retention.answer(task, data, length, (flag, count))
         return
-    burst = session.parameters.max_burst_length
+    burst, limit = session.parameters.max_burst_length, connection.transmit_limit
     data_sn = offset = 0
     while True:
-        size = min(length - offset, connection.transmit_limit, burst - offset % burst)
-        end = offset + size
+        end = offset + min(length - offset, limit, burst - offset % burst)
         if end == length:
             break
-        header = DATA_IN.pack(
-            opcode=_DATA_IN, flags=0 if end % burst else FINAL, initiator_task_tag=task.tag,
-            target_transfer_tag=NO_TAG, exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn,
-            data_sn=data_sn, buffer_offset=offset,
+        connection.send(
+            _pack_header(
+                _DATA_IN, 0 if end % burst else FINAL, 0, 0, 0, task.tag, NO_TAG, 0, session.exp_cmd_sn,
+                session.max_cmd_sn, data_sn, offset, 0,
+            ),
+            data[offset:end],
         )
-        connection.send(header, data[offset:end])
-        offset, data_sn = end, data_sn + 1
-    header = DATA_IN.pack(
-        opcode=_DATA_IN, flags=_LAST | flag, status=task.status, initiator_task_tag=task.tag,
-        target_transfer_tag=NO_TAG, stat_sn=connection.next_stat_sn(), exp_cmd_sn=session.exp_cmd_sn,
-        max_cmd_sn=session.max_cmd_sn, data_sn=data_sn, buffer_offset=offset, residual_count=count,
+        offset = end
+        data_sn += 1
+    connection.send(
+        _pack_header(
+            _DATA_IN, _LAST | flag, task.status, 0, 0, task.tag, NO_TAG, connection.next_stat_sn(),
+            session.exp_cmd_sn, session.max_cmd_sn, data_sn, offset, count,
+        ),
+        data[offset:length] if offset or length < wanted else data,
     )
-    connection.send(header, data[offset:length])
 
 
-def _send_staged(connection: Connection, task: Task, data: memoryview) -> None:
-    """What a worker has read, if it fits one Data-In with the status; its header lies in the slab."""
+def _send_digested(connection: Connection, task: Task, data: memoryview) -> None:
+    """As the good path of a read in ``complete``, with digests."""
     length = len(data)
     short = task.expected - length
-    used = connection.used
-    if short < 0 or not task.flags & COMMAND_READ or length & 3 or not length or used + BHS_SIZE > SLAB_SIZE:
+    if short < 0 or not task.flags & COMMAND_READ or length & 3:
         _send_data(connection, task, data)
         return
     session: Any = connection.session
-    stat_sn = connection.stat_sn
-    connection.stat_sn = (stat_sn + 1) & MASK
+    slab = connection.slab
+    used = connection.used
+    end = used + BHS_SIZE
     _pack_data_in(
-        connection.slab, used, _DATA_IN, _LAST_SHORT if short else _LAST, task.status, length, 0, task.tag, NO_TAG,
-        stat_sn, session.exp_cmd_sn, session.max_cmd_sn, 0, 0, short,
+        slab, used, _DATA_IN, _LAST_SHORT if short else _LAST, task.status, length, 0, task.tag, NO_TAG,
+        connection.next_stat_sn(), session.exp_cmd_sn, session.max_cmd_sn, 0, 0, short,
     )
-    connection.used = used + BHS_SIZE
-    connection.append(data)
-    connection.staged.append(data)
-    connection.staged_size += length
-
-
-class StreamedStatus:
-    """The SCSI Response behind streamed Data-In; what it says is known once the file gave what was promised or not.
-
-    The extents before it carry it as ``context``; ``short`` is set by whoever could not send one whole.
-    """
-
-    __slots__ = ("_descriptor_sense", "_fields", "_header_digest", "short")
-
-    def __init__(self, header_digest: bool, descriptor_sense: bool) -> None:
-        self._fields: dict[str, int] = {}
-        self._header_digest = header_digest
-        self._descriptor_sense = descriptor_sense
-        self.short = False
-
-    def fill(self, **fields: int) -> None:
-        """The response's fields for the good case."""
-        self._fields = fields
-
-    def pdu(self) -> bytes:
-        """The response; its StatSN was taken when the data was queued, so the order of statuses holds."""
-        if not self.short:
-            return _digested(SCSI_RESPONSE.pack(**self._fields), self._header_digest)
-        sense = ServiceFailure.SHORT_EXTENT.sense(self._descriptor_sense)
-        data = len(sense).to_bytes(2, "big") + sense
-        fields = self._fields | {"status": _CHECK_CONDITION, "lengths": len(data)}
-        return _digested(SCSI_RESPONSE.pack(**fields), self._header_digest) + data
-
-
-def _digested(header: bytes, header_digest: bool) -> bytes:
-    return header + crc32c(header).to_bytes(4, "little") if header_digest else header
-
-
-def _stream(connection: Connection, task: Task, extent: Extent, length: int, flags: int, count: int) -> None:
-    """Data-In straight from the file, then a SCSI Response of its own."""
-    session: Any = connection.session
-    connection.pings.streamed[task.nexus] = task.cmd_sn, task.credit
-    burst = session.parameters.max_burst_length
-    status = StreamedStatus(connection.header_digest, task.nexus.lu.descriptor_sense)
-    data_sn = offset = 0
-    while offset < length:
-        size = min(length - offset, connection.transmit_limit, burst - offset % burst)
-        final = offset + size == length or (offset + size) % burst == 0
-        header = DATA_IN.pack(
-            opcode=_DATA_IN, flags=FINAL if final else 0, lengths=size, initiator_task_tag=task.tag,
-            target_transfer_tag=NO_TAG, exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn,
-            data_sn=data_sn, buffer_offset=offset,
-        )
-        connection.append(_digested(header, connection.header_digest))
-        piece = Extent(extent.fd, extent.offset + offset, size)
-        piece.context = status
-        connection.append(piece)
-        if size & 3:
-            connection.append(bytes(-size & 3))
-        offset += size
-        data_sn += 1
-    status.fill(
-        opcode=_RESPONSE, flags=FINAL | flags, status=task.status, initiator_task_tag=task.tag,
-        stat_sn=connection.next_stat_sn(), exp_cmd_sn=session.exp_cmd_sn, max_cmd_sn=session.max_cmd_sn,
-        exp_data_sn=data_sn, residual_count=count,
-    )
-    connection.append(status)
+    if connection.header_digest:
+        pack_digest(slab, end, crc32c(connection.slab_view[used:end]))
+        end += DIGEST_SIZE
+    end += length
+    if connection.data_digest:
+        pack_digest(slab, end, crc32c(data))
+        end += DIGEST_SIZE
+    connection.used = end
+    connection.reserved = None

@@ -10,12 +10,14 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from ietpy.iscsi.connection import Connection, Piece
-from ietpy.iscsi.data_in import StreamedStatus
+from ietpy.iscsi.connection import Connection
+from ietpy.iscsi.outbox import Piece
+from ietpy.iscsi.streaming import StreamedStatus
 from ietpy.scsi.store import Extent
 
 _IOV_MAX: Final = 1024  #: sendmsg's limit (UIO_MAXIOV)
 _ZEROS: Final = bytes(64 * 1024)
+_BUFFER: Final = (memoryview, bytes)
 
 
 def _nothing() -> None:
@@ -96,14 +98,14 @@ class Egress:
     def _send_pieces(self, pieces: list[Piece], between: Callable[[], object]) -> None:
         buffers: list[bytes | memoryview] = []
         for piece in pieces:
-            if isinstance(piece, Extent):
+            if isinstance(piece, _BUFFER):
+                buffers.append(piece)
+            elif isinstance(piece, Extent):
                 self._send_buffers(buffers, socket.MSG_MORE, between)
                 buffers.clear()
                 self._send_extent(piece, between)
-            elif isinstance(piece, StreamedStatus):
+            else:
                 buffers.append(piece.pdu())
-            elif len(piece):
-                buffers.append(piece)
         self._send_buffers(buffers, 0, between)
 
     def _send_buffers(
@@ -114,6 +116,8 @@ class Egress:
             group = buffers[first : first + _IOV_MAX]
             first += len(group)
             sent = self._sock.sendmsg(group, (), flags | (socket.MSG_MORE if first < len(buffers) else 0))
+            if sent == sum(map(len, group)):
+                continue
             for buffer in group:
                 if sent >= len(buffer):
                     sent -= len(buffer)

@@ -14,10 +14,11 @@ from ietpy.errors import FormatError
 from ietpy.iscsi import deferred, logout, recovery, task_management
 from ietpy.iscsi.chap import response
 from ietpy.iscsi.connection import Connection
-from ietpy.iscsi.data_in import StreamedStatus, complete
+from ietpy.iscsi.data_in import complete
 from ietpy.iscsi.pdu import BHS_SIZE, IMMEDIATE, LAYOUTS, NO_TAG, OPCODE_MASK, REQUEST, Opcode
 from ietpy.iscsi.pings import hold_back
 from ietpy.iscsi.session import Session
+from ietpy.iscsi.streaming import StreamedStatus
 from ietpy.iscsi.target import Accounts, Asker, IscsiNode, TargetNode
 from ietpy.iscsi.text import TEXT_LIMIT, encode
 from ietpy.scsi.device import ScsiDevice

@@ -13,12 +13,13 @@ import pytest
 from ietpy.errors import LoginFailure, StoreError
 from ietpy.iscsi import logout
 from ietpy.iscsi.connection import Connection
-from ietpy.iscsi.data_in import StreamedStatus, complete
+from ietpy.iscsi.data_in import complete
 from ietpy.iscsi.deferred import defer, enable, finish, withdraw
 from ietpy.iscsi.keys import Parameters
 from ietpy.iscsi.login import Login, LoginResult
 from ietpy.iscsi.pdu import CONTINUE, LAYOUTS, TRANSIT, Opcode
 from ietpy.iscsi.pings import hold_back
+from ietpy.iscsi.streaming import StreamedStatus
 from ietpy.iscsi.target import UNRESTRICTED, Asker, IscsiNode, TargetNode
 from ietpy.iscsi.text import Pairs, decode, encode
 from ietpy.scsi.device import ScsiDevice
@@ -83,6 +84,12 @@ class MemoryStore:
 
     def close(self) -> None:
         pass
+
+    def fill(self) -> None:
+        """Blocks that tell their number."""
+        self.data[:] = bytes(range(256)) * (self.size // 256)
+        for block in range(self.size // BLOCK):
+            self.data[block * BLOCK : block * BLOCK + 4] = block.to_bytes(4, "big")
 
 
 class Pdu:

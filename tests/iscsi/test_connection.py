@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ietpy.errors import FormatError
-from ietpy.iscsi.connection import LOGIN_DATA_LIMIT, SLAB_SIZE, Connection
+from ietpy.iscsi.connection import LOGIN_DATA_LIMIT, Connection
 from ietpy.iscsi.data_in import complete
 from ietpy.iscsi.errors import LoginStatus
 from ietpy.iscsi.keys import KEY_BY_NAME
+from ietpy.iscsi.outbox import SLAB_SIZE
 from ietpy.iscsi.pdu import LAYOUTS, NO_TAG, Opcode
 from ietpy.iscsi.session import Session
 from ietpy.iscsi.target import Accounts, Asker

@@ -10,16 +10,15 @@ from ietpy.iscsi.pdu import Opcode
 
 DATA_IN, RESPONSE = Opcode.DATA_IN, Opcode.SCSI_RESPONSE
 
-
-def fill(store: Any) -> None:
-    store.data[:] = bytes(range(256)) * (store.size // 256)
-    for block in range(store.size // 512):
-        store.data[block * 512 : block * 512 + 4] = block.to_bytes(4, "big")
+every_digest = pytest.mark.parametrize(
+    "digests", [{}, {"header_digest": True}, {"data_digest": True}, {"header_digest": True, "data_digest": True}],
+    ids=str,
+)
 
 
 @pytest.mark.rfc7143("11.7.3-2", "4.2.5.1-2", "11.7.4-1", "11.7.2-2")
 def test_a_small_read_is_one_data_in_with_status(nexus: Any, store: Any) -> None:
-    fill(store)
+    store.fill()
     (answer,) = nexus.ask(nexus.read(3, 2))
     assert answer.opcode == DATA_IN
     assert (answer.flags, answer.status, answer.target_transfer_tag) == (0x81, 0, 0xFFFFFFFF)
@@ -32,7 +31,7 @@ def test_a_small_read_is_one_data_in_with_status(nexus: Any, store: Any) -> None
 def test_what_a_worker_has_read_has_its_residual(
     nexus: Any, store: Any, expected: int, flag: int, count: int
 ) -> None:
-    fill(store)
+    store.fill()
     store.waits = True
     nexus.feed(nexus.read(3, 1, expected=expected))
     nexus.work()
@@ -55,11 +54,10 @@ def test_the_window_moves_with_completion_and_never_back(nexus: Any) -> None:
 
 
 @pytest.mark.rfc7143("11.7.1-1", "4.2.2.4-1", "11.7.3-2", "13.1-2", "11.7.2-2", "11.7.7-2", "13.19-1")
-@pytest.mark.parametrize("digests", [{}, {"header_digest": True}, {"data_digest": True},
-                                     {"header_digest": True, "data_digest": True}], ids=str)
+@every_digest
 @pytest.mark.parametrize("waits", [False, True], ids=["at once", "by a worker"])
 def test_long_reads_come_in_pdus_and_sequences(connect: Any, store: Any, digests: dict[str, bool], waits: bool) -> None:
-    fill(store)
+    store.fill()
     nexus = connect(max_xmit_data_segment_length=1536, max_burst_length=4096, **digests)
     store.waits = waits
     nexus.feed(nexus.read(5, 20))
@@ -73,9 +71,9 @@ def test_long_reads_come_in_pdus_and_sequences(connect: Any, store: Any, digests
     assert b"".join(answer.data for answer in answers) == bytes(store.data[2560:12800])
 
 
-@pytest.mark.parametrize("digests", [{}, {"header_digest": True}, {"data_digest": True}], ids=str)
+@every_digest
 def test_reads_in_one_batch_do_not_mix(connect: Any, store: Any, digests: dict[str, bool]) -> None:
-    fill(store)
+    store.fill()
     nexus = connect(**digests)
     answers = nexus.ask(nexus.read(1, 1) + nexus.read(2, 1, expected=100) + nexus.command("00") + nexus.read(3, 1))
     assert [answer.opcode for answer in answers] == [DATA_IN, DATA_IN, RESPONSE, DATA_IN]
@@ -93,10 +91,24 @@ def test_reads_in_one_batch_do_not_mix(connect: Any, store: Any, digests: dict[s
         pytest.param(1, 510, 0x85, 2, 510, id="overflow, padded"),
     ],
 )
-def test_residuals(nexus: Any, blocks: int, expected: int, flags: int, count: int, sent: int) -> None:
+@every_digest
+def test_residuals(
+    connect: Any, blocks: int, expected: int, flags: int, count: int, sent: int, digests: dict[str, bool]
+) -> None:
+    nexus = connect(**digests)
     (answer,) = nexus.ask(nexus.read(0, blocks, expected))
     assert (answer.opcode, answer.flags, answer.residual_count) == (DATA_IN, flags, count)
     assert len(answer.data) == sent
+
+
+@pytest.mark.rfc7143("13.1-2", "13.1-3")
+@every_digest
+def test_small_answers_and_their_digests_lie_side_by_side(connect: Any, digests: dict[str, bool]) -> None:
+    """One buffer for a batch, whatever is negotiated."""
+    nexus = connect(**digests)
+    nexus.feed(nexus.read(0, 2) + nexus.read(0, 1, 1024) + nexus.command("00") + nexus.read(4, 1))
+    assert nexus.connection.outbox == []
+    assert [answer.flags for answer in nexus.answers()] == [0x81, 0x83, 0x80, 0x81]
 
 
 @pytest.mark.rfc7143("11.3.1-2", "11.4.5.2-1", "11.2.1.6-1")
@@ -131,43 +143,8 @@ def test_parameter_data_is_data_in(connect: Any, header_digest: bool) -> None:
     assert answer.data[8:16] == b"IET     "
 
 
-@pytest.mark.rfc7143("11.4.8-1", "11.7.3-1")
-@pytest.mark.parametrize("header_digest", [False, True])
-@pytest.mark.parametrize("short", [False, True])
-def test_a_streamed_read_has_a_response_of_its_own(connect: Any, store: Any, header_digest: bool, short: bool) -> None:
-    fill(store)
-    store.streams = True
-    nexus = connect(header_digest=header_digest, max_xmit_data_segment_length=65536, max_burst_length=65536)
-    nexus.short_extents = short
-    *pieces, response = nexus.ask(nexus.read(0, 256))
-    assert [(piece.opcode, piece.flags, piece.stat_sn) for piece in pieces] == [(DATA_IN, 0x80, 0)] * 2
-    assert b"".join(piece.data for piece in pieces) == bytes(store.data[: 256 * 512])
-    assert (response.opcode, response.exp_data_sn) == (RESPONSE, 2)
-    if short:
-        assert (response.status, response.data[4], response.data[14]) == (2, 3, 0x11)
-    else:
-        assert (response.status, response.flags, response.data) == (0, 0x80, b"")
-
-
-def test_a_streamed_read_is_padded_and_cut(connect: Any, store: Any) -> None:
-    store.streams = True
-    nexus = connect(max_xmit_data_segment_length=65536)
-    *pieces, response = nexus.ask(nexus.read(0, 128, expected=65533))
-    assert [len(piece.data) for piece in pieces] == [65533]
-    assert (response.flags, response.residual_count) == (0x84, 3)
-
-
-@pytest.mark.rfc7143("4.2.2.2-1")
-def test_streamed_statuses_keep_their_order(connect: Any, store: Any) -> None:
-    store.streams = True
-    nexus = connect(max_xmit_data_segment_length=65536)
-    _, first, second = nexus.ask(nexus.read(0, 128) + nexus.read(0, 1))
-    assert (first.opcode, second.opcode) == (RESPONSE, DATA_IN)
-    assert second.stat_sn == first.stat_sn + 1
-
-
 def test_a_batch_larger_than_the_slab_still_comes_in_order(connect: Any, store: Any) -> None:
-    fill(store)
+    store.fill()
     nexus = connect(max_xmit_data_segment_length=65536)
     nexus.session.max_cmd_sn += 100
     requests = b"".join(nexus.read(turn * 64, 64) for turn in range(12)) + b"".join(
@@ -175,9 +152,3 @@ def test_a_batch_larger_than_the_slab_still_comes_in_order(connect: Any, store: 
     )
     answers = nexus.ask(requests)
     assert [int.from_bytes(answer.data[:4], "big") for answer in answers] == [turn * 64 for turn in range(12)] + [0] * 3
-
-
-def test_responses_go_on_when_the_slab_is_full(nexus: Any) -> None:
-    nexus.connection.used = nexus.connection.mark = len(nexus.connection.slab) - 40
-    (answer,) = nexus.ask(nexus.command("00"))
-    assert (answer.opcode, answer.status) == (RESPONSE, 0)

@@ -24,7 +24,8 @@ def careful(connect: Any, store: Any) -> Any:
 
 
 @pytest.mark.rfc7143("7.1.5-2", "11.7.2-2")
-def test_nothing_is_kept_at_level_0(nexus: Any) -> None:
+def test_nothing_is_kept_at_level_0(connect: Any) -> None:
+    nexus = connect(max_xmit_data_segment_length=65536)
     assert nexus.connection.retention is None
     assert nexus.connection.plain
     assert nexus.connection.extents

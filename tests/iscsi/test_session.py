@@ -449,7 +449,7 @@ class TestSeveralConnections:
         """Reading it could wait for a disk, under the lock of all."""
         store.streams = True
         for most, sent_from_file in ((2, False), (1, True)):
-            nexus = connect(isid=bytes(6 * [most]), max_connections=most)
+            nexus = connect(isid=bytes(6 * [most]), max_connections=most, max_xmit_data_segment_length=EXTENT_MINIMUM)
             nexus.feed(nexus.read(0, EXTENT_MINIMUM // 512))
             pieces = nexus.connection.take_outbox()
             assert any(isinstance(piece, Extent) for piece in pieces) is sent_from_file

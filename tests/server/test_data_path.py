@@ -18,11 +18,17 @@ from ietpy.iscsi.keys import Parameters
 from ietpy.iscsi.pdu import SCSI_COMMAND
 from ietpy.iscsi.target import UNRESTRICTED, Asker
 from ietpy.server.egress import Egress
+from ietpy.wire.crc32c import crc32c
 
 #: Python and C calls for one command from received bytes to the outbox, store and system calls included
 #: (2026-11-23, CPython 3.11).
 READ_CALLS = 20
 WRITE_CALLS = 25
+#: The same with header and data digests.
+DIGESTED_READ_CALLS = 29
+DIGESTED_WRITE_CALLS = 38
+#: A read of 64 KiB in PDUs of 8 KiB.
+LONG_READ_CALLS = 111
 #: System calls for a whole batch, besides one of the store per command: the send.
 CALLS_PER_BATCH = 1
 
@@ -72,12 +78,16 @@ class DataPath:
         self.run(self.batch(bytes(16), 1))
 
     def batch(self, cdb: bytes, count: int, *, flags: int = 0x80, expected: int = 0, data: bytes = b"") -> bytes:
+        def digested(part: bytes, negotiated: bool) -> bytes:
+            return part + crc32c(part).to_bytes(4, "little") if negotiated and part else part
+
         stream = b""
         for _ in range(count):
-            stream += SCSI_COMMAND.pack(
+            header = SCSI_COMMAND.pack(
                 opcode=1, flags=flags, lengths=len(data), initiator_task_tag=self.cmd_sn, cmd_sn=self.cmd_sn,
                 expected_data_transfer_length=expected, cdb=cdb.ljust(16, b"\0"),
-            ) + data
+            )
+            stream += digested(header, self.connection.header_digest) + digested(data, self.connection.data_digest)
             self.cmd_sn += 1
         return stream
 
@@ -126,6 +136,29 @@ def calls(run: Callable[[bytes], None], stream: bytes) -> Counter[str]:
 
 @pytest.mark.parametrize(("kind", "budget"), [(READ, READ_CALLS), (WRITE, WRITE_CALLS)], ids=["READ(10)", "WRITE(10)"])
 def test_calls_per_command(path: DataPath, kind: dict[str, Any], budget: int) -> None:
+    check_budget(path, kind, budget)
+
+
+@pytest.mark.parametrize(
+    ("kind", "budget"), [(READ, DIGESTED_READ_CALLS), (WRITE, DIGESTED_WRITE_CALLS)], ids=["READ(10)", "WRITE(10)"],
+)
+def test_calls_per_command_with_digests(served: Any, kind: dict[str, Any], budget: int) -> None:
+    path = DataPath(served, header_digest=True, data_digest=True)
+    check_budget(path, kind, budget)
+    path.socket.calls.clear()
+    path.run(path.batch(count=30, **kind))
+    assert path.socket.calls.total() == CALLS_PER_BATCH
+    path.session.end()
+
+
+def test_calls_for_a_read_in_many_pdus(served: Any) -> None:
+    path = DataPath(served, max_xmit_data_segment_length=8192)
+    check_budget(path, {"cdb": bytes.fromhex("28 00 00000000 00 0080 00"), "flags": 0xC0, "expected": 65536},
+                 LONG_READ_CALLS)
+    path.session.end()
+
+
+def check_budget(path: DataPath, kind: dict[str, Any], budget: int) -> None:
     path.run(path.batch(count=30, **kind))
     few = calls(path.run, path.batch(count=10, **kind))
     many = calls(path.run, path.batch(count=30, **kind))

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from ietpy.iscsi.data_in import StreamedStatus
+from ietpy.iscsi.pdu import SCSI_RESPONSE
+from ietpy.iscsi.streaming import StreamedStatus
 from ietpy.scsi.store import Extent
 from ietpy.server.egress import Egress
 
@@ -119,7 +120,7 @@ def file(tmp_path: Path) -> Iterator[int]:
 
 def streamed(fd: int, offset: int, length: int) -> tuple[Extent, StreamedStatus]:
     status = StreamedStatus(False, False)
-    status.fill(opcode=0x21, flags=0x80, initiator_task_tag=7)
+    status.header = SCSI_RESPONSE.pack(opcode=0x21, flags=0x80, initiator_task_tag=7)
     extent = Extent(fd, offset, length)
     extent.context = status
     return extent, status
@@ -178,7 +179,7 @@ class TestFlushNow:
     def test_everything_that_fits_is_sent(self, pipe: Any) -> None:
         near, far = pipe
         status = StreamedStatus(False, False)
-        status.fill(opcode=0x21)
+        status.header = SCSI_RESPONSE.pack(opcode=0x21)
         outbox = Outbox(b"one", memoryview(b"two"), status)
         assert Egress(outbox, near).flush_now()  # type: ignore[arg-type]
         assert far.recv(1000) == b"onetwo" + status.pdu()
