@@ -67,7 +67,8 @@ class Media:
         self.patience: float | None = None
         self._opener = opener
         self._lock = threading.Lock()
-        self._held: list[Held] = []
+        self._held: dict[Held, None] = {}  #: in the order of opening
+        self._by_key: dict[StoreKey, Held] = {}
         #: Media some line wants to write: their one store is opened for writing whatever line comes first.
         self._written: set[StoreKey | None] = set()
         #: Paths that did not answer in time and have not answered since.
@@ -139,15 +140,17 @@ class Media:
     def _open(self, lun: LunConfig) -> Held:
         key = self._key(lun)
         with self._lock:
-            held = next((held for held in self._held if key is not None and held.key == key), None)
-            if held is not None:
-                return self._share(held, lun)
+            if key in self._by_key:
+                return self._share(self._by_key[key], lun)
             read_only = lun.read_only if key is None else lun.read_only and key not in self._written
         store = self._opener(
             lun.type, self.path(lun), read_only=read_only, block_size=lun.block_size, options=lun.options
         )
+        held = Held(store, key, read_only, [lun])
         with self._lock:
-            self._held.append(held := Held(store, key, read_only, [lun]))
+            self._held[held] = None
+            if key is not None:
+                self._by_key.setdefault(key, held)
         return held
 
     def _share(self, held: Held, lun: LunConfig) -> Held:
@@ -199,7 +202,9 @@ class Media:
             log.error("flushing at the end failed: %s", problem)
         with self._lock:
             held.failed = bool(problem)
-            self._held.remove(held)
+            del self._held[held]
+            if held.key is not None and self._by_key.get(held.key) is held:
+                del self._by_key[held.key]
         return not problem
 
     def close_all(self) -> bool:
