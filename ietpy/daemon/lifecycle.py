@@ -140,7 +140,8 @@ def start(
 
 @contextlib.contextmanager
 def lasting() -> Iterator[None]:
-    """What is made here stays. Looking for cycles in it took a seventh of making it, and would go on later (2026-11)."""
+    """What is made here stays: looking for cycles in it took a seventh of the time, and 22 ms once it was served
+    (1000 LUNs, 2026-11)."""
     gc.disable()
     try:
         yield
