@@ -11,8 +11,9 @@ MAXIMUM_TRANSFER: Final = 32 << 20
 #: Bytes of a transfer that runs best: large enough to hide a round trip, small enough for a buffer pool.
 OPTIMAL_TRANSFER: Final = 1 << 20
 
-#: Reads of at least this many bytes are promised as an Extent where the store offers it; not benchmarked yet.
-EXTENT_MINIMUM: Final = 64 << 10
+#: Reads of at least this many bytes are promised as an Extent where the store offers it. 2026-11, target's time for one
+#: read: 64 KiB take 17 us with preadv and 19 with sendfile, 128 KiB 38 and 28.
+EXTENT_MINIMUM: Final = 128 << 10
 
 #: Blocks one COMPARE AND WRITE may cover: the most its CDB can say.
 MAXIMUM_COMPARE_AND_WRITE: Final = 255

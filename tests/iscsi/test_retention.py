@@ -8,6 +8,7 @@ import pytest
 
 from ietpy.iscsi.pdu import Opcode
 from ietpy.iscsi.retention import ASKING_LIMIT, STATUSES_LIMIT, Read
+from ietpy.scsi.limits import EXTENT_MINIMUM
 
 DATA_IN, RESPONSE = Opcode.DATA_IN, Opcode.SCSI_RESPONSE
 NO_TAG = 0xFFFFFFFF
@@ -25,7 +26,7 @@ def careful(connect: Any, store: Any) -> Any:
 
 @pytest.mark.rfc7143("7.1.5-2", "11.7.2-2")
 def test_nothing_is_kept_at_level_0(connect: Any) -> None:
-    nexus = connect(max_xmit_data_segment_length=65536)
+    nexus = connect(max_xmit_data_segment_length=EXTENT_MINIMUM)
     assert nexus.connection.retention is None
     assert nexus.connection.plain
     assert nexus.connection.extents
