@@ -63,7 +63,7 @@ class Connection(Outbox):
         self.asker = asker
         self.local_port = local_port
         self.on_login = on_login
-        self.window = window or ReceiveWindow()
+        self.window = window or ReceiveWindow(free=node.chunks)
         self.login: Login | None = Login(
             node, asker.peer, asker.local, local_port, entropy, self._establish, asker.group
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from ietpy.iscsi.pdu import BHS_SIZE
 from ietpy.iscsi.streaming import StreamedStatus
 from ietpy.scsi.store import Extent
-from ietpy.wire.buffers import StagingPool
+from ietpy.wire.buffers import StagingPool, pages
 from ietpy.wire.crc32c import crc32c, digest
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Outbox:
         #: The initiator's MaxRecvDataSegmentLength, and how much data may lie in the slab.
         self.transmit_limit = 0
         self.inline_limit = 0
-        self.slab = bytearray(SLAB_SIZE)
+        self.slab = pages(SLAB_SIZE)
         self.slab_view = memoryview(self.slab)
         self.used = 0
         self.mark = 0

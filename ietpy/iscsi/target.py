@@ -16,6 +16,7 @@ from ietpy.iscsi.memory import LIMIT, Memory
 from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.port_groups import set_ports
 from ietpy.scsi.view import EVERYTHING, View
+from ietpy.wire.buffers import Chunk
 
 if TYPE_CHECKING:
     from ietpy.iscsi.connection import Connection
@@ -239,6 +240,7 @@ class IscsiNode:
     ) -> None:
         self.lock = lock
         self.memory = Memory(lock, memory)
+        self.chunks: list[Chunk] = []  #: receive memory that no connection needs at the moment
         self.discovery = discovery or Accounts()
         self.revision = 0  #: how often ``discovery`` has changed
         self.addresses = addresses

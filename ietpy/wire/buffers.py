@@ -17,9 +17,22 @@ CHUNK_SIZE: Final = 512 * 1024
 LOW_WATER: Final = 64 * 1024
 #: An incomplete item this short is moved to a fresh chunk rather than handed out in two pieces.
 MOVE_LIMIT: Final = 16 * 1024
-#: Chunks, and staging memory of each power-of-two size, kept for reuse per connection.
-KEPT_CHUNKS: Final = 8
+#: Chunks kept for reuse, by all who share them, and staging memory of each power-of-two size, by a connection.
+KEPT_CHUNKS: Final = 32
 KEPT_STAGING: Final = 4 * 1024 * 1024
+_PRIVATE: Final = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+
+
+class _Staging(mmap.mmap):
+    """Tells what a pool has lent from other memory."""
+
+
+def pages(size: int, kind: type[mmap.mmap] = mmap.mmap) -> mmap.mmap:
+    """Memory that takes none before it is touched (a bytearray is zeroed as a whole), and is given back at once.
+
+    Raises OSError when the system has none left.
+    """
+    return kind(-1, size, flags=_PRIVATE)
 
 
 class Chunk:
@@ -28,7 +41,7 @@ class Chunk:
     __slots__ = ("buffer", "pins", "view")
 
     def __init__(self, size: int = CHUNK_SIZE) -> None:
-        self.buffer = bytearray(size)
+        self.buffer = pages(size)
         self.view = memoryview(self.buffer)
         self.pins = 0
 
@@ -37,12 +50,13 @@ class ReceiveWindow:
     """Where received bytes land: ``chunk[start:end]`` is received and not yet consumed.
 
     The owner moves ``start`` and ``end``; ``space`` decides where the next bytes go. ``need`` is how many bytes
-    from ``start`` the owner waits for (0: as many as come).
+    from ``start`` the owner waits for (0: as many as come). ``free``: chunks of this size that windows have in common;
+    several threads may use it, as taking one and leaving one are one step each.
     """
 
     __slots__ = ("_free", "chunk", "end", "held", "move_limit", "need", "size", "start")
 
-    def __init__(self, size: int = CHUNK_SIZE) -> None:
+    def __init__(self, size: int = CHUNK_SIZE, free: list[Chunk] | None = None) -> None:
         self.size = size
         self.move_limit = min(MOVE_LIMIT, size // 16)
         self.chunk = Chunk(size)
@@ -51,7 +65,7 @@ class ReceiveWindow:
         self.need = 0
         #: Chunks left behind because of pins.
         self.held = 0
-        self._free: list[Chunk] = []
+        self._free: list[Chunk] = [] if free is None else free
 
     def space(self) -> memoryview:
         """Memory for the next receive call; never empty."""
@@ -70,7 +84,7 @@ class ReceiveWindow:
         if old.pins == 0 and start >= unread:
             old.view[:unread] = old.view[start : start + unread]
         else:
-            self.chunk = self._free.pop() if self._free else Chunk(self.size)
+            self.chunk = self._another()
             self.chunk.view[:unread] = old.view[start : start + unread]
             self._leave(old)
         self.start, self.end = 0, unread
@@ -90,9 +104,15 @@ class ReceiveWindow:
     def fresh(self) -> None:
         """Go on in an empty chunk; the caller has consumed or pinned everything in this one."""
         old = self.chunk
-        self.chunk = self._free.pop() if self._free else Chunk(self.size)
+        self.chunk = self._another()
         self.start = self.end = self.need = 0
         self._leave(old)
+
+    def _another(self) -> Chunk:
+        try:
+            return self._free.pop()
+        except IndexError:
+            return Chunk(self.size)
 
     def _leave(self, chunk: Chunk) -> None:
         if chunk.pins:
@@ -123,7 +143,7 @@ class StagingPool:
             buffer = self._free[size].pop()
         except (KeyError, IndexError):
             try:
-                buffer = mmap.mmap(-1, size)
+                buffer = pages(size, _Staging)
             except OSError as error:
                 raise StoreError(error.errno or 0, f"no memory for {size} bytes of data") from None
         return memoryview(buffer)[:length]
@@ -131,7 +151,7 @@ class StagingPool:
     def give(self, view: memoryview) -> None:
         """Take back what ``take`` lent; the caller uses no view of it any more. Other memory is let go."""
         buffer = view.obj
-        if isinstance(buffer, mmap.mmap):
+        if isinstance(buffer, _Staging):
             kept = self._free.setdefault(len(buffer), [])
             if len(kept) < max(1, KEPT_STAGING // len(buffer)):
                 kept.append(buffer)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import mmap
 import os
 import sys
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -29,6 +31,8 @@ DIGESTED_READ_CALLS = 29
 DIGESTED_WRITE_CALLS = 38
 #: A read of 64 KiB in PDUs of 8 KiB.
 LONG_READ_CALLS = 111
+#: Allocated for a connection with its session, besides memory that is there when it is touched (2026-11-27).
+CONNECTION_BYTES = 16 * 1024
 #: System calls for a whole batch, besides one of the store per command: the send.
 CALLS_PER_BATCH = 1
 
@@ -204,3 +208,20 @@ def test_a_large_read_is_streamed(path: DataPath) -> None:
     kinds = [type(piece).__name__ for piece in connection.take_outbox()]
     assert kinds == ["bytes", "Extent", "bytes", "Extent", "StreamedStatus"]
     connection.ready.clear()
+
+
+def test_a_connection_takes_little_memory_until_it_uses_it(served: Any) -> None:
+    DataPath(served).session.end()  # what is made once
+    gc.collect()
+    tracemalloc.start()
+    try:
+        made = DataPath(served)
+        gc.collect()
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken <= CONNECTION_BYTES
+    connection = made.connection
+    made.session.end()
+    assert isinstance(connection.slab, mmap.mmap)  # which the system gives page by page (tests/wire/test_buffers.py)
+    assert isinstance(connection.window.chunk.buffer, mmap.mmap)

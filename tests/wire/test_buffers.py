@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import mmap
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from ietpy.errors import StoreError
 from ietpy.wire import buffers
-from ietpy.wire.buffers import KEPT_CHUNKS, KEPT_STAGING, ReceiveWindow, StagingPool
+from ietpy.wire.buffers import KEPT_CHUNKS, KEPT_STAGING, Chunk, ReceiveWindow, StagingPool
 
 
 def put(window: ReceiveWindow, data: bytes) -> int:
@@ -122,6 +123,32 @@ def test_only_some_chunks_are_kept() -> None:
     assert len(reused & {id(chunk) for chunk in pinned}) == KEPT_CHUNKS
 
 
+def test_windows_may_have_free_chunks_in_common() -> None:
+    free: list[Chunk] = []
+    first, second = ReceiveWindow(256, free), ReceiveWindow(256, free)
+    left = first.pin()
+    first.fresh()
+    first.unpin(left)
+    second.fresh()
+    assert second.chunk is left
+    assert len(free) == 1  # what the second had
+
+
+def resident(buffer: mmap.mmap) -> int:
+    """Bytes of ``buffer`` that are there (mincore(2))."""
+    told = (ctypes.c_ubyte * (len(buffer) // mmap.PAGESIZE))()
+    address = ctypes.addressof(ctypes.c_char.from_buffer(buffer))
+    assert ctypes.CDLL(None).mincore(ctypes.c_void_p(address), ctypes.c_size_t(len(buffer)), told) == 0
+    return sum(page & 1 for page in told) * mmap.PAGESIZE
+
+
+def test_memory_is_taken_when_it_is_used() -> None:
+    window = ReceiveWindow()
+    assert resident(window.chunk.buffer) == 0
+    put(window, bytes(mmap.PAGESIZE + 1))
+    assert resident(window.chunk.buffer) == 2 * mmap.PAGESIZE
+
+
 @pytest.mark.parametrize("length", [0, 1, 4095, 4096, 4097, 65536])
 def test_staging_is_page_aligned_and_exact(length: int) -> None:
     view = StagingPool().take(length)
@@ -149,19 +176,15 @@ def test_staging_kept_is_bounded() -> None:
 
 def test_foreign_memory_is_let_go() -> None:
     pool = StagingPool()
-    foreign = memoryview(bytearray(4096))
+    foreign = memoryview(buffers.pages(4096))
     pool.give(foreign)
     assert pool.take(4096).obj is not foreign.obj
 
 
 def test_no_memory_is_said_as_stores_say_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Exhausted:
-        PAGESIZE = mmap.PAGESIZE
+    def exhausted(*_: Any) -> Any:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
 
-        @staticmethod
-        def mmap(*_: Any) -> Any:
-            raise OSError(errno.ENOMEM, "Cannot allocate memory")
-
-    monkeypatch.setattr(buffers, "mmap", Exhausted)
+    monkeypatch.setattr(buffers, "pages", exhausted)
     with pytest.raises(StoreError, match="no memory for 8192 bytes"):
         StagingPool().take(5000)
