@@ -27,6 +27,7 @@ FIELDS: Final = (
     ("configuration.portals[].host", "string", "an address, with its zone if it has one; an interface; or `*`"),
     ("configuration.portals[].port", "number or null", "null: what `-p` says"),
     ("configuration.portals[].line", "number", "where it is"),
+    ("configuration.processes", "number", "how many serve; 0: as many as there are processors"),
     ("configuration.discovery", "object", "who may discover"),
     ("configuration.discovery.incoming", "list of strings", "users; empty: everybody may, unless it is closed"),
     ("configuration.discovery.chap_algorithms", "list of strings", "CHAP algorithms that are accepted"),

@@ -256,6 +256,10 @@ EXAMPLES: Final = (
     _lun("initiator-without-user", "IncomingUser joe secret\nInitiator * User=jim"),
     _lun("initiator-unreached", "Initiator iqn.1993-08.org.debian:*\nInitiator iqn.1993-08.org.debian:01:abc"),
     Example("outside-target", f"Initiator iqn.1993-08.org.debian:01:abc\n{T}"),
+    # Processes
+    Example("processes", "Processes many\n"),
+    Example("processes", "Processes\n"),
+    Example("repeated", "Processes 2\nProcesses auto\n"),
     # Portal and PortalGroups
     Example("portal", "Portal 1\n"),
     Example("portal", f"Portal 1 192.0.2.1\n{T}Portal 1\n"),

@@ -48,6 +48,12 @@ same in every mode. `LunOption NUMBER NAME=VALUE,...` takes the parameters below
         Lun 0 Path=/srv/disk1.img,Type=fileio
         LunOption 0 Naa=600140512345678901234567890abcde,Vendor=LIO-ORG,Product=disk1
 
+With `Processes 4` targets are spread over four processes, so several processors work for them; a fifth process
+listens, and passes each connection to the process that has its target. All sessions of a target are in one process, so
+one busy target is no faster. Targets that share a file go to the same process. Below `ietadm --op new` a file that
+another process has open is refused, as if another daemon had it; after a restart both are together. If a process dies,
+its sessions are lost and another one is started; initiators log in again. `ietpy-daemon status` lists them.
+
 `Portal TAG PORTAL,...` says what the daemon listens on, in portal groups, and `PortalGroups TAG,...` in which of them a
 target is:
 

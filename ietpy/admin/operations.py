@@ -79,10 +79,15 @@ OPERATIONS: Final = (
 _BY_NAME: Final = {row.name: row for row in OPERATIONS}
 
 
-def perform(daemon: object, name: str, arguments: Mapping[str, Any]) -> Any:
-    """Run one operation. Raises AdminError: ENOSYS if there is no such, EINVAL for wrong arguments."""
+def checked(name: str, arguments: Mapping[str, Any]) -> Operation:
+    """The operation of this name. Raises AdminError: ENOSYS if there is none, EINVAL for wrong arguments."""
     row = _BY_NAME.get(name)
     if row is None:
         raise AdminError(errno.ENOSYS, f"no operation {name!r}; there are {', '.join(_BY_NAME)}")
     row.check(arguments)
-    return getattr(daemon, row.method)(**arguments)
+    return row
+
+
+def perform(daemon: object, name: str, arguments: Mapping[str, Any]) -> Any:
+    """Run one operation. Raises AdminError as ``checked`` does, and what the daemon has to say."""
+    return getattr(daemon, checked(name, arguments).method)(**arguments)

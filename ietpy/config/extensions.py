@@ -11,7 +11,7 @@ from ietpy.config.findings import Finding, quoted
 from ietpy.config.model import Account
 from ietpy.config.options import Option, Reader
 from ietpy.config.syntax import Statement
-from ietpy.config.values import is_comment
+from ietpy.config.values import is_comment, processes
 from ietpy.iscsi.chap import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -71,10 +71,27 @@ def read_portal(loader: Loader, option: Option, statement: Statement) -> None:
     loader.portals.add(statement, loader.current.heir or loader.current, loader.report)
 
 
+def read_processes(loader: Loader, option: Option, statement: Statement) -> None:
+    words = [*takewhile(lambda word: not is_comment(word), statement.words)]
+    text = words[0].text if words else ""
+    try:
+        count = processes(text)
+    except ValueError as accepts:
+        problem = f"{quoted(text)} is no number of processes" if words else "Processes has no value"
+        loader.report.add(Finding.PROCESSES, words[0] if words else statement.keyword, problem, f"write {accepts}")
+        return
+    loader.surplus(option, tuple(words), 1)
+    if loader.processes not in (None, count):
+        problem = "Processes is here twice with different values"
+        loader.report.add(Finding.REPEATED, statement.keyword, problem, f"leave one of them; {text} is used")
+    loader.processes = count
+
+
 #: By what ``options`` says of a keyword.
 EXTENSIONS: Final[Mapping[Reader, Callable[[Loader, Option, Statement], None]]] = {
     Reader.LUN_OPTION: read_lun_option,
     Reader.ALGORITHMS: read_algorithms,
+    Reader.PROCESSES: read_processes,
     Reader.PORTAL: read_portal,
     Reader.INCOMING_FILE: read_account_file,
     Reader.OUTGOING_FILE: read_account_file,

@@ -39,6 +39,7 @@ class Loader:
         self.everywhere = Block(Word("", 1, 1))  #: restrictions above the first Target: they hold for all of them
         self.isns = IsnsLines()
         self.portals = PortalLines()
+        self.processes: int | None = None
         self.stray: Word | None = None  #: an account that IET gave to discovery
         self.lost = False  #: IET saw no Target, or no name, on the Target line we are below
         self.after_half_account = False
@@ -368,6 +369,7 @@ class Loader:
             portals,
             self.report.in_order(),
             discovery.algorithms,
+            1 if self.processes is None else self.processes,
         )
 
 

@@ -161,6 +161,7 @@ class Configuration:
     portals: tuple[PortalConfig, ...] | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
     chap_algorithms: tuple[str, ...] = ()  #: of discovery, and of targets that do not say
+    processes: int = 1  #: that serve; 0: as many as there are processors
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:

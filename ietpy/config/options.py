@@ -51,6 +51,7 @@ class Reader(Enum):
     ADDRESS = "an address or a network"
     INITIATOR = "an initiator's name"
     ADMITTED = "a pattern of initiators' names, and parameters"
+    PROCESSES = "a number, or auto"
     PORTAL = "the tag of a portal group, and its portals"
     PORTAL_GROUPS = "tags of portal groups"
     PARAMETER = "a parameter of a Lun line"
@@ -252,6 +253,18 @@ OPTIONS: Final = (
         "isns_access_control",
         crash=True,
         guards=True,
+    ),
+    Option(
+        "Processes",
+        Scope.ANYWHERE,
+        Reader.PROCESSES,
+        Text(),
+        "How many processes serve the targets, 1 to 64; auto: as many as there are processors. With more than one,"
+        " targets are spread over them, those that share a file together, and one process more listens in front of"
+        " them. --processes on the command line outranks it. Changed by a restart only.",
+        "1",
+        origin=Origin.IETPY,
+        tokenised=False,
     ),
     Option(
         "Portal",

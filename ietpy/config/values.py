@@ -20,6 +20,19 @@ _LONGEST_NUMBER: Final = 24  #: digits; more than any number that fits into 64 b
 _MEANS_YES: Final = ("yes", "y", "on", "true", "1", "enable", "enabled")
 _MEANS_NO: Final = ("no", "n", "off", "false", "0", "disable", "disabled")
 
+AUTO: Final = "auto"
+_PROCESSES: Final = Number(1, 64)
+
+
+def processes(word: str) -> int:
+    """A number of processes, 0 for ``auto``. Raises ValueError with what is accepted."""
+    if word == AUTO:
+        return 0
+    try:
+        return _PROCESSES.parse(word)
+    except ValueError as accepts:
+        raise ValueError(f"{accepts}, or {AUTO}") from None
+
 
 def strtol(text: str) -> tuple[int, str]:
     """The number C's strtol with base 0 sees, and what it leaves."""

@@ -31,7 +31,7 @@ from ietpy.config.render import (
     target_lines,
 )
 from ietpy.config.syntax import BLANKS, Statement
-from ietpy.config.values import is_comment
+from ietpy.config.values import AUTO, is_comment
 from ietpy.errors import ConfigError, Diagnostic, Span
 from ietpy.schema import WordList
 
@@ -194,6 +194,8 @@ class _Rewriter:
         if old.portals is None and new.portals is not None:
             for line in portal_lines(new.portals):
                 self.put(discovery, self.keyed(discovery), line)
+        if old.processes == 1 != new.processes:
+            self.put(discovery, self.keyed(discovery), f"Processes {new.processes or AUTO}")
         plain = meaning(old).targets
         matches = _matches(plain, new.targets, _frame)
         for target, match in zip(new.targets, matches, strict=True):

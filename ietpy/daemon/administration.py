@@ -22,7 +22,7 @@ from ietpy.config.options import OPTIONS, Reader, Scope
 from ietpy.config.syntax import to_bytes
 from ietpy.daemon.inventory import Inventory
 from ietpy.daemon.options import StartOptions
-from ietpy.daemon.served import ServedTarget, configured, negotiated, problem_facts, target_facts
+from ietpy.daemon.served import ServedTarget, configured, negotiated, problem_facts
 from ietpy.errors import AdminError, Span
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.session import Session
@@ -67,6 +67,8 @@ class Administration:
     publish: Callable[[], None]
     published: str
     isns: Names
+    #: Plain facts about worker processes, where there are any.
+    processes: Callable[[], list[dict[str, Any]]] = list
     _handed_out: str | None = None  #: the text that the last asker was given to put in place
 
     # Facts --------------------------------------------------------------------------------------------------------
@@ -76,6 +78,7 @@ class Administration:
 
     def status(self) -> dict[str, Any]:
         inventory = self.inventory
+        problems = inventory.problems
         return {
             "version": ietpy.__version__,
             "pid": os.getpid(),
@@ -87,12 +90,13 @@ class Administration:
             "targets": self.targets(),
             "sessions": self.sessions(),
             "isns": self.isns.facts(),
-            "degraded": inventory.degraded,
-            "problems": [problem_facts(problem) for problem in inventory.problems],
+            "processes": self.processes(),
+            "degraded": any(problem.severity == "error" for problem in problems),
+            "problems": [problem_facts(problem) for problem in problems],
         }
 
     def targets(self) -> list[dict[str, Any]]:
-        return [target_facts(target) for target in self.inventory.all()]
+        return self.inventory.facts()
 
     def sessions(self) -> list[dict[str, Any]]:
         return self.network.sessions()

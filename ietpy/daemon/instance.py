@@ -66,6 +66,9 @@ class Instance:
     read: Callable[[], Configuration]
     _reading: threading.Lock = field(default_factory=threading.Lock)
 
+    def __post_init__(self) -> None:
+        self._processes = self.inventory.loaded.processes
+
     def run(self, ready: Callable[[], None]) -> int:
         """Serve until SIGTERM or SIGINT; call ``ready`` when everything serves. Returns the exit status."""
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -122,6 +125,8 @@ class Instance:
             self.naming.follow(configuration)
         finally:
             self._reading.release()
+        if configuration.processes != self._processes:
+            unable.append("Processes has changed, which takes effect when ietpy-daemon is restarted")
         self.report(configuration.diagnostics)
         log.info("reloaded: %s", self.summary())
         found = (*configuration.diagnostics, *self.inventory.problems)

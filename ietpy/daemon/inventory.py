@@ -23,7 +23,7 @@ from ietpy.config.model import Account, Configuration, LunConfig, TargetConfig
 from ietpy.daemon.assemble import LunRefused, accounts, follow, memory_limit, target_node
 from ietpy.daemon.media import Media
 from ietpy.daemon.rules import Rules
-from ietpy.daemon.served import ServedTarget
+from ietpy.daemon.served import ServedTarget, target_facts
 from ietpy.daemon.units import Units
 from ietpy.errors import AdminError, Diagnostic, Span
 from ietpy.iscsi.target import Accounts, IscsiNode
@@ -53,7 +53,7 @@ class Inventory:
 
     ``access``: the companion files; by default IET's, read anew at every question. ``states``: where logical units keep
     what survives power loss; None: they keep nothing. A unit that is removed while this serves takes it along, one that
-    is changed does not.
+    is changed does not. ``memory``: bytes for writes that are not whole yet; None: what the machine allows.
     """
 
     def __init__(
@@ -64,11 +64,14 @@ class Inventory:
         lock_factory: LockFactory = threading.RLock,
         access: AccessFiles | None = None,
         states: StateDirectory | None = None,
+        memory: int | None = None,
+        node: IscsiNode | None = None,
+        units: type[Units] = Units,
     ) -> None:
         self.loaded = configuration  #: the file as it was read last
         self.configuration = replace(configuration, targets=())
         self.media = media
-        self.node = IscsiNode(lock_factory(), memory=memory_limit())
+        self.node = node or IscsiNode(lock_factory(), memory=memory_limit() if memory is None else memory)
         self.targets: dict[int, ServedTarget] = {}
         self.changed: Callable[[], None] = _nothing
         self.elsewhere: Callable[[], list[Diagnostic]] = list  #: problems that others have
@@ -77,7 +80,7 @@ class Inventory:
         self._last_tid = 0
         self.rules = Rules(configuration, access)
         self._nothing_kept = _nothing_kept(configuration, states)
-        self.units = Units(media, self._lock, self.all, lambda: self.changed(), states)
+        self.units = units(media, self._lock, self.all, lambda: self.changed(), states)
         self.units.expect(_served_luns(configuration))
         self._follow_discovery()
         for target in configuration.targets:
@@ -99,6 +102,10 @@ class Inventory:
         """All targets served, in the order of their creation."""
         return list(self.targets.values())
 
+    def facts(self) -> list[dict[str, Any]]:
+        """What is told of them (``served.target_facts``)."""
+        return [target_facts(target) for target in self.all()]
+
     def target(self, tid: int) -> ServedTarget:
         """The target of this number. Raises AdminError (ENOENT)."""
         target = self.targets.get(tid)
@@ -117,17 +124,21 @@ class Inventory:
 
         Raises AdminError: EINVAL when the name is taken or the number is none, EEXIST when the number is taken.
         """
-        if not 0 <= tid <= HIGHEST_TID:
-            raise AdminError(errno.EINVAL, f"tid {tid} cannot be; use 1 to {HIGHEST_TID}, or 0 for the next free one")
         with self.turn():
-            taken = next((each for each in self.configuration.targets if _same_name(each, config)), None)
-            if taken is not None:
-                raise AdminError(errno.EINVAL, f"there is a target {taken.name} already, at {taken.span}")
-            if tid in self.targets:
-                raise AdminError(errno.EEXIST, f"tid {tid} is the number of {self.targets[tid].config.name}")
+            self.check_target_free(config, tid)
             tid = self._add(config, tid)
         self._tell()
         return tid
+
+    def check_target_free(self, config: TargetConfig, tid: int) -> None:
+        """Raise what ``add_target`` does."""
+        if not 0 <= tid <= HIGHEST_TID:
+            raise AdminError(errno.EINVAL, f"tid {tid} cannot be; use 1 to {HIGHEST_TID}, or 0 for the next free one")
+        taken = next((each for each in self.configuration.targets if _same_name(each, config)), None)
+        if taken is not None:
+            raise AdminError(errno.EINVAL, f"there is a target {taken.name} already, at {taken.span}")
+        if tid in self.targets:
+            raise AdminError(errno.EEXIST, f"tid {tid} is the number of {self.targets[tid].config.name}")
 
     def _add(self, config: TargetConfig, tid: int) -> int:
         self._set(config)

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ietpy.admin import service
 from ietpy.admin.operations import perform
@@ -37,6 +37,9 @@ from ietpy.daemon.publish import Publisher
 from ietpy.errors import ConfigError, IetpyError, UsageError
 from ietpy.server.listener import Server
 from ietpy.stores.state import StateDirectory
+
+if TYPE_CHECKING:
+    from ietpy.daemon.front import Front
 
 UMASK: Final = 0o022
 _READY: Final = b"ready "
@@ -71,23 +74,40 @@ def prepare(options: StartOptions, places: Places) -> Instance:
     configuration = read_configuration(options)
     options = replace(options, state_dir=options.state_dir or state_directory(dict(os.environ), os.geteuid()))
     places.prepare()
+    count = process_count(options, configuration)
     with ExitStack() as undo:
+        nursery = None
+        if count > 1:
+            from ietpy.daemon import front
+
+            nursery = front.nursery(not options.foreground, UMASK)  # workers hold nothing that is opened below
+            undo.callback(nursery.close)
         pid_file = PidFile.acquire(places.pid_file)
         undo.callback(pid_file.release)
         base = os.getcwd() if options.foreground else "/"
         states = StateDirectory(options.state_dir)
         states.prepare(options.uid, options.gid)
-        inventory = Inventory(configuration, Media(base), states=states)
+        workers = None
+        if nursery is not None:
+            workers = front.Front.open(nursery, count, configuration, options, states, Media(base))
+        inventory = workers.inventory if workers else Inventory(configuration, Media(base), states=states)
+        server = workers.server if workers else Server(inventory.node)
         undo.callback(inventory.close)
-        portals, server = Portals(options), Server(inventory.node)
+        portals = Portals(options)
         undo.callback(portals.close)
         portals.open(configuration, server)
         control = service.bind(places.control)
         undo.callback(control.close)
-        instance = compose(options, places, inventory, server, pid_file, control, portals)
+        instance = compose(options, places, inventory, server, pid_file, control, portals, workers)
         instance.publisher.prepare(options.uid, options.gid)
         undo.pop_all()
     return instance
+
+
+def process_count(options: StartOptions, configuration: Configuration) -> int:
+    """How many processes are to serve."""
+    wanted = configuration.processes if options.processes is None else options.processes
+    return wanted or len(os.sched_getaffinity(0))
 
 
 def compose(
@@ -98,6 +118,7 @@ def compose(
     pid_file: PidFile,
     control: socket.socket,
     portals: Portals,
+    workers: Front | None = None,
 ) -> Instance:
     """The parts of a daemon, told of each other."""
     naming = Naming(
@@ -114,7 +135,10 @@ def compose(
     inventory.units.transport = server
     inventory.media.patience = OPENING  # from now on there may be threads
     inventory.changed = server.sessions_changed = publisher.changed
-    control_service = service.Service(control, functools.partial(perform, administration))
+    answer = functools.partial(perform, administration) if workers is None else workers.relay(administration)
+    if workers is not None:
+        workers.fleet.changed = publisher.changed
+    control_service = service.Service(control, answer)
     instance = Instance(
         options, inventory, server, pid_file, publisher, naming, administration, control_service, portals,
         # A file that vanished changes nothing.

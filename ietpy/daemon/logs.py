@@ -7,7 +7,7 @@ import sys
 import syslog
 import threading
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 _PRIORITIES: Final = (
     (logging.ERROR, syslog.LOG_ERR),
@@ -18,6 +18,17 @@ _PRIORITIES: Final = (
 
 
 FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"  #: of lines on stderr
+
+
+class Style(NamedTuple):
+    """The arguments of ``set_up``."""
+
+    foreground: bool
+    debug: int
+    form: str = FORMAT
+
+
+style = Style(True, 0)  #: as it was called last, for other processes of this daemon
 
 
 class SyslogHandler(logging.Handler):
@@ -34,6 +45,8 @@ class SyslogHandler(logging.Handler):
 
 def set_up(foreground: bool, debug: int, form: str = FORMAT) -> None:
     """Direct this process's log; ``debug`` is IET's -d LEVEL: 0 for what an administrator wants to know."""
+    global style
+    style = Style(foreground, debug, form)
     handler: logging.Handler
     if foreground:
         handler = logging.StreamHandler(sys.stderr)

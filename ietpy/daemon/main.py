@@ -37,6 +37,7 @@ _START: Final = (
     click.option(
         "--compat", type=click.Choice(["repair", "iet", "strict"]), help="How mistakes in the file are taken."
     ),
+    click.option("--processes", metavar="N|auto", help="Serve with so many processes (default: Processes, or 1)."),
     click.option("--state-dir", metavar="DIR", help="Keep what survives power loss here (root: /var/lib/ietpy)."),
 )
 
@@ -167,8 +168,14 @@ def _start(before: dict[str, Any], places: Places, given: dict[str, Any]) -> int
 
 
 def _options(before: dict[str, Any], given: dict[str, Any]) -> Any:
+    from ietpy.config.values import processes
     from ietpy.daemon.options import StartOptions
 
+    if given["processes"] is not None:
+        try:
+            given = {**given, "processes": processes(given["processes"])}
+        except ValueError as accepts:
+            raise UsageError(f"--processes {given['processes']}: {accepts} is accepted") from None
     for name in ("config", "state_dir"):
         if given[name] is not None:
             given = {**given, name: os.path.abspath(given[name])}  # IET looked below "/" once detached

@@ -86,6 +86,10 @@ def describe(facts: dict[str, Any]) -> Iterator[str]:
         yield f"portal: {portal_name(portal['address'], portal['port'])}{group}"
     if facts.get("isns"):
         yield f"iSNS: {facts['isns']['server']}, {facts['isns']['state']}"
+    for process in facts.get("processes", ()):
+        state = "ended" if process["pid"] is None else f"pid {process['pid']}"
+        again = f", started {process['starts']} times" if process["starts"] > 1 else ""
+        yield f"process {process['number']}: {state}, {_count(process['targets'], 'target')}{again}"
     for target in facts["targets"]:
         luns, sessions = _count(len(target["luns"]), "LUN"), _count(target["sessions"], "session")
         yield f"target: {target['name']} ({luns}, {sessions})"

@@ -12,7 +12,7 @@ import logging
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooSlow
 from dataclasses import dataclass, field
@@ -115,6 +115,16 @@ class Media:
             return self._asked(lambda: _identity(path) if path else lun.type).result(self.patience)
         except TooSlow:
             raise StoreError(errno.ETIMEDOUT, f"{path} does not answer any more") from None
+
+    def shared(self, lun: LunConfig) -> Hashable:
+        """What two Lun lines have in common that need one store; None where a line never shares its own."""
+        path = self.path(lun)
+        if not path:
+            return None
+        try:
+            return self._asked(lambda: self._key(lun)).result(self.patience) or path
+        except (TooSlow, StoreError):
+            return path
 
     def _asked(self, question: Callable[[], T]) -> Future[T]:
         """What will hold the answer: has it already, or will get it from a thread. Raises StoreError without one."""

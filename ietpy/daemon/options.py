@@ -20,6 +20,7 @@ class StartOptions:
 
     ``uid`` and ``gid`` 0 mean no change, as with IET. ``compat`` empty: the file decides. ``state_dir`` is absolute, or
     empty for the default place, which the daemon reports as the one it was.
+    ``processes``: as ``Configuration`` has it; None: the file decides.
     ``lenient``: a configuration file that does not exist is an empty one, as it was for ietd.
     """
 
@@ -33,6 +34,7 @@ class StartOptions:
     compat: str = ""
     lenient: bool = False
     state_dir: str = ""
+    processes: int | None = None
 
     @classmethod
     def from_facts(cls, facts: dict[str, Any], **given: Any) -> StartOptions:

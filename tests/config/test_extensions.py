@@ -74,3 +74,32 @@ def test_one_secret_in_both_directions_is_found(place: str) -> None:
     assert "'joe'" in found.problem
     assert "secretsecret" not in str(found)
     assert found.span.line == (3 if not place else 4)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("text", "count"), [
+    pytest.param("", 1, id="none"),
+    pytest.param("Processes 4\n", 4, id="some"),
+    pytest.param("processes auto # cores\n", 0, id="as many as there are processors"),
+    pytest.param(f"{T}Processes 64\n", 64, id="below a target"),
+])
+def test_processes(mode: str, text: str, count: int) -> None:
+    configuration = loads(text, compat=mode)
+    assert configuration.diagnostics == ()
+    assert configuration.processes == count
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("words", ["", "0", "65", "-1", "many", "# 4", "Auto"])
+def test_what_is_no_number_of_processes_leaves_one(mode: str, words: str) -> None:
+    configuration = loads(f"Processes {words}\n{T}", compat=mode)
+    (found,) = configuration.diagnostics
+    assert (found.code, found.span.line) == ("processes", 1)
+    assert "write a number from 1 to 64, or auto" in str(found)
+    assert configuration.processes == 1
+
+
+def test_of_two_numbers_of_processes_the_later_counts() -> None:
+    configuration = loads("Processes 2\nProcesses 3 4\nProcesses 3\n")
+    assert [found.code for found in configuration.diagnostics] == ["repeated", "surplus-words"]
+    assert configuration.processes == 3

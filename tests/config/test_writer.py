@@ -827,6 +827,15 @@ def test_what_cannot_be_written(text: str, mode: str, change: Change, problem: s
     assert str(one) == f"f:1:1: error: {problem}"
 
 
+@pytest.mark.parametrize(("count", "line"), [(4, "Processes 4"), (0, "Processes auto")])
+def test_the_number_of_processes_is_written_where_the_file_was_lost(count: int, line: str) -> None:
+    running = replace(loads("Target t\n"), processes=count)
+    assert rewrite("Target t\n", running) == f"{line}\n\nTarget t\n"
+    assert rewrite(f"{line}\nTarget t\n", running) == f"{line}\nTarget t\n"
+    with pytest.raises(ConfigError, match=r"\(processes\)"):
+        rewrite("Processes 9\nTarget t\n", running)
+
+
 @pytest.mark.parametrize("text", [
     "", "\n", "\ufeff", "# a\r\n", CLEAN, CLEAN.removesuffix("\n"), "Target t\x00x\n\tIncomingUser \udcff \udcfe\n"
 ])

@@ -6,11 +6,28 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ietpy.config.load import loads
+from ietpy.daemon import logs
+from ietpy.daemon.administration import Administration
+from ietpy.daemon.channel import Channel
+from ietpy.daemon.front import Front
+from ietpy.daemon.media import Media
+from ietpy.daemon.naming import Naming
+from ietpy.daemon.options import StartOptions
+from ietpy.daemon.worker import Worker
+from ietpy.errors import AdminError
+from ietpy.initiator.client import Client
+from ietpy.initiator.login import LoginPlan
+from ietpy.server.portals import bind
+from ietpy.stores.state import StateDirectory
 
 TARGET = "iqn.2001-04.com.example:storage.disk1"
 
@@ -64,3 +81,107 @@ def daemon(tmp_path: Path) -> Iterator[Commands]:
 def plain_user() -> list[str]:
     """The words before a command that run it as nobody; none when the tests run as a plain user already."""
     return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+
+
+class Crew:
+    """Worker processes that are threads of this one, in place of a nursery and its children."""
+
+    def __init__(self) -> None:
+        self.ends: list[Channel] = []
+        self.workers: list[Worker] = []
+        self.threads: list[threading.Thread] = []
+        self.obstacle: AdminError | None = None
+
+    def bear(self) -> tuple[Channel, int]:
+        if self.obstacle is not None:
+            raise self.obstacle
+        ours, theirs = Channel.pair()
+        end = Channel(theirs)
+        worker = Worker(end)
+        thread = threading.Thread(target=self._run, args=(worker, end), daemon=True)
+        self.ends.append(end)
+        self.workers.append(worker)
+        self.threads.append(thread)
+        thread.start()
+        return ours, 1000 + len(self.ends)
+
+    def _run(self, worker: Worker, end: Channel) -> None:
+        worker.run()
+        if hasattr(worker, "_server"):
+            worker._server.stop(0)
+            worker._inventory.close()
+        end.close()
+
+    def become(self, uid: int, gid: int) -> None:
+        pass
+
+    def close(self) -> None:
+        for end in self.ends:
+            end.end()
+        for thread in self.threads:
+            thread.join(10)
+
+
+class Fronted:
+    """A front with its fleet, composed as ``lifecycle`` does it, for a text of ietd.conf."""
+
+    def __init__(self, directory: Path, text: str, count: int) -> None:
+        self.crew = Crew()
+        self.configuration = loads(text)
+        options = StartOptions(state_dir=str(directory / "state"))
+        states = StateDirectory(options.state_dir)
+        self.front = Front.open(self.crew, count, self.configuration, options, states, Media(str(directory)))  # type: ignore[arg-type]
+        self.fleet, self.mirror, self.server = self.front.fleet, self.front.inventory, self.front.server
+        self.published = 0
+        self.clients: list[Client] = []
+        self.administration = Administration(
+            options, self.mirror, self.server, isns=Naming(list, lambda: 0), reread=dict, publish=self.publish,
+            published="",
+        )
+        self.relay = self.front.relay(self.administration)
+        self.server.listen(bind("127.0.0.1", 0))
+        self.server.start()
+
+    def publish(self) -> None:
+        self.published += 1
+
+    def log_in(self, target: str, **plan: Any) -> Client:
+        client = Client.connect("127.0.0.1", self.server.portals()[0].port)
+        self.clients.append(client)
+        client.login(LoginPlan(target=target, **plan))
+        return client
+
+    def close(self) -> None:
+        for client in self.clients:
+            client.close()
+        self.server.stop(5)
+        self.mirror.close()
+        self.crew.close()
+
+
+@pytest.fixture
+def fronted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Fronted]]:
+    """fronted(text, count=2): a front and its workers, which end with the test."""
+    monkeypatch.setattr(logs, "set_up", lambda *style: None)
+    made: list[Fronted] = []
+
+    def make(text: str, count: int = 2) -> Fronted:
+        made.append(Fronted(tmp_path, text, count))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool]], None]:
+    """eventually(condition): wait until it holds; ten seconds bound a failure."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
+    return wait

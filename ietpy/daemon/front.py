@@ -1,0 +1,83 @@
+"""The process in front of workers: its server, and how its parts come to be (decisions 54)."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ietpy.config.model import Configuration
+from ietpy.daemon.administration import Administration
+from ietpy.daemon.fleet import Fleet, all_true
+from ietpy.daemon.media import Media
+from ietpy.daemon.mirror import Mirror
+from ietpy.daemon.nursery import Nursery
+from ietpy.daemon.options import StartOptions
+from ietpy.daemon.relay import Relay
+from ietpy.daemon.worker import work
+from ietpy.iscsi.target import PORTAL_GROUP_TAG, IscsiNode
+from ietpy.server.listener import Server
+from ietpy.stores.state import StateDirectory
+
+
+class FrontServer(Server):
+    """Listens and serves discovery; what it says and does of sessions is the workers' too."""
+
+    def __init__(self, node: IscsiNode, fleet: Fleet) -> None:
+        self._fleet = fleet
+        super().__init__(node)
+        self.pass_on(fleet.hand_over)
+        self.share_guesses(fleet.tell_guess)
+
+    def listen(self, sockets: Iterable[socket.socket], group: int = PORTAL_GROUP_TAG) -> None:
+        super().listen(sockets, group)
+        self._fleet.tell_portals()
+
+    def leave(self, sockets: Sequence[socket.socket]) -> None:
+        super().leave(sockets)
+        self._fleet.tell_portals()
+
+    def sessions(self) -> list[dict[str, Any]]:
+        return [*super().sessions(), *self._fleet.gather("sessions")]
+
+    def start(self) -> None:
+        self._fleet.start()
+        super().start()
+
+    def stop(self, timeout: float) -> bool:
+        calls = self._fleet.stopping(timeout)
+        clean = super().stop(timeout)
+        return all_true(calls) and clean
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What stands for the inventory and the server of a daemon of one process."""
+
+    fleet: Fleet
+    inventory: Mirror
+    server: FrontServer
+
+    @classmethod
+    def open(
+        cls, nursery: Nursery, count: int, configuration: Configuration, options: StartOptions,
+        states: StateDirectory, media: Media,
+    ) -> Front:
+        """Everything opened by at most ``count`` workers. Raises AdminError."""
+        fleet = Fleet(nursery, count, options, states, media)
+        fleet.open(configuration)
+        inventory = Mirror(configuration, fleet, states, media)
+        server = FrontServer(inventory.node, fleet)
+        fleet.follow(inventory, server)
+        return cls(fleet, inventory, server)
+
+    def relay(self, administration: Administration) -> Relay:
+        """What answers on the control socket."""
+        administration.processes = self.fleet.facts
+        return Relay(administration, self.inventory, self.fleet)
+
+
+def nursery(detached: bool, umask: int) -> Nursery:
+    """To be called before there are threads, and before anything is open that workers are not to hold."""
+    return Nursery.open(work, detached=detached, umask=umask)

@@ -1,0 +1,69 @@
+"""The nursery, in a process of its own: it forks, and nothing it forks outlives it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from ietpy.daemon.channel import Channel
+from ietpy.daemon.nursery import Nursery
+from ietpy.errors import AdminError
+
+_BEARS = """
+import os, threading
+from ietpy.daemon.nursery import Nursery
+
+def work(channel):
+    while (message := channel.receive()) is not None:
+        channel.send("heard", os.getpid(), os.getppid(), os.getcwd(), open("/proc/self/comm").read().strip())
+
+nursery = Nursery.open(work, detached=True, umask=0o022)
+nursery.become(0, 0)
+children = [nursery.bear() for _ in range(2)]
+pids = set()
+for channel, pid in children:
+    channel.send("say")
+    kind, (said, parent, directory, name), _ = channel.receive()
+    assert (kind, said, directory, name) == ("heard", pid, "/", "ietpy-nursery"), (kind, said, directory, name)
+    pids.add(parent)
+(parent,) = pids
+assert parent != os.getpid()
+channel, pid = children[0]
+channel.end()
+assert channel.receive() is None
+again, other = nursery.bear()
+assert other != pid
+ended = [os.pidfd_open(each) for each in (parent, other)]
+nursery.close()
+again.close()
+for each in ended:
+    import select
+    assert select.select([each], [], [], 10)[0]
+"""
+
+
+def test_it_bears_workers_until_it_is_closed() -> None:
+    ended = subprocess.run([sys.executable, "-c", _BEARS], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_without_it_no_worker_can_be_started() -> None:
+    ours, theirs = Channel.pair()
+    nursery = Nursery(ours)
+    theirs.close()
+    nursery.become(0, 0)
+    with pytest.raises(AdminError, match="the process that starts workers has gone; restart ietpy-daemon"):
+        nursery.bear()
+    nursery.close()
+
+
+def test_what_keeps_it_from_forking_is_said() -> None:
+    ours, theirs = Channel.pair()
+    nursery, other = Nursery(ours), Channel(theirs)
+    other.send("failed", "Resource temporarily unavailable")
+    with pytest.raises(AdminError, match="no worker process can be started: Resource temporarily unavailable"):
+        nursery.bear()
+    nursery.close()
+    other.close()

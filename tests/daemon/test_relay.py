@@ -1,0 +1,67 @@
+"""Operations go to whose target they are about; the front follows what changed, and publishes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ietpy.admin.operations import OPERATIONS
+from ietpy.daemon.relay import _AFTERWARDS
+from ietpy.errors import AdminError
+
+TWO = "Target a\n\tLun 0 Type=nullio\nTarget b\n\tLun 0 Type=nullio\n"
+
+
+def test_every_operation_about_a_target_is_known_to_change_something_or_to_show_it() -> None:
+    about = {row.name for row in OPERATIONS if "tid" in row.arguments} - {"create-target"}
+    assert {name for name in about if not name.startswith("show-")} == set(_AFTERWARDS)
+
+
+def test_the_front_follows(fronted: Callable[..., Any]) -> None:
+    front = fronted(TWO)
+    for operation, arguments in (
+        ("update-target", {"tid": 2, "values": {"Wthreads": "3"}}),
+        ("create-account", {"tid": 2, "outgoing": False, "name": "ann", "secret": "s" * 12}),
+        ("create-lun", {"tid": 2, "lun": 7, "parameters": "Type=nullio"}),
+        ("delete-lun", {"tid": 2, "lun": 0}),
+        ("redirect-target", {"tid": 2, "address": "192.0.2.1"}),
+    ):
+        before = front.published
+        front.relay(operation, arguments)
+        assert front.published == before + 1
+    config = front.mirror.target(2).config
+    assert (config.wthreads, config.incoming[0].name, [lun.number for lun in config.luns]) == (3, "ann", [7])
+    assert front.mirror.redirects() == {"b": "192.0.2.1"}
+    assert front.mirror.node.targets["b"].accounts.incoming == {"ann": "s" * 12}
+    before = front.published
+    assert front.relay("show-target", {"tid": 2})["Wthreads"] == "3"
+    assert front.published == before
+    front.relay("delete-account", {"tid": 2, "outgoing": False, "name": "ann"})
+    assert front.mirror.target(2).config.incoming == ()
+    front.relay("delete-target", {"tid": 2})
+    assert [target.config.name for target in front.mirror.all()] == ["a"]
+    assert not front.fleet.reachable("b")
+
+
+def test_what_is_about_no_target_is_the_fronts(fronted: Callable[..., Any]) -> None:
+    front = fronted(TWO)
+    assert front.relay("ping", {}) == "pong"
+    assert [each["pid"] for each in front.relay("status", {})["processes"]] == [1001, 1002]
+    assert front.relay("show-accounts", {"tid": 0}) == {"incoming": [], "outgoing": None}
+
+
+def test_a_change_that_fails_changes_nothing_here(fronted: Callable[..., Any]) -> None:
+    front = fronted(TWO)
+    before = front.mirror.configuration
+    for operation, arguments in (
+        ("create-lun", {"tid": 1, "lun": 0, "parameters": "Type=nullio"}),
+        ("delete-lun", {"tid": 3, "lun": 0}),
+        ("delete-lun", {"tid": 1}),
+        ("delete-lun", {"tid": "1", "lun": 0}),
+    ):
+        with pytest.raises(AdminError):
+            front.relay(operation, arguments)
+    assert front.mirror.configuration == before
+    assert front.published == 0
