@@ -10,7 +10,6 @@
  * written is compared, and at the end up to --samples of the places written are read back and compared.
  * Prints one line of JSON; ends with 1 if a command failed or data was wrong, with 2 if it could not go on. */
 #define _GNU_SOURCE
-#include <endian.h>
 #include <errno.h>
 #include <getopt.h>
 #include <netdb.h>
@@ -28,14 +27,9 @@
 #include <unistd.h>
 
 #include "crc32c.h"
+#include "iscsi.h"
 
-enum { /* opcodes, RFC 7143 section 11.2.1.2 */
-    NOP_OUT = 0x00, SCSI_COMMAND = 0x01, LOGIN = 0x03, DATA_OUT = 0x05, LOGOUT = 0x06,
-    NOP_IN = 0x20, SCSI_RESPONSE = 0x21, LOGIN_RESPONSE = 0x23, DATA_IN = 0x25, LOGOUT_RESPONSE = 0x26, R2T = 0x31,
-};
-enum { IMMEDIATE = 0x40, FINAL = 0x80, READ_BIT = 0x40, WRITE_BIT = 0x20, SIMPLE = 1, HAS_STATUS = 0x01 };
-enum { BHS = 48, GOOD = 0, CHECK_CONDITION = 2, PATIENCE = 30, SEGMENT = 262144, RECEIVE = 524288, MOST_IOVS = 256 };
-#define NO_TAG 0xffffffffu
+enum { PATIENCE = 30, SEGMENT = 262144, RECEIVE = 524288, MOST_IOVS = 256 };
 
 static struct {
     unsigned sessions, depth, size, read_percent, samples, seconds;
@@ -138,12 +132,6 @@ static uint64_t next_random(struct session *s)
     s->random ^= s->random >> 7;
     return s->random ^= s->random << 17;
 }
-
-static uint32_t get32(const uint8_t *at) { uint32_t value; memcpy(&value, at, 4); return be32toh(value); }
-static void put32(uint8_t *at, uint32_t value) { value = htobe32(value); memcpy(at, &value, 4); }
-static void put64(uint8_t *at, uint64_t value) { value = htobe64(value); memcpy(at, &value, 8); }
-static uint32_t get24(const uint8_t *at) { return (uint32_t)at[0] << 16 | (uint32_t)at[1] << 8 | at[2]; }
-static void put24(uint8_t *at, uint32_t value) { at[0] = value >> 16; at[1] = value >> 8; at[2] = value; }
 
 /* A digest goes out with the coefficient of x^31 first, in the order of its bytes: least significant first. */
 static void put_digest(uint8_t *at, uint32_t sum) { sum = htole32(~sum); memcpy(at, &sum, 4); }

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench.generators import load_program
+from tests.bench.generators import compiled
 from tests.server.conftest import BLOCKS, NAME, Served
 
 pytestmark = pytest.mark.interop
@@ -25,7 +25,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 
 def load(served: Served, *arguments: object, status: int = 0) -> dict[str, Any]:
-    command = [str(load_program()), *map(str, arguments), f"iscsi://127.0.0.1:{served.port}/{NAME}/0"]
+    command = [str(compiled("load.c")), *map(str, arguments), f"iscsi://127.0.0.1:{served.port}/{NAME}/0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == status, done.stderr
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -70,7 +70,7 @@ def test_idle_sessions_are_kept(served: Served) -> None:
 
 def test_nobody_listens() -> None:
     done = subprocess.run(
-        [str(load_program()), f"iscsi://127.0.0.1:1/{NAME}/0"], capture_output=True, text=True, check=False
+        [str(compiled("load.c")), f"iscsi://127.0.0.1:1/{NAME}/0"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "load: 127.0.0.1 port 1: Connection refused\n"

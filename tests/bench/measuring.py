@@ -1,0 +1,103 @@
+"""Measures works: for each setup all targets run, and take turns; the order changes with every round."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.bench.rows import GUESTS, MIB, SETUPS, WORKS, Setup
+from tests.bench.targets import Layout, NotHere, Target, loop_devices
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run: operations per second, and microseconds of the target's processor time for each."""
+
+    rate: float
+    cost: float
+
+
+@dataclass
+class Results:
+    """By work and target: all samples, and how many places were compared. By setup and target: why it is absent."""
+
+    samples: dict[tuple[str, str], list[Sample]] = field(default_factory=dict)
+    absent: dict[tuple[str, str], str] = field(default_factory=dict)
+    compared: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def median(self, work: str, target: str, figure: str = "rate") -> float | None:
+        found = self.samples.get((work, target))
+        return statistics.median(getattr(sample, figure) for sample in found) if found else None
+
+
+def say(text: str) -> None:
+    """Progress; the table is what is printed."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def make_media(folder: Path, count: int, size: int) -> list[Path]:
+    """Files of the same noise, written and so in the page cache."""
+    folder.mkdir(exist_ok=True)
+    noise = os.urandom(MIB)
+    paths = [folder / f"{number}.img" for number in range(count)]
+    for path in paths:
+        with path.open("wb") as file:
+            for _ in range(size // MIB):
+                file.write(noise)
+            os.fsync(file.fileno())  # else its writing out falls into somebody's round
+    return paths
+
+
+@contextmanager
+def running(name: str, setup: Setup, folder: Path, size: int, results: Results) -> Iterator[list[Target]]:
+    """The targets of a setup that can be had here."""
+    with ExitStack() as stack:
+        found = []
+        for target_name, factory in setup.targets.items():
+            place = folder / f"{name} {target_name}".replace(" ", "-")
+            each = max(size // setup.count, 16 * MIB)
+            try:
+                media = make_media(place, setup.count, each)
+                if setup.loop:
+                    media = stack.enter_context(loop_devices(media))
+                target = stack.enter_context(factory(place / "run", Layout([[medium] for medium in media], each)))
+            except NotHere as reason:
+                results.absent[name, target_name] = str(reason)
+            else:
+                target.name = target_name
+                found.append(target)
+        yield found
+
+
+def measure_one(work: str, target: Target, seconds: float) -> Sample:
+    before = target.cpu_seconds()
+    outcome = WORKS[work].generator.run(target, seconds)
+    return Sample(outcome.rate, (target.cpu_seconds() - before) / outcome.operations * 1e6)
+
+
+def measure(works: Sequence[str], rounds: int, seconds: float, size: int, folder: Path) -> Results:
+    """``size``: bytes that each target serves in all."""
+    results = Results()
+    for name, setup in SETUPS.items():
+        here = [work for work in works if WORKS[work].setup == name]
+        if not here:
+            continue
+        with running(name, setup, folder, size, results) as targets:
+            for turn in range(rounds):
+                say(f"{name}: round {turn + 1} of {rounds}")
+                for work in here:
+                    taking_part = [t for t in targets if t.name not in GUESTS or t.name in WORKS[work].also]
+                    first = turn % len(taking_part)
+                    for target in taking_part[first:] + taking_part[:first]:
+                        sample = measure_one(work, target, seconds)
+                        results.samples.setdefault((work, target.name), []).append(sample)
+                        if turn == rounds - 1:
+                            results.compared[work, target.name] = WORKS[work].generator.check(target)
+    return results
+
+
