@@ -15,7 +15,7 @@ import errno
 import logging
 import pickle
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -131,6 +131,18 @@ class Call:
         if kind == _PROBLEM:
             raise AdminError(*value)
         return value
+
+
+def all_true(calls: Iterable[Call]) -> bool:
+    """Whether all answered, and with yes."""
+    clean = True
+    for call in calls:
+        try:
+            clean = bool(call.result()) and clean
+        except AdminError as problem:
+            log.error("%s", problem)
+            clean = False
+    return clean
 
 
 def answer(sock: socket.socket, perform: Callable[..., Any]) -> None:

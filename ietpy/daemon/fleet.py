@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 from ietpy.config.model import Configuration, TargetConfig
 from ietpy.daemon import logs
 from ietpy.daemon.assemble import memory_limit
-from ietpy.daemon.channel import PATIENCE, Call, Channel, Message
+from ietpy.daemon.channel import PATIENCE, Call, Channel, Message, all_true
 from ietpy.daemon.inventory import RELOAD_TURN
 from ietpy.daemon.media import Media
 from ietpy.daemon.nursery import Nursery
@@ -137,18 +137,26 @@ class Fleet:
         return clean
 
     def _begin(self, wanted: Mapping[Member, Configuration]) -> None:
-        """Start these workers and have them open their part of a configuration."""
-        calls = []
-        for member, configuration in wanted.items():
-            member.channel, member.pid = self._nursery.bear()
-            member.lives += 1
-            member.begun = time.monotonic()
-            redirects = self._mirror.redirects() if self._serving else {}
-            part = self._part(configuration, member)
-            assignment = Assignment(self._options, part, self._states, self._media.base, self._memory, redirects)
-            calls.append(Call(member.channel, "open", assignment, patience=OPENING))
-        for call in calls:
-            call.result()
+        """Start these workers and have them open their part of a configuration. Raises AdminError."""
+        redirects = self._mirror.redirects() if self._serving else {}
+        born: list[tuple[Member, Channel, Call]] = []
+        try:
+            for member, configuration in wanted.items():
+                channel, member.pid = self._nursery.bear()
+                member.lives += 1
+                member.begun = time.monotonic()
+                part = self._part(configuration, member)
+                assignment = Assignment(self._options, part, self._states, self._media.base, self._memory, redirects)
+                born.append((member, channel, Call(channel, "open", assignment, patience=OPENING)))
+            for _, _, call in born:
+                call.result()
+        except AdminError:
+            for _, channel, _ in born:
+                channel.end()
+                channel.close()
+            raise
+        for member, channel, _ in born:
+            member.channel = channel  # from now on it is asked
 
     def _serve(self, members: Iterable[Member]) -> None:
         calls = [(member, Call(member.channel, "serve", logs.style, self._network.portals())) for member in members]
@@ -245,7 +253,8 @@ class Fleet:
             self._begin({member: replace(configuration, targets=(config,))})
             self._serve([member])
         except AdminError:
-            self._owners, member.channel, member.lives = before, None, 0
+            self._owners = before
+            _discard(member)
             raise
 
     def forget(self, name: str) -> None:
@@ -276,6 +285,8 @@ class Fleet:
             self._serve(fresh)
         except AdminError as problem:
             unable.append(str(problem))
+            for member in fresh:
+                _discard(member)
         return unable, there
 
     def settle(self, names: Iterable[str]) -> None:
@@ -328,10 +339,9 @@ class Fleet:
                 self._serve([member])
         except AdminError as problem:
             log.error("worker process %d: %s", member.number + 1, problem)
-            channel, member.channel = member.channel, None
-            if channel is not None:
-                channel.end()
-                channel.close()
+            lives = member.lives
+            _discard(member)
+            member.lives = lives
             return self._over.is_set()
         self.changed()
         return True
@@ -362,16 +372,12 @@ class Fleet:
         return list(found)
 
 
-def all_true(calls: Iterable[Call]) -> bool:
-    """Whether all answered, and with yes."""
-    clean = True
-    for call in calls:
-        try:
-            clean = bool(call.result()) and clean
-        except AdminError as problem:
-            log.error("%s", problem)
-            clean = False
-    return clean
+def _discard(member: Member) -> None:
+    """One that could not be started is as one that never was."""
+    channel, member.channel, member.lives = member.channel, None, 0
+    if channel is not None:
+        channel.end()
+        channel.close()
 
 
 def _send(member: Member, kind: str, *facts: Any) -> None:

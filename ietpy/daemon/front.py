@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from typing import Any
 
 from ietpy.config.model import Configuration
 from ietpy.daemon.administration import Administration
-from ietpy.daemon.fleet import Fleet, all_true
+from ietpy.daemon.channel import all_true
+from ietpy.daemon.fleet import Fleet
 from ietpy.daemon.media import Media
 from ietpy.daemon.mirror import Mirror
 from ietpy.daemon.nursery import Nursery
@@ -18,6 +20,7 @@ from ietpy.daemon.relay import Relay
 from ietpy.daemon.worker import work
 from ietpy.iscsi.target import PORTAL_GROUP_TAG, IscsiNode
 from ietpy.server.listener import Server
+from ietpy.stores import STORES
 from ietpy.stores.state import StateDirectory
 
 
@@ -80,4 +83,6 @@ class Front:
 
 def nursery(detached: bool, umask: int) -> Nursery:
     """To be called before there are threads, and before anything is open that workers are not to hold."""
+    for row in STORES.values():  # a later child runs what was loaded now, also as another user
+        importlib.import_module(row.opener.partition(":")[0])
     return Nursery.open(work, detached=detached, umask=umask)

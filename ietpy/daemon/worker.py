@@ -31,10 +31,12 @@ from ietpy.daemon.naming import Naming
 from ietpy.daemon.nursery import name_process
 from ietpy.daemon.options import StartOptions
 from ietpy.daemon.served import ServedTarget
-from ietpy.errors import AdminError, Diagnostic
+from ietpy.errors import AdminError, Diagnostic, StoreError
 from ietpy.iscsi.target import Portal
+from ietpy.scsi.store import BackingStore
 from ietpy.server.handover import Passage
 from ietpy.server.listener import Server
+from ietpy.stores import open_store
 from ietpy.stores.state import StateDirectory
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,18 @@ class Assignment:
     base: str
     memory: int
     redirects: Mapping[str, str] = field(default_factory=dict)
+
+
+def _open_store(*medium: Any, **options: Any) -> BackingStore:
+    """As ``stores.open_store``. Who has the lock of a medium may be another worker, which stopping others cannot help.
+    """
+    try:
+        return open_store(*medium, **options)
+    except StoreError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        hint = "if another target of this daemon serves it, restart ietpy-daemon to have both in one process"
+        raise StoreError(errno.EBUSY, f"{error}; {hint}") from None
 
 
 class _AskedInFront:
@@ -121,7 +135,8 @@ class Worker:
         options = assignment.options
         with lasting():
             inventory = Inventory(
-                assignment.configuration, Media(assignment.base), states=assignment.states, memory=assignment.memory
+                assignment.configuration, Media(assignment.base, _open_store), states=assignment.states,
+                memory=assignment.memory,
             )
         server = Server(inventory.node)
         inventory.units.transport = server

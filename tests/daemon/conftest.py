@@ -145,8 +145,8 @@ class Fronted:
     def publish(self) -> None:
         self.published += 1
 
-    def log_in(self, target: str, **plan: Any) -> Client:
-        client = Client.connect("127.0.0.1", self.server.portals()[0].port)
+    def log_in(self, target: str, *, portal: int = 0, **plan: Any) -> Client:
+        client = Client.connect("127.0.0.1", self.server.portals()[portal].port)
         self.clients.append(client)
         client.login(LoginPlan(target=target, **plan))
         return client

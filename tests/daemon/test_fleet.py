@@ -13,6 +13,7 @@ import pytest
 
 from ietpy.config.load import loads
 from ietpy.daemon import fleet as fleets
+from ietpy.daemon.channel import all_true
 from ietpy.errors import AdminError
 from ietpy.initiator.client import Client
 from ietpy.initiator.errors import InitiatorError, LoginRefused
@@ -123,7 +124,7 @@ def test_a_worker_that_does_not_answer_is_waited_for_a_short_while(
     assert "a worker process was not told of the portals" in caplog.text
     assert front.mirror.apply(loads(TWO))[0].startswith("worker process 1: ")
     assert [target.config.name for target in front.mirror.all()] == ["a", "b"]
-    assert not fleets.all_true(front.fleet._call("close"))
+    assert not all_true(front.fleet._call("close"))
 
 
 def test_guesses_are_told_to_all_others(fronted: Callable[..., Any], eventually: Callable[..., None]) -> None:
