@@ -86,6 +86,7 @@ class Connection(Outbox):
         #: Why it closes, for a log line; empty for an orderly logout.
         self.problem = ""
         self.stat_sn = 0
+        self.immediate_limit = 0  #: the longest immediate data of a plain write, which needs no digest
         self.r2t_limit = 1
         self.crowded = CROWDED
         self.next_tag = 0
@@ -123,6 +124,8 @@ class Connection(Outbox):
             return ready  # what follows a login comes after its last answer: the next call takes it
         session, handlers = self.session, self.handlers
         assert session is not None
+        if self.plain and not (session.held or self.framer.cut) and full_feature.take_plain(self, session):
+            return ready
         for opcode, flags, lun, tag, word20, cmd_sn, tail, data, length in self.requests():
             try:
                 if data is None:
@@ -225,6 +228,8 @@ class Connection(Outbox):
         self.extents = (
             segment >= EXTENT_MINIMUM and not (self.data_digest or self.session.shared) and self.retention is None
         )
+        immediate = parameters.immediate_data and not self.data_digest
+        self.immediate_limit = min(parameters.first_burst_length, self.framer.limit) if immediate else 0
 
     # Command numbering (section 4.2.2.1) --------------------------------------------------------------------------
 

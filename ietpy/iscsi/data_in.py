@@ -5,6 +5,7 @@ Status rides in the last Data-In where it may; what is sent straight from a file
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,14 +36,17 @@ if TYPE_CHECKING:
     from ietpy.iscsi.transfer import Transfer
     from ietpy.scsi.task_set import Place
 
-_pack_data_in: Final = DATA_IN.codec.pack_into
 _pack_header: Final = DATA_IN.codec.pack
-_pack_response: Final = SCSI_RESPONSE.codec.pack_into
+#: Of an answer that is one PDU: bytes 0 to 3, DataSegmentLength, Initiator Task Tag, Target Transfer Tag, StatSN,
+#: ExpCmdSN, MaxCmdSN, Residual Count. What is between is zero.
+_pack_whole: Final = struct.Struct(">II8xIIIII8xI").pack_into
 # Plain integers: an enum member costs a conversion in each pack.
 _DATA_IN: Final = int(Opcode.DATA_IN)
 _RESPONSE: Final = int(Opcode.SCSI_RESPONSE)
 _LAST: Final = FINAL | HAS_STATUS
-_LAST_SHORT: Final = FINAL | HAS_STATUS | UNDERFLOW
+_WHOLE: Final = Opcode.DATA_IN << 24 | _LAST << 16
+_WHOLE_SHORT: Final = _WHOLE | UNDERFLOW << 16
+_ANSWER: Final = Opcode.SCSI_RESPONSE << 24 | FINAL << 16
 _CHECK_CONDITION: Final = int(Status.CHECK_CONDITION)
 _TASK_ABORTED: Final = int(Status.TASK_ABORTED)
 
@@ -52,22 +56,20 @@ def complete(connection: Connection, task: Task) -> None:
     session: Any = connection.session
     if session.short:
         session.withheld += task.credit
+        max_cmd_sn = session.max_cmd_sn
     else:
-        session.max_cmd_sn = (session.max_cmd_sn + task.credit) & MASK
+        session.max_cmd_sn = max_cmd_sn = (session.max_cmd_sn + task.credit) & MASK
     data = task.data_in
     if data is None:
-        wanted = task.wanted
         used = connection.used
-        plain = connection.plain and used + BHS_SIZE <= SLAB_SIZE
-        if wanted != task.expected or task.sense or not plain:
-            _respond(connection, task, wanted)
+        if task.wanted != task.expected or task.sense or not connection.plain or used + BHS_SIZE > SLAB_SIZE:
+            _respond(connection, task, task.wanted)
         else:
             # The good path of a write: a SCSI Response of one header.
             stat_sn = connection.stat_sn
             connection.stat_sn = (stat_sn + 1) & MASK
-            _pack_response(
-                connection.slab, used, _RESPONSE, FINAL, 0, task.status, 0, task.tag, 0, stat_sn, session.exp_cmd_sn,
-                session.max_cmd_sn, 0, 0, 0,
+            _pack_whole(
+                connection.slab, used, _ANSWER | task.status, 0, task.tag, 0, stat_sn, session.exp_cmd_sn, max_cmd_sn, 0
             )
             connection.used = used + BHS_SIZE
     elif data is connection.reserved and connection.plain and not connection.data_digest:
@@ -80,9 +82,9 @@ def complete(connection: Connection, task: Task) -> None:
             used = connection.used
             stat_sn = connection.stat_sn
             connection.stat_sn = (stat_sn + 1) & MASK
-            _pack_data_in(
-                connection.slab, used, _DATA_IN, _LAST_SHORT if short else _LAST, task.status, length, 0, task.tag,
-                NO_TAG, stat_sn, session.exp_cmd_sn, session.max_cmd_sn, 0, 0, short,
+            _pack_whole(
+                connection.slab, used, (_WHOLE_SHORT if short else _WHOLE) | task.status, length, task.tag, NO_TAG,
+                stat_sn, session.exp_cmd_sn, max_cmd_sn, short,
             )
             connection.used = used + BHS_SIZE + length
             connection.reserved = None
@@ -90,7 +92,11 @@ def complete(connection: Connection, task: Task) -> None:
         _send_digested(connection, task, data)
     else:
         _send_data(connection, task, data)
-    recycle(connection, task)
+    if task.special or task.chunks:
+        recycle(connection, task)
+    else:
+        task.data_in = None
+        connection.free.append(task)
 
 
 def fail(connection: Connection, task: Task, failure: ServiceFailure) -> None:
@@ -103,18 +109,30 @@ def fail(connection: Connection, task: Task, failure: ServiceFailure) -> None:
 
 def recycle(connection: Connection, task: Task) -> None:
     """Let go of everything a task held, for its next use."""
-    if task.chunks:
-        for chunk in task.chunks:
-            connection.window.unpin(chunk)
-        task.chunks = ()
     task.data_in = None
-    task.data = ()
-    if task.transfer is not None:
-        _leave_memory(connection, task.transfer)
-        task.transfer = None
-    if task.place is not None:
-        leave(connection, task.place)
+    if task.chunks:
+        connection.window.unpin(*task.chunks)
+        task.chunks = task.data = ()
+        task.data_length = 0
+    if task.special:
+        task.data = ()
+        if task.transfer is not None:
+            _leave_memory(connection, task.transfer)
+            task.transfer = None
+        if task.place is not None:
+            leave(connection, task.place)
+        restore(connection, task)
     connection.free.append(task)
+
+
+def restore(connection: Connection, task: Task) -> None:
+    """Make a task, which may be new, as plain ones always are."""
+    task.special = False
+    task.connection = connection
+    task.sink = connection.take
+    task.may_block = False
+    task.credit = 1
+    task.data_length = 0
 
 
 def _leave_memory(connection: Connection, transfer: Transfer) -> None:
@@ -282,9 +300,9 @@ def _send_digested(connection: Connection, task: Task, data: memoryview) -> None
     slab = connection.slab
     used = connection.used
     end = used + BHS_SIZE
-    _pack_data_in(
-        slab, used, _DATA_IN, _LAST_SHORT if short else _LAST, task.status, length, 0, task.tag, NO_TAG,
-        connection.next_stat_sn(), session.exp_cmd_sn, session.max_cmd_sn, 0, 0, short,
+    _pack_whole(
+        slab, used, (_WHOLE_SHORT if short else _WHOLE) | task.status, length, task.tag, NO_TAG,
+        connection.next_stat_sn(), session.exp_cmd_sn, session.max_cmd_sn, short,
     )
     if connection.header_digest:
         pack_digest(slab, end, crc32c(connection.slab_view[used:end]))

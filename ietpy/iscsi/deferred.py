@@ -30,6 +30,7 @@ def expect(connection: Connection, task: Task) -> None:
     """A task waits for its data."""
     session: Any = connection.session
     session.tasks[task.tag] = task
+    task.special = True
     tasks = task.nexus.lu.tasks
     if tasks is not None:
         with session.device.lock:
@@ -42,6 +43,7 @@ def defer(connection: Connection, task: Task) -> bool:
     False: it waits for other tasks, and will be in the ``enabled`` of the connection whose task ends last.
     """
     session: Any = connection.session
+    task.special = True
     tasks = task.nexus.lu.tasks
     if tasks is not None:
         with session.device.lock:

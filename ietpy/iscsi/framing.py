@@ -39,7 +39,7 @@ class Framer:
     """Requests of the full feature phase out of a receive window."""
 
     __slots__ = (
-        "_at", "_chunks", "_data", "_header", "_missing", "_segments", "data_digest", "fault", "header_digest", "limit",
+        "_at", "_chunks", "_data", "_missing", "_segments", "cut", "data_digest", "fault", "header_digest", "limit",
         "window",
     )
 
@@ -52,9 +52,9 @@ class Framer:
         #: Why the request last handed out has no data, if its data is None.
         self.fault = RejectReason.DATA_DIGEST_ERROR
         self._at = 0
-        #: A request whose data comes in pieces: its header, additional header segments, the pieces, their pinned
-        #: chunks, and what is missing.
-        self._header = b""
+        #: A request whose data comes in pieces: its header (empty: there is none), additional header segments, the
+        #: pieces, their pinned chunks, and what is missing.
+        self.cut = b""
         self._segments = b""
         self._data: list[memoryview] = []
         self._chunks: list[Chunk] = []
@@ -62,7 +62,7 @@ class Framer:
 
     def requests(self) -> Iterator[Request]:
         """Each complete request in the window, consumed as it is taken. Raises FormatError if one cannot be."""
-        if self._header:
+        if self.cut:
             request = self._rest()
             if request is None:
                 return
@@ -110,7 +110,7 @@ class Framer:
 
     def header(self) -> bytes:
         """The basic header segment of the request last handed out, as a Reject must carry it."""
-        return self._header or bytes(self.window.chunk.view[self._at : self._at + BHS_SIZE])
+        return self.cut or bytes(self.window.chunk.view[self._at : self._at + BHS_SIZE])
 
     def retain(self) -> list[Chunk]:
         """Keep the data of the request last handed out; the chunks to ``window.unpin`` when done with it."""
@@ -132,8 +132,8 @@ class Framer:
         """Start collecting a cut data segment in pieces; what came of it stays where it is."""
         window = self.window
         self._check_header(position, first, length)
-        self._header = bytes(window.chunk.view[position : position + BHS_SIZE])
-        self._segments = bytes(window.chunk.view[position + BHS_SIZE :][: self._header[4] << 2])
+        self.cut = bytes(window.chunk.view[position : position + BHS_SIZE])
+        self._segments = bytes(window.chunk.view[position + BHS_SIZE :][: self.cut[4] << 2])
         self._missing = length
         window.start = first
         self._rest()
@@ -141,7 +141,7 @@ class Framer:
     def _rest(self) -> Request | None:
         """The request in pieces once its last byte came, else None with everything received put to use."""
         window = self.window
-        opcode, flags, lengths, lun, tag, word20, cmd_sn, tail = _unpack_request(self._header)
+        opcode, flags, lengths, lun, tag, word20, cmd_sn, tail = _unpack_request(self.cut)
         length = lengths & 0xFFFFFF
         trailer = (-length & 3) + (4 if self.data_digest else 0)
         came = window.end - window.start
@@ -205,4 +205,4 @@ class Framer:
     def _forget(self) -> None:
         for chunk in self._chunks:
             self.window.unpin(chunk)
-        self._header, self._segments, self._data, self._chunks, self._missing = b"", b"", [], [], 0
+        self.cut, self._segments, self._data, self._chunks, self._missing = b"", b"", [], [], 0

@@ -5,16 +5,18 @@ A handler takes the fields of a request that is in order; it queues an answer, r
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ietpy.errors import FormatError, Reject
 from ietpy.iscsi import allegiance, data_out, logout, pings, snack, task_management
-from ietpy.iscsi.data_in import fail
+from ietpy.iscsi.data_in import fail, restore
 from ietpy.iscsi.deferred import tasks_of
 from ietpy.iscsi.discovery import TextExchange
 from ietpy.iscsi.errors import RejectReason, ServiceFailure
 from ietpy.iscsi.pdu import (
+    BHS_SIZE,
     COMMAND_READ,
     COMMAND_WRITE,
     FINAL,
@@ -42,6 +44,66 @@ _SIMPLE: Final = int(TaskAttribute.SIMPLE)
 #: Immediate commands taken at once; initiators use them for task management, seldom for commands.
 IMMEDIATE_LIMIT: Final = 32
 _LAST_ATTRIBUTE: Final = 4  #: ACA; 5 to 7 are reserved (section 11.3.1)
+#: Opcode byte and flags of what ``take_plain`` takes: whole, UNTAGGED or SIMPLE, to be executed in its turn.
+_PLAIN_READS: Final = frozenset(Opcode.SCSI_COMMAND << 8 | FINAL | COMMAND_READ | each for each in (0, _SIMPLE))
+_PLAIN_WRITES: Final = frozenset(Opcode.SCSI_COMMAND << 8 | FINAL | COMMAND_WRITE | each for each in (0, _SIMPLE))
+_unpack_command: Final = struct.Struct(">H2xIQIII4x16s").unpack_from
+
+
+def take_plain(connection: Connection, session: Any) -> bool:
+    """The good path: take SCSI Commands in a window of requests up to the first that is anything out of the ordinary.
+
+    It judges nothing: what it takes, ``framing``, ``scsi_command`` and ``data_out.begin`` would take just so, in three
+    times the steps, and what is left is theirs. No request may be half taken, or wait for its turn. True: none is left.
+    """
+    window, free, append = connection.window, connection.free, connection.ready.append
+    position, end, chunk = window.start, window.end, window.chunk
+    buffer, pinned = chunk.buffer, (chunk,)
+    nexuses, waiting, extents = session.nexuses, session.tasks, connection.extents
+    exp_cmd_sn, closed = session.exp_cmd_sn, (session.max_cmd_sn + 1) & MASK
+    while end - position >= BHS_SIZE:
+        kind, length, lun, tag, expected, cmd_sn, cdb = _unpack_command(buffer, position)
+        if cmd_sn != exp_cmd_sn or cmd_sn == closed or tag == NO_TAG or tag in waiting or lun not in nexuses:
+            break
+        if not free:
+            free.append(new_task(connection))
+        task = free[-1]
+        task.nexus = nexuses[lun]
+        task.cdb = cdb
+        task.expected = expected
+        task.extents = extents
+        if kind in _PLAIN_READS and not length:
+            task.wanted = 0
+            position += BHS_SIZE
+        elif kind in _PLAIN_WRITES and 0 < length <= connection.immediate_limit and length == expected:
+            first, last = position + BHS_SIZE, position + BHS_SIZE + length
+            if last > end or length & 3 or task.nexus.lu.data_out_length(task) != length:
+                break
+            task.wanted = task.data_length = length
+            task.data = (chunk.view[first:last],)
+            task.chunks = pinned
+            chunk.pins += 1
+            position = last
+        else:
+            break
+        task.tag = tag
+        task.lun_field = lun
+        task.cmd_sn = cmd_sn
+        task.flags = kind & 0xFF
+        task.attribute = kind & _ATTRIBUTE
+        append(free.pop())
+        exp_cmd_sn = (cmd_sn + 1) & MASK
+    session.exp_cmd_sn = exp_cmd_sn
+    window.start = position
+    window.need = BHS_SIZE
+    return position == end
+
+
+def new_task(connection: Connection) -> Task:
+    """A task as ``Connection.free`` has them, and ``data_in.recycle`` makes them again."""
+    task = Task()
+    restore(connection, task)
+    return task
 
 
 def scsi_command(
@@ -61,9 +123,9 @@ def scsi_command(
         if attribute > _LAST_ATTRIBUTE:
             raise Reject(RejectReason.PROTOCOL_ERROR, f"task attribute {attribute}, which is reserved")
     nexus = session.nexuses.get(lun) or session.nexus(lun)
-    task = connection.free.pop() if connection.free else Task()
+    task = connection.free.pop() if connection.free else new_task(connection)
+    task.special = attribute > _SIMPLE or opcode & IMMEDIATE != 0
     task.nexus = nexus
-    task.connection = connection
     task.tag = tag
     task.lun_field = lun
     task.cmd_sn = cmd_sn
@@ -72,10 +134,7 @@ def scsi_command(
     task.attribute = attribute
     task.expected = expected
     task.credit = 0 if opcode & IMMEDIATE else 1
-    task.may_block = False
     task.extents = extents
-    task.sink = connection.take
-    task.data_length = 0
     if not flags & COMMAND_WRITE:
         # What a command wanted to write that is said to move nothing is an overflow.
         task.wanted = 0 if flags & COMMAND_READ or expected else nexus.lu.data_out_length(task)

@@ -95,8 +95,7 @@ class Transfer:
             self.instead = partial(fail, failure=failure)
         self.pieces.clear()
         self.scattered = None
-        for chunk in task.chunks:
-            connection.window.unpin(chunk)
+        connection.window.unpin(*task.chunks)
         task.chunks = []
 
 
@@ -142,8 +141,7 @@ def gather(connection: Connection) -> None:
     if window.held * window.size >= 2 * sum(task.transfer.received for task in tasks):
         for task in tasks:
             task.transfer.pieces[:] = [memoryview(b"".join(task.transfer.pieces))]
-            for chunk in task.chunks:
-                window.unpin(chunk)
+            window.unpin(*task.chunks)
             task.chunks = []
     connection.crowded = window.held + CROWDED
 

@@ -304,38 +304,41 @@ class LogicalUnit(DeviceServer):
         length = blocks << self.shift
         if lba + blocks > self.blocks or length > MAXIMUM_TRANSFER:
             raise self.refusal(lba, blocks)
+        if task.may_block:
+            return self._read_waiting(task, lba << self.shift, length)
         if self.exclusion.ranges and self.exclusion.busy(lba << self.shift, length):
-            if not task.may_block:
-                return BLOCKS
-        elif length >= EXTENT_MINIMUM and task.extents:
+            return BLOCKS
+        counters = task.nexus.counters
+        if length >= EXTENT_MINIMUM and task.extents:
             extent = self.store.extent(lba << self.shift, length)
             if extent is not None:
-                if task.may_block:
-                    self._count_read(blocks)
-                else:
-                    task.nexus.counters.read(blocks)
+                counters.read(blocks)
                 return extent
         if not length:
             return None
-        if not (self._immediate or task.may_block):
+        if not self._immediate:
             return BLOCKS
         view = task.sink(length)
-        if task.may_block:
-            with self.exclusion.shared(lba << self.shift, length):
-                self.store.read(lba << self.shift, view)
-            self._count_read(blocks)
-            return view
         if not self.store.read_now(lba << self.shift, view):
             return BLOCKS
-        counters = task.nexus.counters
         counters.reads += 1
         counters.blocks_read += blocks
         return view
 
-    def _count_read(self, blocks: int) -> None:
-        """Of a task on a worker: the nexus's own counters are its connection's thread's."""
+    def _read_waiting(self, task: Task, offset: int, length: int) -> memoryview | Extent | None:
+        """``read`` on a worker; the nexus's counters are its connection's thread's, so it counts elsewhere."""
+        if not length:
+            return None
+        extent = None
+        if length >= EXTENT_MINIMUM and task.extents and not self.exclusion.busy(offset, length):
+            extent = self.store.extent(offset, length)
+        if extent is None:
+            view = task.sink(length)
+            with self.exclusion.shared(offset, length):
+                self.store.read(offset, view)
         with self.device.lock:
-            self._deferred.read(blocks)
+            self._deferred.read(length >> self.shift)
+        return view if extent is None else extent
 
     def write(self, task: Task, lba: int, blocks: int, fua: int) -> Blocks | None:
         """Write the task's Data-Out; ``fua`` other than 0 forces it to the medium. BLOCKS if that would wait.

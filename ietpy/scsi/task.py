@@ -43,14 +43,15 @@ class Task:
       place       where it stands in the task set; None for one that is executed as it comes
 
     Transport-private (RFC 7143 names in ``ietpy.iscsi``): tag, cmd_sn, flags, lun_field, wanted, credit,
-    connection, transfer, chunks and aborted_by. Of these the task set compares cmd_sn and credit (0: immediate) of the
-    tasks of one nexus.
+    connection, transfer, chunks, special and aborted_by. Of these the task set compares cmd_sn and credit (0:
+    immediate) of the tasks of one nexus. ``special`` is False for a task that is executed as it came, with no place,
+    no transfer and nothing else that would have to be put back before it is used again.
     """
 
     __slots__ = (
         "aborted_by", "attribute", "cdb", "chunks", "cmd_sn", "connection", "credit", "data", "data_in", "data_length",
-        "expected", "extents", "flags", "lun_field", "may_block", "nexus", "place", "sense", "sink", "status", "tag",
-        "transfer", "wanted",
+        "expected", "extents", "flags", "lun_field", "may_block", "nexus", "place", "sense", "sink", "special",
+        "status", "tag", "transfer", "wanted",
     )
 
     def __init__(self) -> None:
@@ -76,6 +77,7 @@ class Task:
         self.connection: Any = None
         self.transfer: Any = None
         self.chunks: Any = ()
+        self.special: bool = False
         self.aborted_by: Any = None
 
     @property

@@ -94,12 +94,13 @@ class ReceiveWindow:
         self.chunk.pins += 1
         return self.chunk
 
-    def unpin(self, chunk: Chunk) -> None:
-        """Release one ``pin``; the last one makes the chunk reusable."""
-        chunk.pins -= 1
-        if chunk.pins == 0 and chunk is not self.chunk:
-            self.held -= 1
-            self._keep(chunk)
+    def unpin(self, *chunks: Chunk) -> None:
+        """Release one ``pin`` of each; the last one makes a chunk reusable."""
+        for chunk in chunks:
+            chunk.pins -= 1
+            if not chunk.pins and chunk is not self.chunk:
+                self.held -= 1
+                self._keep(chunk)
 
     def fresh(self) -> None:
         """Go on in an empty chunk; the caller has consumed or pinned everything in this one."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from ietpy.errors import FormatError
+from ietpy.iscsi import full_feature
+from ietpy.iscsi.data_in import complete
 from ietpy.iscsi.full_feature import IMMEDIATE_LIMIT
 from ietpy.iscsi.pdu import Opcode
 
@@ -464,3 +467,74 @@ def test_two_reads_of_one_tag_each_get_an_answer(nexus: Any, store: Any) -> None
     assert nexus.work() == []
     assert [answer.initiator_task_tag for answer in nexus.answers()] == [9, 9]
     assert not nexus.session.tasks
+
+
+BLOCKS = bytes(range(256)) * 4
+#: A stream of requests around which plain commands come.
+UNUSUAL: dict[str, Callable[[Any], bytes]] = {
+    "nothing": lambda nexus: b"",
+    "a ping": lambda nexus: nexus.request(Opcode.NOP_OUT, b"x", target_transfer_tag=NO_TAG),
+    "no data": lambda nexus: nexus.command("00"),
+    "SIMPLE": lambda nexus: nexus.read(0, 1, attribute=1) + nexus.write(0, 2, BLOCKS, attribute=1),
+    "ORDERED": lambda nexus: nexus.read(0, 1, attribute=2) + nexus.write(0, 2, BLOCKS, attribute=2),
+    "immediate": lambda nexus: nexus.read(0, 1, immediate=True),
+    "both ways": lambda nexus: nexus.command("28 00 00000000 00 0001 00", flags=0xE0, expected=512),
+    "a read with data": lambda nexus: nexus.command("28 00 00000000 00 0001 00", BLOCKS, flags=0xC0, expected=512),
+    "a read that is not final": lambda nexus: nexus.command("28 00 00000000 00 0001 00", flags=0x40, expected=512),
+    "more expected than written": lambda nexus: nexus.write(0, 1, BLOCKS, expected=1024),
+    "more written than expected": lambda nexus: nexus.write(0, 4, BLOCKS, expected=1024),
+    "less data than expected": lambda nexus: nexus.write(0, 2, BLOCKS[:512]) + nexus.read(0, 1),
+    "no data to write": lambda nexus: nexus.write(0, 2),
+    "odd data": lambda nexus: nexus.command("15 10 00 00 0e 00", bytes(14), flags=0xA0, expected=14),
+    "an absent unit": lambda nexus: nexus.read(0, 1, lun=5 << 48),
+    "no tag": lambda nexus: nexus.read(0, 1, initiator_task_tag=NO_TAG, cmd_sn=nexus.cmd_sn),
+    "a tag in use": lambda nexus: nexus.write(0, 2, initiator_task_tag=77) + nexus.read(
+        0, 1, initiator_task_tag=77, cmd_sn=nexus.cmd_sn),
+    "before its turn": lambda nexus: nexus.read(0, 2, cmd_sn=nexus.cmd_sn + 1) + nexus.read(0, 1) + nexus.request(
+        Opcode.NOP_OUT, b"x", target_transfer_tag=NO_TAG, cmd_sn=nexus.cmd_sn + 1),
+    "twice": lambda nexus: nexus.read(0, 2, cmd_sn=nexus.cmd_sn - 1),
+    "past the end": lambda nexus: nexus.read(1 << 20, 1) + nexus.write(1 << 20, 2, BLOCKS),
+    "more than may come": lambda nexus: b"".join(nexus.read(0, 1) for _ in range(12)),
+    "unknown": lambda nexus: nexus.command("01", BLOCKS, flags=0xA0, expected=1024),
+}
+
+
+@pytest.mark.parametrize("keys", [{}, {"data_digest": True}, {"immediate_data": False}, {"first_burst_length": 512}],
+                         ids=["plain", "data digests", "no immediate data", "short bursts"])
+@pytest.mark.parametrize("case", UNUSUAL)
+def test_the_good_path_answers_as_the_general_way(
+    connect: Any, monkeypatch: pytest.MonkeyPatch, case: str, keys: dict[str, Any]
+) -> None:
+    """In one piece, and cut where it is not convenient."""
+    said = []
+    for size in (1 << 20, 1500, 1):
+        for taken in (True, False):
+            with monkeypatch.context() as patch:
+                if not taken:
+                    patch.setattr(full_feature, "take_plain", lambda connection, session: False)
+                nexus = connect(isid=bytes((size & 0xFF, taken, 1, 1, 1, 1)), **keys)
+                stream = nexus.read(0, 1) + nexus.write(4, 2, BLOCKS) + UNUSUAL[case](nexus)
+                stream += nexus.write(6, 2, BLOCKS) + nexus.read(4, 4) + nexus.read(0, 1)
+                for start in range(0, len(stream), size):
+                    nexus.feed(stream[start : start + size])
+                said.append(repr(nexus.answers()))
+                nexus.store.data[:8192] = bytes(8192)
+                nexus.end()
+            if not taken:
+                assert said[-2] == said[-1]
+    assert said
+
+
+def test_a_plain_write_pins_its_chunk_until_it_is_answered(nexus: Any) -> None:
+    connection = nexus.connection
+    stream = nexus.write(4, 2, BLOCKS) + nexus.write(6, 2, BLOCKS)
+    connection.space()[: len(stream)] = stream
+    tasks = connection.received(len(stream))
+    assert [task.special for task in tasks] == [False, False]
+    assert connection.window.chunk.pins == 2
+    for task in tasks:
+        assert task.nexus.lu.execute(task)
+        complete(connection, task)
+    tasks.clear()
+    assert connection.window.chunk.pins == 0
+    assert [(task.data, task.data_length, task.chunks) for task in connection.free] == [((), 0, ())] * 2

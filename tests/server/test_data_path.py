@@ -23,9 +23,9 @@ from ietpy.server.egress import Egress
 from ietpy.wire.crc32c import crc32c
 
 #: Python and C calls for one command from received bytes to the outbox, store and system calls included
-#: (2026-11-23, CPython 3.11).
-READ_CALLS = 20
-WRITE_CALLS = 25
+#: (2026-11-27, CPython 3.11).
+READ_CALLS = 16
+WRITE_CALLS = 20
 #: The same with header and data digests.
 DIGESTED_READ_CALLS = 29
 DIGESTED_WRITE_CALLS = 38
