@@ -12,6 +12,7 @@ from ietpy.iscsi import full_feature
 from ietpy.iscsi.data_in import complete
 from ietpy.iscsi.full_feature import IMMEDIATE_LIMIT
 from ietpy.iscsi.pdu import Opcode
+from ietpy.scsi.limits import EXTENT_MINIMUM
 
 NO_TAG = 0xFFFFFFFF
 REJECT = Opcode.REJECT
@@ -273,8 +274,8 @@ def test_only_tasks_nobody_waits_for_may_be_read_late(
     connect: Any, store: Any, attribute: int, promised: bool
 ) -> None:
     store.streams = True
-    nexus = connect(max_xmit_data_segment_length=65536)
-    answers = nexus.ask(nexus.read(0, 128, attribute=attribute))
+    nexus = connect(max_xmit_data_segment_length=EXTENT_MINIMUM)
+    answers = nexus.ask(nexus.read(0, EXTENT_MINIMUM // 512, attribute=attribute))
     assert [answer.opcode for answer in answers] == [Opcode.DATA_IN, *[Opcode.SCSI_RESPONSE] * promised]
 
 
