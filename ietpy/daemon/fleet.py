@@ -145,8 +145,10 @@ class Fleet:
                 channel, member.pid = self._nursery.bear()
                 member.lives += 1
                 member.begun = time.monotonic()
-                part = self._part(configuration, member)
-                assignment = Assignment(self._options, part, self._states, self._media.base, self._memory, redirects)
+                assignment = Assignment(
+                    self._options, self._part(configuration, member), self._states, self._media.base, self._memory,
+                    redirects, until=0.0 if member.lives == 1 else member.begun + _LEAVING,
+                )
                 born.append((member, channel, Call(channel, "open", assignment, patience=OPENING)))
             for _, _, call in born:
                 call.result()

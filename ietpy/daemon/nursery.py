@@ -10,6 +10,7 @@ import errno
 import gc
 import os
 import resource
+import select
 import signal
 import sys
 import threading
@@ -105,6 +106,7 @@ def _tend(channel: Channel, work: Callable[[Channel], None], detached: bool, uma
     highest = max(map(int, os.listdir("/proc/self/fd")))
     os.closerange(3, kept)
     os.closerange(kept + 1, highest + 1)
+    children: list[int] = []
     while (message := channel.receive()) is not None:
         if message.kind == "become":
             become(*message.facts)
@@ -118,5 +120,19 @@ def _tend(channel: Channel, work: Callable[[Channel], None], detached: bool, uma
             if not pid:
                 channel.close()
                 _guard(partial(work, Channel(message.socket)))
+            children = _living(children)
+            with contextlib.suppress(OSError):  # it has died already, or Linux is older than 5.3
+                children.append(os.pidfd_open(pid))
             channel.send("born", pid)
         message.socket.close()
+    for child in children:  # the daemon has gone, and left behind only what does not see that by itself
+        with contextlib.suppress(OSError):
+            signal.pidfd_send_signal(child, signal.SIGKILL)
+
+
+def _living(children: list[int]) -> list[int]:
+    """Those of these pidfds whose processes have not ended; the others are closed."""
+    ended, _, _ = select.select(children, [], [], 0)
+    for child in ended:
+        os.close(child)
+    return [child for child in children if child not in ended]

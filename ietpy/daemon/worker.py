@@ -13,10 +13,11 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from ietpy.admin import operations
 from ietpy.config.model import Configuration
@@ -41,12 +42,15 @@ from ietpy.stores.state import StateDirectory
 
 log = logging.getLogger(__name__)
 
+_PAUSE: Final = 0.02  #: seconds between attempts to open what is locked
+
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """What a worker is to serve: ``configuration`` has its targets alone. ``redirects``: as ietadm made them, by name.
 
-    ``memory``: its share, in bytes; ``base``: where relative paths count from.
+    ``memory``: its share, in bytes; ``base``: where relative paths count from; ``until`` (``time.monotonic``): a worker
+    before it, which is going, may have locked media.
     """
 
     options: StartOptions
@@ -55,18 +59,21 @@ class Assignment:
     base: str
     memory: int
     redirects: Mapping[str, str] = field(default_factory=dict)
+    until: float = 0.0
 
 
-def _open_store(*medium: Any, **options: Any) -> BackingStore:
-    """As ``stores.open_store``. Who has the lock of a medium may be another worker, which stopping others cannot help.
-    """
-    try:
-        return open_store(*medium, **options)
-    except StoreError as error:
-        if error.errno != errno.EBUSY:
-            raise
-        hint = "if another target of this daemon serves it, restart ietpy-daemon to have both in one process"
-        raise StoreError(errno.EBUSY, f"{error}; {hint}") from None
+def _open_store(until: float, *medium: Any, **options: Any) -> BackingStore:
+    """As ``stores.open_store``, where another worker may have the lock of a medium: for good, or until it has gone."""
+    while True:
+        try:
+            return open_store(*medium, **options)
+        except StoreError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            if time.monotonic() >= until:
+                hint = "if another target of this daemon serves it, restart ietpy-daemon to have both in one process"
+                raise StoreError(errno.EBUSY, f"{error}; {hint}") from None
+        time.sleep(_PAUSE)
 
 
 class _AskedInFront:
@@ -133,10 +140,10 @@ class Worker:
     def open(self, assignment: Assignment) -> None:
         """Open everything; nobody is served yet."""
         options = assignment.options
+        media = Media(assignment.base, partial(_open_store, assignment.until))
         with lasting():
             inventory = Inventory(
-                assignment.configuration, Media(assignment.base, _open_store), states=assignment.states,
-                memory=assignment.memory,
+                assignment.configuration, media, states=assignment.states, memory=assignment.memory
             )
         server = Server(inventory.node)
         inventory.units.transport = server

@@ -12,7 +12,7 @@ from ietpy.daemon.nursery import Nursery
 from ietpy.errors import AdminError
 
 _BEARS = """
-import os, threading
+import os, signal
 from ietpy.daemon.nursery import Nursery
 
 def work(channel):
@@ -36,6 +36,7 @@ assert channel.receive() is None
 again, other = nursery.bear()
 assert other != pid
 ended = [os.pidfd_open(each) for each in (parent, other)]
+os.kill(other, signal.SIGSTOP)
 nursery.close()
 again.close()
 for each in ended:

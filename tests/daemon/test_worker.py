@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +41,21 @@ class Front:
     def ask(self, operation: str, *arguments: Any) -> Any:
         return Call(self.channel, operation, *arguments).result()
 
+    def close(self) -> None:
+        self.channel.end()
+        self.thread.join(10)
+        self.worker._server.stop(5)
+        self.worker._inventory.close()
+        self.worker._channel.close()
+        self.channel.close()
+
 
 @pytest.fixture
 def front(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
     monkeypatch.setattr(logs, "set_up", lambda *style: None)
     front = Front(tmp_path, TEXT)
     yield front
-    front.channel.end()
-    front.thread.join(10)
-    front.worker._server.stop(5)
-    front.worker._inventory.close()
-    front.worker._channel.close()
-    front.channel.close()
+    front.close()
 
 
 def test_it_opens_what_it_is_assigned(front: Front) -> None:
@@ -77,6 +82,25 @@ def test_it_takes_logins_by_the_portals_it_is_told_of(front: Front) -> None:
     assert front.worker._server.portals() == []
     assert front.ask("stop", 5.0)
     assert front.ask("close")
+
+
+def test_a_medium_that_the_worker_before_still_has_is_waited_for(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(bytes(4096))
+    with image.open() as before:
+        fcntl.flock(before, fcntl.LOCK_EX)
+        front = Front(tmp_path, "")
+        front.worker._server.stop(0)
+        states = StateDirectory(str(tmp_path))
+        configuration = loads(f"Target a\n\tLun 0 Path={image}\n")
+        late = Assignment(StartOptions(), configuration, states, "/", 1 << 20, until=0.0)
+        front.ask("open", late)
+        assert "is in use" in front.ask("problems")[0].problem
+        front.worker._server.stop(0)
+        opening = Call(front.channel, "open", replace(late, until=1e12), patience=30.0)
+    opening.result()
+    assert front.ask("problems") == []
+    front.close()
 
 
 def test_it_hears_of_guesses(front: Front, eventually: Callable[..., None]) -> None:
