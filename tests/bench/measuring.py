@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.bench.generators import Generator
 from tests.bench.rows import GUESTS, MIB, SETUPS, WORKS, Setup
 from tests.bench.targets import Layout, NotHere, Target, loop_devices
 
@@ -22,6 +23,10 @@ class Sample:
     cost: float
 
 
+def median(samples: Sequence[Sample], figure: str) -> float:
+    return float(statistics.median(getattr(sample, figure) for sample in samples))
+
+
 @dataclass
 class Results:
     """By work and target: all samples, and how many places were compared. By setup and target: why it is absent."""
@@ -32,7 +37,7 @@ class Results:
 
     def median(self, work: str, target: str, figure: str = "rate") -> float | None:
         found = self.samples.get((work, target))
-        return statistics.median(getattr(sample, figure) for sample in found) if found else None
+        return median(found, figure) if found else None
 
 
 def say(text: str) -> None:
@@ -43,11 +48,11 @@ def say(text: str) -> None:
 def make_media(folder: Path, count: int, size: int) -> list[Path]:
     """Files of the same noise, written and so in the page cache."""
     folder.mkdir(exist_ok=True)
-    noise = os.urandom(MIB)
+    noise = os.urandom(min(size, MIB))
     paths = [folder / f"{number}.img" for number in range(count)]
     for path in paths:
         with path.open("wb") as file:
-            for _ in range(size // MIB):
+            for _ in range(size // len(noise)):
                 file.write(noise)
             os.fsync(file.fileno())  # else its writing out falls into somebody's round
     return paths
@@ -74,9 +79,9 @@ def running(name: str, setup: Setup, folder: Path, size: int, results: Results) 
         yield found
 
 
-def measure_one(work: str, target: Target, seconds: float) -> Sample:
+def measure_one(generator: Generator, target: Target, seconds: float) -> Sample:
     before = target.cpu_seconds()
-    outcome = WORKS[work].generator.run(target, seconds)
+    outcome = generator.run(target, seconds)
     return Sample(outcome.rate, (target.cpu_seconds() - before) / outcome.operations * 1e6)
 
 
@@ -94,7 +99,7 @@ def measure(works: Sequence[str], rounds: int, seconds: float, size: int, folder
                     taking_part = [t for t in targets if t.name not in GUESTS or t.name in WORKS[work].also]
                     first = turn % len(taking_part)
                     for target in taking_part[first:] + taking_part[:first]:
-                        sample = measure_one(work, target, seconds)
+                        sample = measure_one(WORKS[work].generator, target, seconds)
                         results.samples.setdefault((work, target.name), []).append(sample)
                         if turn == rounds - 1:
                             results.compared[work, target.name] = WORKS[work].generator.check(target)

@@ -127,11 +127,13 @@ def commit() -> str:
 
 
 def machine() -> str:
-    """One line on the machine, one on versions."""
+    """In one line: processors, and kernel."""
     model = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    kind = model[1] if model else platform.machine()
+    return f"{model[1] if model else platform.machine()}, {os.cpu_count()} processors, Linux {platform.release()}"
+
+
+def versions() -> str:
     return (
-        f"{kind}, {os.cpu_count()} processors, Linux {platform.release()}\n"
         f"ietpy {commit()}, {platform.python_implementation()} {platform.python_version()}, tgt {package('tgt')}, "
         f"istgt {package('istgt')}, libiscsi {package('libiscsi-bin')}, QEMU {package('qemu-utils')}"
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.measuring import measure
-from tests.bench.report import Line, as_markdown, as_text, falling_short, machine, ratio_line, write_csv
+from tests.bench.report import Line, as_markdown, as_text, falling_short, machine, ratio_line, versions, write_csv
 from tests.bench.rows import MIB, ROWS
 from tests.bench.states import idle, memory, start
 from tests.bench.targets import need
@@ -63,7 +63,7 @@ def main(text: str, arguments: list[str] | None = None) -> None:
         lines = [ratio_line(row, results) for row in rows]
         for state in wanted:
             lines += states[state](folder)
-    print(dated, machine(), sep="\n")
+    print(dated, machine(), versions(), sep="\n")
     took = time.monotonic() - began
     print(f"{options.rounds} rounds of {options.seconds:g} s, {options.size} MiB, {took:.0f} s in all\n")
     print(as_markdown(lines) if options.markdown else as_text(lines))
