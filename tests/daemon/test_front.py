@@ -244,6 +244,26 @@ def test_another_number_of_processes_needs_a_restart(workers: Workers) -> None:
     assert len(workers.pids()) == 2
 
 
+def test_a_number_of_processes_that_cannot_be(workers: Workers) -> None:
+    started = workers.daemon.start("--processes", "0")
+    assert started.returncode == 2
+    assert "--processes 0: a number from 1 to 64, or auto is accepted" in started.stderr
+
+
+def test_hangup_reloads_all(workers: Workers) -> None:
+    command = workers.daemon.command("start", "-f", *workers.daemon.listening())
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        workers.daemon.write(f"Processes 2\n{workers.text}Target late\n\tLun 0 Type=nullio\n")
+        process.send_signal(signal.SIGHUP)
+        assert any("INFO reloaded: serving 5 targets" in line for line in iter(process.stderr.readline, ""))
+        workers.log_in("late").read_capacity(0)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+
+
 def test_what_is_not_served_is_said_as_by_one_process(workers: Workers) -> None:
     workers.image(B).unlink()
     started = workers.daemon.start()
