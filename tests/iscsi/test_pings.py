@@ -8,16 +8,18 @@ import pytest
 
 from ietpy.iscsi import deferred, pings
 from ietpy.iscsi.pdu import NO_TAG, Opcode
+from ietpy.scsi.limits import EXTENT_MINIMUM
 from ietpy.scsi.task import Task
 
 SIMPLE, ORDERED, HEAD = 1, 2, 3
+PROMISED = EXTENT_MINIMUM // 512  #: blocks
 DATA_IN, RESPONSE, NOP_IN = Opcode.DATA_IN, Opcode.SCSI_RESPONSE, Opcode.NOP_IN
 
 
 @pytest.fixture
 def streaming(connect: Any, store: Any) -> Any:
     store.streams = True
-    return connect(max_xmit_data_segment_length=65536)
+    return connect(max_xmit_data_segment_length=EXTENT_MINIMUM)
 
 
 def pong(nexus: Any, tag: int) -> bytes:
@@ -28,7 +30,7 @@ def pong(nexus: Any, tag: int) -> bytes:
 @pytest.mark.parametrize("immediate", [False, True])
 @pytest.mark.parametrize("batches", [1, 2])
 def test_an_ordered_write_behind_a_promise(streaming: Any, store: Any, batches: int, immediate: bool) -> None:
-    read = streaming.read(0, 128)
+    read = streaming.read(0, PROMISED)
     write = streaming.write(0, 1, b"n" * 512, attribute=ORDERED, immediate=immediate)
     answers = streaming.ask(read + write) if batches == 1 else streaming.ask(read) + streaming.ask(write)
     assert [answer.opcode for answer in answers] == [DATA_IN, RESPONSE, NOP_IN]
@@ -47,7 +49,7 @@ def test_an_ordered_write_behind_a_promise(streaming: Any, store: Any, batches: 
 
 def test_one_that_waited_for_its_data_meanwhile(streaming: Any, store: Any) -> None:
     tag = streaming.tag + 1
-    answers = streaming.ask(streaming.read(0, 128) + streaming.write(0, 2, attribute=ORDERED))
+    answers = streaming.ask(streaming.read(0, PROMISED) + streaming.write(0, 2, attribute=ORDERED))
     transfer = answers[0].target_transfer_tag
     assert [answer.opcode for answer in answers] == [Opcode.READY_TO_TRANSFER, DATA_IN, RESPONSE]
     (ping,) = streaming.ask(streaming.data_out(tag, transfer, b"n" * 1024, 0))
@@ -60,7 +62,7 @@ def test_one_that_waited_for_its_data_meanwhile(streaming: Any, store: Any) -> N
 def test_a_later_ordered_command_does_not_take_its_place(streaming: Any, store: Any) -> None:
     """That one is executed first, as the older one waits for its data."""
     tag = streaming.tag + 1
-    stream = streaming.read(0, 128) + streaming.write(0, 2, attribute=ORDERED)
+    stream = streaming.read(0, PROMISED) + streaming.write(0, 2, attribute=ORDERED)
     answers = streaming.ask(stream + streaming.read(9, 1) + streaming.read(9, 1, attribute=ORDERED))
     assert [answer.opcode for answer in answers] == [Opcode.READY_TO_TRANSFER, DATA_IN, RESPONSE, NOP_IN]
     transfer, pong_tag = answers[0].target_transfer_tag, answers[-1].target_transfer_tag
@@ -77,7 +79,7 @@ def test_a_later_ordered_command_does_not_take_its_place(streaming: Any, store: 
 def test_another_logical_unit_is_another_matter(streaming: Any) -> None:
     """What was promised there is not forgotten when somebody asks for what was promised here."""
     lun_1 = 1 << 48
-    answers = streaming.ask(streaming.read(0, 128) + streaming.read(0, 128, lun=lun_1))
+    answers = streaming.ask(streaming.read(0, PROMISED) + streaming.read(0, PROMISED, lun=lun_1))
     assert [answer.opcode for answer in answers] == [DATA_IN, RESPONSE] * 2
     for lun in (lun_1, 0):
         (ping,) = streaming.ask(streaming.write(0, 1, b"n" * 512, attribute=ORDERED, lun=lun))
@@ -88,7 +90,7 @@ def test_another_logical_unit_is_another_matter(streaming: Any) -> None:
 
 @pytest.mark.parametrize("attribute", [SIMPLE, HEAD])
 def test_others_do_not_wait(streaming: Any, attribute: int) -> None:
-    answers = streaming.ask(streaming.read(0, 128) + streaming.write(0, 1, b"n" * 512, attribute=attribute))
+    answers = streaming.ask(streaming.read(0, PROMISED) + streaming.write(0, 1, b"n" * 512, attribute=attribute))
     assert [answer.opcode for answer in answers] == [DATA_IN, RESPONSE, RESPONSE]
 
 
@@ -97,7 +99,7 @@ def test_tasks_that_had_to_wait_promise_nothing(streaming: Any, connect: Any, st
     other = connect(isid=b"ISID02")
     tag = other.tag
     (r2t,) = other.ask(other.write(0, 2, attribute=HEAD))
-    assert streaming.ask(streaming.read(0, 128) + streaming.write(0, 1, b"n" * 512, attribute=ORDERED)) == []
+    assert streaming.ask(streaming.read(0, PROMISED) + streaming.write(0, 1, b"n" * 512, attribute=ORDERED)) == []
     other.feed(other.data_out(tag, r2t.target_transfer_tag, b"h" * 1024, 0))
     streaming.work()
     streaming.work()
@@ -109,7 +111,7 @@ def test_tasks_that_had_to_wait_promise_nothing(streaming: Any, connect: Any, st
 
 def test_the_end_of_the_connection(streaming: Any, connect: Any, target: Any) -> None:
     other = connect(isid=b"ISID02")
-    streaming.ask(streaming.read(0, 128) + streaming.write(0, 1, b"n" * 512, attribute=ORDERED))
+    streaming.ask(streaming.read(0, PROMISED) + streaming.write(0, 1, b"n" * 512, attribute=ORDERED))
     assert other.ask(other.command("00")) == []
     streaming.connection.closing = True
     deferred.withdraw(streaming.connection)
@@ -137,7 +139,7 @@ class TestWhoKeepsOthersWaiting:
         return closing
 
     def test_by_no_answer_to_a_ping(self, streaming: Any) -> None:
-        streaming.ask(streaming.read(0, 128))
+        streaming.ask(streaming.read(0, PROMISED))
         assert self.overdue(streaming, 0, 100) == [False, False]
         streaming.ask(streaming.write(0, 1, b"n" * 512, attribute=ORDERED))
         assert self.overdue(streaming, 101, 130.9) == [False, False]
@@ -146,13 +148,13 @@ class TestWhoKeepsOthersWaiting:
         assert streaming.connection.problem == "tasks waited 30 s for an answer of the initiator, or for its data"
 
     def test_unless_it_answers(self, streaming: Any) -> None:
-        (_, _, ping) = streaming.ask(streaming.read(0, 128) + streaming.write(0, 1, b"n" * 512, attribute=ORDERED))
+        (_, _, ping) = streaming.ask(streaming.read(0, PROMISED) + streaming.write(0, 1, b"n" * 512, attribute=ORDERED))
         assert self.overdue(streaming, 0, 29) == [False, False]
         streaming.feed(pong(streaming, ping.target_transfer_tag))
         assert self.overdue(streaming, 30, 61) == [False, False]
 
     def test_or_who_waited_was_aborted(self, streaming: Any) -> None:
-        streaming.ask(streaming.read(0, 128) + streaming.write(0, 1, b"n" * 512, attribute=ORDERED))
+        streaming.ask(streaming.read(0, PROMISED) + streaming.write(0, 1, b"n" * 512, attribute=ORDERED))
         assert self.overdue(streaming, 0) == [False]
         (task,) = streaming.session.dormant
         deferred.discard(streaming.connection, task)
