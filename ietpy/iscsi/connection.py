@@ -310,6 +310,11 @@ class Connection(Outbox):
         """Whether everything queued was taken."""
         return self.mark == self.used and not self.outbox and not self.untold
 
+    def let_go(self) -> None:
+        """Give back memory that nothing lies in; it comes back with the next request."""
+        super().let_go()
+        self.window.let_go()
+
     # Time and loss ------------------------------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from ietpy.iscsi.pdu import BHS_SIZE
 from ietpy.iscsi.streaming import StreamedStatus
 from ietpy.scsi.store import Extent
-from ietpy.wire.buffers import StagingPool, pages
+from ietpy.wire.buffers import StagingPool, forget, pages
 from ietpy.wire.crc32c import crc32c, digest
 
 if TYPE_CHECKING:
@@ -135,3 +135,9 @@ class Outbox:
                 self.pool.give(view)
             self.staged.clear()
             self.staged_size = 0
+
+    def let_go(self) -> None:
+        """Give back the memory of answers, unless some are on their way."""
+        self.pool.let_go()
+        if not self.used:
+            forget(self.slab)

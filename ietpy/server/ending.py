@@ -79,6 +79,7 @@ def left(pump: Pump) -> None:
         logout.gone(pump.connection)
         for member in pump.line.members:
             member.flush_now()
+    pump.connection.let_go()  # it may be long before the collector of cycles finds the connection
     pump.left.set()
 
 

@@ -23,6 +23,7 @@ from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.pdu import portal_name
 from ietpy.iscsi.target import PORTAL_GROUP_TAG, IscsiNode, Portal, TargetNode
 from ietpy.scsi.logical_unit import LogicalUnit
+from ietpy.server import resting
 from ietpy.server.drain import still_busy
 from ietpy.server.farewell import drop, say_farewell
 from ietpy.server.handover import Passage
@@ -363,6 +364,7 @@ class Server:
         """The login is over: from here the connection has a thread."""
         login.sock.setblocking(True)
         login.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_SECONDS, 0))
+        resting.patience(login.sock, resting.QUIET_SECONDS)
         login.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SEND_SECONDS * 1000)
         thread = threading.Thread(target=login.pump.run, name=f"session-{login.sock.fileno()}", daemon=True)
         with self._lock:

@@ -30,6 +30,7 @@ from ietpy.scsi.task import Task
 from ietpy.server import ending, sharing
 from ietpy.server.egress import Egress
 from ietpy.server.line import Line
+from ietpy.server.resting import rest
 from ietpy.server.sharing import STAGED_LIMIT
 from ietpy.server.spinning import FEW, Spinner
 from ietpy.server.workers import WorkerPool
@@ -153,7 +154,10 @@ class Pump:
                 self.say_why()
                 return
             spin(few and not self.running)
-            count = receive(room)
+            try:
+                count = receive(room)
+            except BlockingIOError:
+                count = rest(self, room)
             if not count:
                 return
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ietpy.iscsi.async_messages import announce_loss
 from ietpy.iscsi.data_in import complete
 from ietpy.scsi.task import Task
+from ietpy.server.resting import rest
 
 if TYPE_CHECKING:
     from ietpy.server.pump import Pump
@@ -148,7 +149,10 @@ def _receive(pump: Pump, room: memoryview) -> int:
             egress.busy = not _send(pump)
             pump.employ()
         pump.line.attend()
-    return pump.sock.recv_into(room)
+    try:
+        return pump.sock.recv_into(room)
+    except BlockingIOError:
+        return rest(pump, room)
 
 
 def _is_behind(pump: Pump) -> bool:

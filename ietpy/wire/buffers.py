@@ -35,6 +35,11 @@ def pages(size: int, kind: type[mmap.mmap] = mmap.mmap) -> mmap.mmap:
     return kind(-1, size, flags=_PRIVATE)
 
 
+def forget(buffer: mmap.mmap) -> None:
+    """Take what is in these pages, and the memory with it, until they are touched again."""
+    buffer.madvise(mmap.MADV_DONTNEED)
+
+
 class Chunk:
     """A stretch of receive memory; ``pins`` counts the holders of views into it besides the window."""
 
@@ -115,6 +120,12 @@ class ReceiveWindow:
         except IndexError:
             return Chunk(self.size)
 
+    def let_go(self) -> None:
+        """Give back memory in which nothing is, also what windows have in common: nobody needs it now."""
+        self._free.clear()
+        if self.start == self.end and not self.chunk.pins:
+            forget(self.chunk.buffer)
+
     def _leave(self, chunk: Chunk) -> None:
         if chunk.pins:
             self.held += 1
@@ -156,3 +167,7 @@ class StagingPool:
             kept = self._free.setdefault(len(buffer), [])
             if len(kept) < max(1, KEPT_STAGING // len(buffer)):
                 kept.append(buffer)
+
+    def let_go(self) -> None:
+        """Keep nothing for reuse."""
+        self._free.clear()

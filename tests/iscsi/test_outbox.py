@@ -8,6 +8,7 @@ import pytest
 
 from ietpy.iscsi.outbox import SLAB_SIZE
 from ietpy.iscsi.pdu import Opcode
+from tests.memory import resident
 
 
 @pytest.mark.rfc7143("13.1-2", "13.1-3", "11.1-1")
@@ -38,3 +39,17 @@ def test_headers_and_what_follows_data_share_a_buffer(connect: Any) -> None:
     )
     nexus.feed(stream)
     assert [len(piece) for piece in nexus.connection.take_outbox()] == [52, 5, 7 + 52, 5, 7 + 52, 5, 7]
+
+
+def test_memory_of_answers_that_have_left_is_let_go(connect: Any) -> None:
+    nexus = connect()
+    connection = nexus.connection
+    nexus.feed(nexus.command("00"))
+    connection.let_go()
+    assert resident(connection.slab) > 0  # an answer waits in it
+    pieces = connection.take_outbox()
+    assert [len(piece) for piece in pieces] == [48]
+    connection.sent()
+    connection.let_go()
+    assert resident(connection.slab) == resident(connection.window.chunk.buffer) == 0
+    assert nexus.ask(nexus.command("00"))[-1].status == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import mmap
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from ietpy.errors import StoreError
 from ietpy.wire import buffers
 from ietpy.wire.buffers import KEPT_CHUNKS, KEPT_STAGING, Chunk, ReceiveWindow, StagingPool
+from tests.memory import resident
 
 
 def put(window: ReceiveWindow, data: bytes) -> int:
@@ -134,19 +134,30 @@ def test_windows_may_have_free_chunks_in_common() -> None:
     assert len(free) == 1  # what the second had
 
 
-def resident(buffer: mmap.mmap) -> int:
-    """Bytes of ``buffer`` that are there (mincore(2))."""
-    told = (ctypes.c_ubyte * (len(buffer) // mmap.PAGESIZE))()
-    address = ctypes.addressof(ctypes.c_char.from_buffer(buffer))
-    assert ctypes.CDLL(None).mincore(ctypes.c_void_p(address), ctypes.c_size_t(len(buffer)), told) == 0
-    return sum(page & 1 for page in told) * mmap.PAGESIZE
-
-
 def test_memory_is_taken_when_it_is_used() -> None:
     window = ReceiveWindow()
     assert resident(window.chunk.buffer) == 0
     put(window, bytes(mmap.PAGESIZE + 1))
     assert resident(window.chunk.buffer) == 2 * mmap.PAGESIZE
+
+
+def test_memory_in_which_nothing_is_is_let_go() -> None:
+    free = [Chunk()]
+    window = ReceiveWindow(free=free)
+    put(window, bytes(100))
+    window.start = 99
+    window.let_go()
+    assert not free
+    assert resident(window.chunk.buffer) == mmap.PAGESIZE  # a byte waits for more
+    window.start = 100
+    chunk = window.pin()
+    window.let_go()
+    assert resident(window.chunk.buffer) == mmap.PAGESIZE
+    window.unpin(chunk)
+    window.let_go()
+    assert resident(window.chunk.buffer) == 0
+    assert put(window, b"more") == 4
+    assert unread(window) == b"more"
 
 
 @pytest.mark.parametrize("length", [0, 1, 4095, 4096, 4097, 65536])
@@ -172,6 +183,14 @@ def test_staging_kept_is_bounded() -> None:
     for view in views:
         pool.give(view)
     assert sum(id(pool.take(KEPT_STAGING // 2).obj) in buffers for _ in range(4)) == 2
+
+
+def test_staging_is_let_go() -> None:
+    pool = StagingPool()
+    first = pool.take(5000)
+    pool.give(first)
+    pool.let_go()
+    assert pool.take(5000).obj is not first.obj
 
 
 def test_foreign_memory_is_let_go() -> None:
