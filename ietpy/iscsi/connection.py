@@ -59,6 +59,7 @@ class Connection(Outbox):
         window: ReceiveWindow | None = None,
     ) -> None:
         super().__init__()
+        self.transmit_limit = LOGIN_DATA_LIMIT
         self.node = node
         self.asker = asker
         self.local_port = local_port
