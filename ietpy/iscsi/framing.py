@@ -90,7 +90,9 @@ class Framer:
                 if window.need > window.move_limit and end >= first:
                     self._begin(position, first, length)
                 return
-            if not plain or length > self.limit:
+            if length > self.limit or (
+                not plain and crc32c(view[position : first - 4]) != _digest_at(buffer, first - 4)[0]
+            ):
                 self._check_header(position, first, length)
             self._at = position
             position = after

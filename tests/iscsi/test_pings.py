@@ -14,7 +14,6 @@ from ietpy.scsi.task import Task
 SIMPLE, ORDERED, HEAD = 1, 2, 3
 PROMISED = EXTENT_MINIMUM // 512  #: blocks
 DATA_IN, RESPONSE, NOP_IN = Opcode.DATA_IN, Opcode.SCSI_RESPONSE, Opcode.NOP_IN
-PROMISED = EXTENT_MINIMUM // 512  # blocks of the shortest read that is sent from a file
 
 
 @pytest.fixture

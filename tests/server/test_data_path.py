@@ -27,8 +27,8 @@ from ietpy.wire.crc32c import crc32c
 READ_CALLS = 16
 WRITE_CALLS = 20
 #: The same with header and data digests.
-DIGESTED_READ_CALLS = 29
-DIGESTED_WRITE_CALLS = 38
+DIGESTED_READ_CALLS = 28
+DIGESTED_WRITE_CALLS = 37
 #: A read of 64 KiB in PDUs of 8 KiB.
 LONG_READ_CALLS = 111
 #: Allocated for a connection with its session, besides memory that is there when it is touched (2026-11-27).
