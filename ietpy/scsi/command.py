@@ -24,13 +24,16 @@ if TYPE_CHECKING:
 
 
 class Blocks(Enum):
-    """Type of the one value ``BLOCKS``."""
+    """Why a command that a connection's own thread executes has no answer yet."""
 
     BLOCKS = "would wait for a device"
+    WRITTEN = "is in the cache, and to be on stable storage before it is answered"
 
 
 #: A row function's answer where it would have to wait and ``task.may_block`` is False; nothing has happened yet.
 BLOCKS: Final = Blocks.BLOCKS
+#: A write's answer where it is executed and ``joint.commit`` has to follow: ``task.unstable`` is set.
+WRITTEN: Final = Blocks.WRITTEN
 
 Result: TypeAlias = "bytes | memoryview | Extent | Blocks | None"
 #: Called with the DeviceServer (mostly a LogicalUnit) and the Task.

@@ -15,6 +15,7 @@ from ietpy.scsi.cdb import SERVICE_ACTION
 from ietpy.scsi.command import (
     BLOCKS,
     NO_LOGICAL_UNIT,
+    WRITTEN,
     Access,
     Command,
     dispatch_table,
@@ -29,6 +30,7 @@ from ietpy.scsi.view import EVERYTHING, View
 
 if TYPE_CHECKING:
     from ietpy.scsi.device import ScsiDevice
+    from ietpy.scsi.logical_unit import LogicalUnit
     from ietpy.scsi.task import Task
     from ietpy.scsi.task_set import TaskSet
 
@@ -92,7 +94,7 @@ class DeviceServer:
         """Execute ``task``: True when its status, sense and data_in are set.
 
         False: it may wait for a device and ``task.may_block`` is False; nothing has happened, call again
-        where waiting is allowed. Raises nothing.
+        where waiting is allowed. Or it is ``task.unstable``, and not to be executed again. Raises nothing.
         """
         cdb = task.cdb
         command = self._dispatch[cdb[0]]
@@ -116,12 +118,16 @@ class DeviceServer:
         except StoreError as error:
             self.fail(task, store_failure(error, command.access is not _READ))
             return True
-        if result is BLOCKS:
+        if result is BLOCKS or result is WRITTEN:
             return False
         if command.allocation is not None and type(result) is bytes:
             result = result[:command.allocation(cdb)]
         task.data_in = result
         return True
+
+    def shares(self, task: Task) -> LogicalUnit | None:
+        """Which unit must ``joint.commit`` a task that ``execute`` said False of; None: it is to be executed again."""
+        return None
 
     def refuse_early(self, task: Task) -> bool:
         """Whether the command fails before any data is asked for; then status and sense are set.

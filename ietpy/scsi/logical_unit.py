@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ietpy.scsi import admission, attention, format_unit, mode, persistent_record, reservation, sanitize
 from ietpy.scsi.asc import Asc
-from ietpy.scsi.command import BLOCKS, UNKNOWN_OPERATION, Blocks, Command
+from ietpy.scsi.command import BLOCKS, UNKNOWN_OPERATION, WRITTEN, Blocks, Command
 from ietpy.scsi.device_server import DeviceServer
 from ietpy.scsi.direct_access import DIRECT_ACCESS
 from ietpy.scsi.exclusion import Exclusion
@@ -85,10 +85,11 @@ class LogicalUnit(DeviceServer):
         self.configured_write_cache: bool = write_cache
         self.software_write_protect: bool = False
         self.write_protected: bool = read_only
-        self.write_through: bool = not write_cache
-        self.cached: bool = write_cache  #: the cache alone may have something; longer than write caching is enabled
+        self.write_through: bool
+        self.writes_wait: bool
+        self.cached: bool = False  #: the cache alone may have something; longer than write caching is enabled
         self._immediate = self.capabilities.immediate
-        self.writes_wait = self.write_through or not self._immediate
+        self.set_write_cache(write_cache)
         self.exclusion = exclusion or Exclusion()
         self.exclusion.join(device)
         self.state = state
@@ -258,7 +259,7 @@ class LogicalUnit(DeviceServer):
         """WCE of the caching mode page. Who disables it flushes afterwards."""
         self.write_through = not enabled
         self.cached = self.cached or enabled
-        self.writes_wait = self.write_through or not self._immediate
+        self.writes_wait = not self._immediate or (self.write_through and not self.capabilities.commits)
 
     def set_software_write_protect(self, enabled: bool) -> None:
         """SWP of the control mode page. Who enables it flushes afterwards."""
@@ -361,16 +362,26 @@ class LogicalUnit(DeviceServer):
             with self.device.lock:
                 self._deferred.wrote(blocks)
             return None
-        if fua or self.writes_wait:
+        through = self.write_through
+        if self.writes_wait or (fua and not through):  # a flush for the one would write the whole cache
             return BLOCKS
         if self.exclusion.ranges and self.exclusion.busy(lba << self.shift, length):
+            return BLOCKS
+        mark = self.store.mark() if through else 0
+        if mark is None:
             return BLOCKS
         if views:
             self.store.write(lba << self.shift, views, False)
         counters = task.nexus.counters
         counters.writes += 1
         counters.blocks_written += blocks
+        if through:
+            task.unstable = self, mark
+            return WRITTEN
         return None
+
+    def shares(self, task: Task) -> LogicalUnit | None:
+        return None if task.unstable is None else task.unstable[0]
 
     def whole_blocks(self, task: Task, length: int) -> Sequence[memoryview]:
         """The task's Data-Out cut to whole blocks, at most ``length`` bytes."""

@@ -314,8 +314,9 @@ def _declare_write_and_verify(opcode: int, name: str, usage: str, unpack: Unpack
     def write_and_verify(lu: LogicalUnit, task: Task) -> Result:
         _, lba, blocks = unpack(task.cdb)
         bytchk = _bytchk_of_written(task.cdb)
-        if lu.write(task, lba, blocks, 1) is BLOCKS:
+        if not task.may_block:
             return BLOCKS
+        lu.write(task, lba, blocks, 1)
         _verify(lu, task, lba, blocks, bytchk)
         return None
 

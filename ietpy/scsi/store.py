@@ -12,11 +12,13 @@ class Capabilities:
     """What a store can do; the device server adapts and never assumes.
 
     ``immediate``: writes without FUA and reads that ``read_now`` takes never wait for a device, so they may run in
-    the connection's own thread. ``extents``: ``extent`` may promise bytes for sendfile. ``discard``: ``discard``
-    frees space, and what was freed reads as zeros when ``discard_zeroes``. ``rotational``: None if not known.
+    the connection's own thread. ``commits``: has ``mark`` and ``commit``, so that writes may be made stable together.
+    ``extents``: ``extent`` may promise bytes for sendfile. ``discard``: ``discard`` frees space, and what was freed
+    reads as zeros when ``discard_zeroes``. ``rotational``: None if not known.
     """
 
     immediate: bool = False
+    commits: bool = False
     extents: bool = False
     discard: bool = False
     discard_zeroes: bool = False
@@ -76,6 +78,12 @@ class BackingStore(Protocol):
 
     def write(self, offset: int, views: Sequence[memoryview], fua: bool) -> None:
         """Write the concatenation of ``views`` at ``offset``. ``views`` may have any alignment."""
+
+    def mark(self) -> int | None:
+        """To be asked before a write without FUA that ``commit`` shall make stable; None: it could wait just now."""
+
+    def commit(self, mark: int) -> None:
+        """As ``flush``; raises StoreError also if what was written since ``mark`` may have got lost meanwhile."""
 
     def flush(self) -> None:
         """Bring everything written so far to stable storage."""

@@ -45,7 +45,7 @@ def end(pump: Pump) -> None:
             elif connection.stranded:
                 recovery.mute(connection)
                 pump.employ()
-            busy = pump.running or pump.parked or pump.sender is not None
+            busy = pump.parked.running or len(pump.parked) or pump.sender is not None
             if not busy and not (session and deferred.has_tasks(connection)):
                 _leave(pump)
         pump.finished.wait(_PAUSE)
@@ -85,10 +85,10 @@ def left(pump: Pump) -> None:
 
 def _unpark(pump: Pump) -> None:
     """End the tasks no worker has begun, as nobody will see an answer; those reassigned are another one's."""
-    while pump.parked:
-        task = pump.parked.popleft()
+    for task in pump.parked.clear():
         if task.connection is not pump.connection:
-            task.connection.owner.park(task)
+            task.connection.owner.parked.add(task)
+            task.connection.owner.employ()
             continue
         for function in deferred.finish(pump.connection, task):
             pump.answer(function)

@@ -12,7 +12,6 @@ import logging
 import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -25,11 +24,13 @@ from ietpy.iscsi.function import Function
 from ietpy.iscsi.pings import hold_back
 from ietpy.iscsi.session import Session
 from ietpy.iscsi.transfer import Turn
+from ietpy.scsi import joint
 from ietpy.scsi.status import Status, TaskAttribute
 from ietpy.scsi.task import Task
 from ietpy.server import ending, sharing
 from ietpy.server.egress import Egress
 from ietpy.server.line import Line
+from ietpy.server.parking import Job, Parking
 from ietpy.server.resting import rest
 from ietpy.server.sharing import STAGED_LIMIT
 from ietpy.server.spinning import FEW, Spinner
@@ -43,7 +44,6 @@ log = logging.getLogger(__name__)
 #: How long a new session waits for work of the one it replaces that a device still holds (seconds).
 REINSTATEMENT_WAIT: Final = 30.0
 _ORDERED: Final = int(TaskAttribute.ORDERED)
-_HEAD_OF_QUEUE: Final = int(TaskAttribute.HEAD_OF_QUEUE)
 
 TAKES_NOTHING: Final = "the initiator does not take its answers"
 
@@ -60,8 +60,7 @@ class Pump:
         self.egress = Egress(connection, sock)
         self.line = connection.line = Line(self)
         self.workers: WorkerPool | None = None
-        self.running = 0  #: tasks on workers
-        self.parked: deque[Task] = deque()  #: tasks that go to workers when there is room
+        self.parked = Parking()  #: tasks that go to workers when there is room
         self.finished = threading.Event()
         #: Of the connections this one replaces, alone or with their sessions: waited for before the first command.
         self.predecessors: list[threading.Event] = []
@@ -153,7 +152,7 @@ class Pump:
             if connection.closing:
                 self.say_why()
                 return
-            spin(few and not self.running)
+            spin(few and not self.parked.running)
             try:
                 count = receive(room)
             except BlockingIOError:
@@ -184,6 +183,7 @@ class Pump:
             else:
                 tasks.clear()
                 line.executing = False
+                self.employ()
                 return
             del tasks[: tasks.index(task) + 1]  # those executed must not be there to be aborted while we send
             line.executing = False
@@ -191,25 +191,18 @@ class Pump:
             self.egress.flush(line.between)
 
     def hand_over(self, task: Task) -> None:
-        """A task cannot be executed here and now: it is a worker's, or waits for others."""
+        """A task cannot be executed here and now: it is a worker's, or waits for others. ``employ`` when all are."""
         if deferred.defer(self.connection, task):
-            self.park(task)
+            self.parked.add(task)
         else:
             self.server.watch()
-
-    def park(self, task: Task) -> None:
-        """Leave a task to workers."""
-        if task.attribute == _HEAD_OF_QUEUE:
-            self.parked.appendleft(task)
-        else:
-            self.parked.append(task)
-        self.employ()
 
     def begin(self, place: Turn) -> None:
         """The turn of a task that waited for others has come."""
         task = deferred.enable(self.connection, place)
         if task is not None:
-            self.park(task)
+            self.parked.add(task)
+            self.employ()
 
     def employ(self) -> None:
         """Give parked tasks to workers: no more than there may be, and none whose answer could not leave yet.
@@ -217,17 +210,18 @@ class Pump:
         So a peer that does not read bounds what is staged for it, whatever it asks for.
         """
         workers, parked = self.workers, self.parked
-        if not parked:
+        if workers is None:
             return
-        assert workers is not None
-        while parked and self.running < workers.limit and self.connection.staged_size <= STAGED_LIMIT:
-            task = parked.popleft()
-            self.running += 1
+        while parked.running < workers.limit and self.connection.staged_size <= STAGED_LIMIT:
+            job = parked.take()
+            if job is None:
+                return
             try:
-                workers.submit(self._work, task)
+                workers.submit(self._work, job)
             except RuntimeError:  # the system has no thread left
-                task.status, task.sense = int(Status.BUSY), b""
-                self.line.inbox.append(partial(self._worked, task))
+                for task in job.tasks:
+                    task.status, task.sense = int(Status.BUSY), b""
+                self.line.inbox.append(partial(self._worked, job))
 
     def spread_functions(self) -> None:
         """Ask the other sessions to abort their part of task management functions (``task_management``)."""
@@ -288,19 +282,23 @@ class Pump:
             self.connection.heard = True  # who takes his answers is alive
             self.employ()
 
-    def _work(self, task: Task) -> None:
-        """Execute one task on a worker, unless it was aborted while it waited; the body of a worker's job."""
-        if task.aborted_by is None:
-            self.line.guarded(partial(task.nexus.lu.execute, task))
-        self.line.post(partial(self._worked, task))
+    def _work(self, job: Job) -> None:
+        """Do a worker's job, but for tasks that were aborted while they waited."""
+        tasks = [task for task in job.tasks if task.aborted_by is None]
+        if tasks and job.unit is not None:
+            self.line.guarded(partial(joint.commit, job.unit, tasks))
+        elif tasks:
+            self.line.guarded(partial(tasks[0].nexus.lu.execute, tasks[0]))
+        self.line.post(partial(self._worked, job))
 
-    def _worked(self, task: Task) -> None:
-        self.running -= 1
-        connection: Connection = task.connection
-        session = connection.session
-        functions = task_management.author_executed(task) if session is not None and session.begun else None
-        for function in deferred.finish(connection, task) if functions is None else functions:
-            self.answer(function)
+    def _worked(self, job: Job) -> None:
+        self.parked.ended(job)
+        for task in job.tasks:
+            connection: Connection = task.connection
+            session = connection.session
+            functions = task_management.author_executed(task) if session is not None and session.begun else None
+            for function in deferred.finish(connection, task) if functions is None else functions:
+                self.answer(function)
 
     def _finish(self, task: Task) -> None:
         for function in deferred.finish(task.connection, task):

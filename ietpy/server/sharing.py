@@ -98,6 +98,8 @@ def execute(pump: Pump, tasks: list[Task]) -> None:
     finally:  # a mistake of ours has nothing executed twice: whoever comes next finds the rest
         tasks[:taken] = kept
         line.executing = False
+        for member in line.members:
+            member.employ()
 
 
 def flush(pump: Pump) -> None:

@@ -154,6 +154,12 @@ class BlockStore:
             if len(self._idle) < _IDLE:
                 self._idle.append(buffer)
 
+    def mark(self) -> int | None:
+        return None
+
+    def commit(self, mark: int) -> None:
+        self.flush()
+
     def flush(self) -> None:
         try:
             os.fdatasync(self._fd)  # for a device: empty its write cache

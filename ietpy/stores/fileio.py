@@ -16,6 +16,7 @@ from typing import Any, Final
 from ietpy.errors import StoreError
 from ietpy.scsi.store import BackingStore, Capabilities, Extent
 from ietpy.stores import linux, medium
+from ietpy.stores.syncs import Syncs
 
 _preadv = os.preadv
 _pwritev = os.pwritev
@@ -36,7 +37,8 @@ class FileStore:
     """A BackingStore (``ietpy.scsi.store``) on one file, locked against other daemons until closed."""
 
     __slots__ = (
-        "_discard", "_discard_unit", "_fd", "_fua_flags", "_now_flags", "_path", "_regular", "_zeroers", "block_size",
+        "_discard", "_discard_unit", "_fd", "_fua_flags", "_now_flags", "_path", "_regular", "_syncs",
+        "_zeroers", "block_size",
         "capabilities", "physical_block_size", "size",
     )
 
@@ -67,6 +69,7 @@ class FileStore:
         self.size: int = medium.measure(fd, self._path)
         self.block_size: int = 512
         self._fua_flags: int = os.RWF_DSYNC
+        self._syncs = Syncs(lambda: os.fdatasync(self._fd))
         self._now_flags, immediate = _reading_at_once(fd)
         self._discard: Callable[[int, int, int], None]
         self._zeroers: tuple[Callable[[int, int, int], None], ...]
@@ -87,7 +90,8 @@ class FileStore:
             discard = zeroes = not read_only and linux.can_punch_holes(fd, self.size)
             rotational = None
         self.capabilities: Capabilities = Capabilities(
-            immediate=immediate, extents=True, discard=discard, discard_zeroes=zeroes, rotational=rotational)
+            immediate=immediate, commits=True, extents=True, discard=discard, discard_zeroes=zeroes,
+            rotational=rotational)
 
     def read(self, offset: int, buffer: memoryview) -> None:
         try:
@@ -111,16 +115,31 @@ class FileStore:
 
     def write(self, offset: int, views: Sequence[memoryview], fua: bool) -> None:
         flags = self._fua_flags if fua else 0
+        failures = self._syncs.failures
         try:
             self._write(offset, views, flags)
             if fua and not flags:
-                os.fdatasync(self._fd)
+                self._syncs.sync(failures)
         except OSError as error:
             if error.errno == _UNSUPPORTED and flags:
                 self._fua_flags = 0  # remembered: from now on a write and a flush
                 self.write(offset, views, fua)
                 return
+            if flags:
+                self._syncs.failed(error)
             raise medium.failed(self._path, f"be written at byte {offset}", error) from error
+
+    def mark(self) -> int | None:
+        return None if self._syncs.stuck else self._syncs.failures
+
+    def commit(self, mark: int) -> None:
+        try:
+            self._syncs.sync(mark)
+        except OSError as error:
+            raise medium.failed(self._path, "be flushed to stable storage", error) from error
+
+    def flush(self) -> None:
+        self.commit(self._syncs.failures)
 
     def _write(self, offset: int, views: Sequence[memoryview], flags: int) -> None:
         total = sum(map(len, views))
@@ -144,12 +163,6 @@ class FileStore:
             done = _pwritev(self._fd, pending[:_IOV_MAX], offset, flags)
             if not done:
                 raise OSError(errno.EIO, "nothing was written")
-
-    def flush(self) -> None:
-        try:
-            os.fdatasync(self._fd)
-        except OSError as error:
-            raise medium.failed(self._path, "be flushed to stable storage", error) from error
 
     def discard(self, offset: int, length: int) -> None:
         # A device frees whole blocks of its own; what is only half in the range stays as it is.

@@ -50,6 +50,12 @@ class NullStore:
 
     def write(self, offset: int, views: Sequence[memoryview], fua: bool) -> None: ...
 
+    def mark(self) -> int | None:
+        return None
+
+    def commit(self, mark: int) -> None:
+        self.flush()
+
     def flush(self) -> None: ...
 
     def discard(self, offset: int, length: int) -> None: ...

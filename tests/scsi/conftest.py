@@ -28,7 +28,7 @@ CAPABLE = Capabilities(immediate=True, discard=True, discard_zeroes=True)
 class Memory:
     """A BackingStore in memory. ``log`` keeps the names of calls that change something; ``fail`` is the errno
     every call fails with, if not 0; ``ready`` what ``read_now`` answers; ``copies`` whether ``copy`` can; ``size`` may
-    exceed what is kept."""
+    exceed what is kept; ``marked`` is what ``mark`` answers."""
 
     def __init__(
         self, size: int, capabilities: Capabilities = CAPABLE, block_size: int = 512, physical_block_size: int = 4096
@@ -42,6 +42,7 @@ class Memory:
         self.fail = 0
         self.ready = True
         self.copies = True
+        self.marked: int | None = 0
 
     def _note(self, *call: Any) -> None:
         if self.fail:
@@ -71,6 +72,12 @@ class Memory:
         self._inside(offset, len(data))
         self._note("write", offset, len(data), fua)
         self.content[offset:offset + len(data)] = data
+
+    def mark(self) -> int | None:
+        return self.marked
+
+    def commit(self, mark: int) -> None:
+        self._note("commit", mark)
 
     def flush(self) -> None:
         self._note("flush")

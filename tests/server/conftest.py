@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ietpy.errors import StoreError
 from ietpy.initiator.client import Client
 from ietpy.initiator.login import LoginPlan
 from ietpy.iscsi.target import IscsiNode, TargetNode
@@ -26,7 +28,10 @@ BLOCKS = 8192
 
 
 class GatedStore:
-    """A file store in front of a gate: ``hold`` makes reads and writes wait on workers until ``open_gate``."""
+    """A file store in front of a gate: ``hold`` makes reads and writes wait on workers until ``open_gate``.
+
+    With ``commits`` those wait instead of writes; ``fail`` is the errno they fail with, if not 0.
+    """
 
     def __init__(self, path: Path) -> None:
         self.inner = FileStore(str(path))
@@ -35,6 +40,7 @@ class GatedStore:
         self._gate = threading.Event()
         self._gate.set()
         self.entered = threading.Semaphore(0)
+        self.commits = self.fail = 0
 
     def hold(self) -> None:
         self._gate.clear()
@@ -54,9 +60,21 @@ class GatedStore:
         return self.inner.extent(offset, length) if self._gate.is_set() else None
 
     def write(self, offset: int, views: Sequence[memoryview], fua: bool) -> None:
+        if not self.capabilities.commits:
+            self.entered.release()
+            assert self._gate.wait(30)
+        self.inner.write(offset, views, fua)
+
+    def mark(self) -> int | None:
+        return self.inner.mark()
+
+    def commit(self, mark: int) -> None:
+        self.commits += 1
         self.entered.release()
         assert self._gate.wait(30)
-        self.inner.write(offset, views, fua)
+        if self.fail:
+            raise StoreError(self.fail, "injected")
+        self.inner.commit(mark)
 
     def flush(self) -> None:
         self.inner.flush()
@@ -87,6 +105,11 @@ class Served:
         self.server = Server(self.node, bind("127.0.0.1", 0))
         self.port = self.server.portals()[0][1]
         self.clients: list[Client] = []
+
+    def write_through(self) -> None:
+        """Have writes executed in place, and then made stable by workers."""
+        self.store.capabilities = self.lu.capabilities = replace(self.store.capabilities, commits=True)
+        self.lu.set_write_cache(False)
 
     def dial(self, source: str = "127.0.0.1") -> Client:
         """A connection from an address of the loopback network."""

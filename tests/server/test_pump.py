@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -390,9 +392,9 @@ def test_nothing_goes_to_workers_while_much_is_staged(served: Any, eventually: C
     with pump.line.lock:
         pump.connection.staged_size = pump_module.STAGED_LIMIT + 1
         pump.connection.staged.append(memoryview(b""))
-        pump.parked.append(None)
+        pump.parked.add(SimpleNamespace(nexus=SimpleNamespace(lu=served.lu), unstable=None, attribute=0))
         pump.employ()
-        assert (pump.running, len(pump.parked)) == (0, 1)
+        assert (pump.parked.running, len(pump.parked)) == (0, 1)
         pump.parked.clear()
     client.test_unit_ready(0)
     eventually(lambda: pump.connection.staged_size == 0)
@@ -410,6 +412,85 @@ def test_a_mistake_on_a_worker_costs_one_session(
     assert "internal error" in caplog.text
     other.write(0, 0, b"o" * 4096)
     eventually(lambda: len(served.target.sessions) == 1)
+
+
+class TestWritesMadeStableTogether:
+    """Write-through on a store that commits: written as they come, answered after a sync that is theirs."""
+
+    @pytest.fixture
+    def client(self, served: Any) -> Any:
+        served.write_through()
+        return served.connect()
+
+    @pytest.fixture
+    def held(self, served: Any, client: Any, eventually: Callable[..., None]) -> list[int]:
+        """A write whose sync is under way, and four that wait for the next; block n * 8 is filled with n."""
+        served.store.hold()
+        tags = [self.write(client, 0)]
+        assert served.store.entered.acquire(timeout=20)
+        tags += [self.write(client, number) for number in range(1, 5)]
+        (pump,) = served.server._pumps
+        eventually(lambda: len(pump.parked) == 4)
+        return tags
+
+    @staticmethod
+    def write(client: Any, number: int) -> int:
+        tag: int = client.submit(0, bytes.fromhex(f"2a 00 {number * 8:08x} 00 0008 00"), write=bytes([number]) * 4096)
+        return tag
+
+    def test_writes_are_answered_after_a_sync_they_share(self, served: Any, client: Any, held: list[int]) -> None:
+        client.test_unit_ready(0)
+        assert served.path.read_bytes()[:5 * 4096] == b"".join(bytes([number]) * 4096 for number in range(5))
+        served.store.open_gate()
+        assert [client.wait(tag).status for tag in held] == [0] * 5
+        assert served.store.commits == 2
+
+    def test_the_abort_of_one_waits_for_its_sync(
+        self, served: Any, client: Any, held: list[int], eventually: Callable[..., None]
+    ) -> None:
+        aborted_tag = held.pop(2)
+        answers: list[int] = []
+        thread = threading.Thread(target=lambda: answers.append(client.manage(ABORT_TASK, 0, aborted_tag)))
+        thread.start()
+        eventually(lambda: aborted(served))
+        assert answers == []
+        served.store.open_gate()
+        thread.join(20)
+        assert answers == [0]
+        assert [client.wait(tag).status for tag in held] == [0] * 4
+
+    def test_a_sync_that_fails_fails_all_it_was_for_and_no_more(
+        self, served: Any, client: Any, held: list[int]
+    ) -> None:
+        served.store.fail = errno.EIO
+        served.store.open_gate()
+        outcomes = [client.wait(tag) for tag in held]
+        assert [each.status for each in outcomes] == [Status.CHECK_CONDITION] * 5
+        assert {(each.sense[2], each.sense[12], each.sense[13]) for each in outcomes} == {(3, 0x0C, 0)}
+        served.store.fail = 0
+        assert client.command(0, WRITE_10, write=bytes(4096)).status == 0
+
+    def test_one_by_one_each_has_its_own(self, served: Any, client: Any) -> None:
+        for number in range(3):
+            assert client.wait(self.write(client, number)).status == 0
+        assert served.store.commits == 3
+
+    @pytest.mark.usefixtures("held")
+    def test_a_connection_that_ends_leaves_nothing(self, served: Any, eventually: Callable[..., None]) -> None:
+        (pump,) = served.server._pumps
+        served.server.end_connection(pump.connection)
+        eventually(lambda: not pump.parked)
+        served.store.open_gate()
+        eventually(lambda: not served.target.sessions)
+        assert served.store.commits == 1
+
+    def test_a_mistake_costs_one_session(
+        self, served: Any, client: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(served.store, "commit", lambda mark: 1 // 0)
+        client.submit(0, WRITE_10, write=bytes(4096))
+        assert client.closed_by_target()
+        assert "internal error" in caplog.text
 
 
 class TestWithoutThreads:

@@ -365,7 +365,7 @@ class TestPreemption:
     def test_where_there_is_nothing_to_abort(self, served: Any, clients: Any) -> None:
         first, _ = clients
         assert first.wait(self.reserve_out(first, self.PREEMPT_AND_ABORT, 1, 2)).status == 0
-        assert not any(pump.connection.session.begun or pump.running for pump in served.server._pumps)
+        assert not any(pump.connection.session.begun or pump.parked.running for pump in served.server._pumps)
 
     def test_it_needs_no_worker_while_it_waits(self, served: Any, clients: Any) -> None:
         """Of its own connection's commands, too: they wait for the only worker when it aborts them."""

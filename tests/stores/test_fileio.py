@@ -477,3 +477,47 @@ def test_behaves_as_an_array_of_bytes(tmp_path_factory: pytest.TempPathFactory, 
     store.close()
     assert path.read_bytes() == model
     path.unlink()
+
+
+def test_writes_are_made_stable_by_one_call(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FileStore(str(image))
+    recorder = Recorder(monkeypatch)
+    marks = []
+    for number in range(5):
+        marks.append(store.mark())
+        store.write(number * 512, [memoryview(b"x" * 512)], False)
+    assert store.capabilities.commits
+    assert None not in marks
+    store.commit(marks[0] or 0)
+    assert (recorder.flags, recorder.syncs) == ([0] * 5, 1)
+    store.close()
+
+
+@pytest.mark.parametrize("how", ["flush", "FUA"])
+def test_a_failure_somebody_else_heard_of_fails_the_commit(
+        image: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """The kernel tells each failure to write pages once."""
+    store = FileStore(str(image))
+    mark = store.mark()
+    store.write(0, [memoryview(b"x" * 512)], False)
+
+    def fail(*arguments: Any) -> int:
+        raise OSError(errno.EIO, "lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", fail)
+        patch.setattr(fileio, "_pwritev", fail)
+        with pytest.raises(StoreError, match=f"cannot be {'flushed' if how == 'flush' else 'written'}"):
+            store.flush() if how == "flush" else store.write(512, [memoryview(b"y" * 512)], True)
+    with pytest.raises(StoreError, match="cannot be flushed to stable storage: Input/output error") as caught:
+        store.commit(mark or 0)
+    assert caught.value.errno == errno.EIO
+    store.commit(store.mark() or 0)
+    store.close()
+
+
+def test_while_a_sync_does_not_come_back_there_is_no_mark(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FileStore(str(image))
+    monkeypatch.setattr(type(store._syncs), "stuck", True)
+    assert store.mark() is None
+    store.close()
