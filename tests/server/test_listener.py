@@ -287,3 +287,13 @@ def test_targets_are_removed_and_changed_while_it_stops(served: Any) -> None:
     server.follow(served.target)
     assert retired not in server._workers
     server._workers.clear()
+
+
+@pytest.mark.parametrize(("nop_interval", "seconds"), [(0, None), (30, 1.0)])
+def test_idle_sessions_have_no_clock_that_ticks_more_than_once_a_second(
+    served: Any, eventually: Callable[..., None], nop_interval: int, seconds: float | None
+) -> None:
+    for number in range(2):
+        served.connect(isid=bytes((0x80, 0, 0, 0, 0, number))).read(0, 0, 8)
+    served.target.nop_interval = nop_interval
+    eventually(lambda: served.server._patience() == seconds)
