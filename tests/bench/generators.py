@@ -87,7 +87,7 @@ class Perf:
     sessions: int = 1
 
     def run(self, target: Target, seconds: float) -> Outcome:
-        whole = max(1, round(seconds))
+        whole = max(1, round(seconds))  # it knows no parts of a second
         command = ["iscsi-perf", "-b", str(self.blocks), "-m", str(self.depth), "-t", str(whole)]
         printed = together([[*command, *(["-r"] * self.random), target.url()]] * self.sessions)
         found = [re.findall(r"iops average (\d+)", text) for text in printed]
@@ -157,7 +157,7 @@ class Load:
 
     def run(self, target: Target, seconds: float) -> Outcome:
         words: list[object] = ["--size", self.size, "--depth", self.depth, "--read", self.read]
-        words += ["--sessions", self.sessions, "--seconds", max(1, round(seconds)), "--samples", 500]
+        words += ["--sessions", self.sessions, "--seconds", seconds, "--samples", 500]
         words += ["--digests"] * self.digests + ["--sequential"] * self.sequential + ["--verify"] * (self.read < 100)
         result = load(*words, *target.urls())
         self.compared[target.name] = result["verified"]

@@ -142,7 +142,7 @@ static void read_options(int argc, char **argv)
         case 'b': option.size = (unsigned)number(optarg); break;
         case 'r': option.read_percent = (unsigned)number(optarg); break;
         case 'q': option.sequential = true; break;
-        case 't': option.seconds = (unsigned)number(optarg); break;
+        case 't': option.seconds = atof(optarg); break;
         case 'c': option.count = number(optarg); break;
         case 'D': option.digests = true; break;
         case 'v': option.verify = true; break;
@@ -176,7 +176,7 @@ int main(int argc, char **argv)
         fflush(stdout);
     }
     uint64_t start = clock_now();
-    go(start + (uint64_t)option.seconds * 1000000000u);
+    go(start + (uint64_t)(option.seconds * 1e9));
     double seconds = (double)(clock_now() - start) / 1e9;
     phase = DRAIN;
     go(0);
@@ -187,8 +187,7 @@ int main(int argc, char **argv)
             sessions[i].cursor = 0;
         go(0);
     }
-    for (unsigned i = 0; i < option.sessions; i++)
-        log_out(&sessions[i]);
+    log_out_all();
     struct rusage own;
     getrusage(RUSAGE_SELF, &own);
     printf("{\"ops\": %llu, \"reads\": %llu, \"seconds\": %.4f, \"iops\": %.1f, \"bytes\": %llu, \"p50_us\": %.1f, "

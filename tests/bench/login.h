@@ -219,15 +219,21 @@ static void open_session(struct session *s, struct url *url, unsigned index)
     }
 }
 
-static void log_out(struct session *s)
+/* All ask before the first answer is waited for: istgt takes a second for each. It sometimes closes the connection
+ * instead of answering, so either ends the session. */
+static void log_out_all(void)
 {
-    uint8_t header[BHS + 4] = {LOGOUT | IMMEDIATE, FINAL}, data[64];
-    put32(header + 16, 1);
-    send_pdu(s, header, NULL, 0);
-    receive_pdu(s, header, data, sizeof data);
-    if ((header[0] & 0x3f) != LOGOUT_RESPONSE || header[2])
-        fail("logout answered by opcode %02x, response %02x", header[0] & 0x3f, header[2]);
-    close(s->fd);
+    for (struct session *s = sessions; s < sessions + option.sessions; s++) {
+        uint8_t header[BHS + 4] = {LOGOUT | IMMEDIATE, FINAL};
+        put32(header + 16, 1);
+        send_pdu(s, header, NULL, 0);
+    }
+    for (struct session *s = sessions; s < sessions + option.sessions; s++) {
+        ssize_t got = recv(s->fd, incoming, sizeof incoming, 0);
+        if (got >= BHS && (incoming[0] & 0x3f) == LOGOUT_RESPONSE && incoming[2])
+            fail("logout answered by response %02x", incoming[2]);
+        close(s->fd);
+    }
 }
 
 /* iscsi://HOST:PORT/TARGET/LUN or .../LUN-LASTLUN */

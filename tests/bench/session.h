@@ -3,11 +3,12 @@
 enum { PATIENCE = 30, SEGMENT = 262144, RECEIVE = 524288, MOST_IOVS = 256 };
 
 static struct {
-    unsigned sessions, depth, size, read_percent, samples, seconds;
+    unsigned sessions, depth, size, read_percent, samples;
+    double seconds;
     bool sequential, digests, verify;
     uint64_t count, seed;
     const char *initiator;
-} option = {1, 32, 4096, 100, 2000, 5, false, false, false, 0, 0, "iqn.2026-11.test.bench:load"};
+} option = {1, 32, 4096, 100, 2000, 5.0, false, false, false, 0, 0, "iqn.2026-11.test.bench:load"};
 
 struct unit { /* a logical unit */
     unsigned lun, block_size;

@@ -99,7 +99,7 @@ def idle(folder: Path, seconds: int) -> list[Line]:
             assert process.stdout is not None
             if process.stdout.readline() != "ready\n":
                 raise SystemExit(f"{target.name}: load does not hold its sessions")
-            time.sleep(2)  # whatever a login leaves behind is done
+            time.sleep(1)  # whatever a login leaves behind is done
             before, began = target.threads(), time.monotonic()
             time.sleep(seconds)
             after, passed = target.threads(), time.monotonic() - began

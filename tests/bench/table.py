@@ -24,7 +24,7 @@ PROGRAMS = {
 
 def read_options(text: str, arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one round of 1 s")
+    parser.add_argument("--quick", action="store_true", help="one round of 0.7 s")
     parser.add_argument("--only", default="", metavar="NAME", help="rows whose name has this in it")
     parser.add_argument("--rounds", type=int, help="3 unless told")
     parser.add_argument("--seconds", type=float, help="of each run; 3 unless told")
@@ -34,7 +34,7 @@ def read_options(text: str, arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write every single run there")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     options = parser.parse_args(arguments)
-    defaults = {"rounds": (3, 1), "seconds": (3, 1), "memory_seconds": (30, 5), "idle_seconds": (20, 5)}
+    defaults = {"rounds": (3, 1), "seconds": (3, 0.7), "memory_seconds": (30, 3), "idle_seconds": (20, 3)}
     for name, values in defaults.items():
         if getattr(options, name) is None:
             setattr(options, name, values[options.quick])

@@ -78,7 +78,7 @@ class Target:
     process: subprocess.Popen[bytes]
     layout: Layout
     first_lun: int = 1
-    stop_signal: int = signal.SIGTERM
+    patience: float = 30  #: seconds for its end; then it is killed
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -141,9 +141,9 @@ class Target:
         raise SystemExit(f"{self.process.args!r} does not listen on port {self.port}")
 
     def stop(self) -> None:
-        self.process.send_signal(self.stop_signal)
+        self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(30)
+            self.process.wait(self.patience)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -247,7 +247,7 @@ def tgt(folder: Path, layout: Layout, flags: str = "") -> Iterator[Target]:
 
 @contextmanager
 def istgt(folder: Path, layout: Layout) -> Iterator[Target]:
-    """It numbers LUNs from 0, without a gap."""
+    """It numbers LUNs from 0, without a gap. Once it had many sessions it takes half a minute to end."""
     program = need("istgt", "istgt")
     folder.mkdir(exist_ok=True)
     port = free_port()
@@ -264,7 +264,8 @@ def istgt(folder: Path, layout: Layout) -> Iterator[Target]:
         path.chmod(0o600)
     with (folder / "log").open("wb") as log:
         command = [program, "-D", "-c", str(config)]
-        target = Target("istgt", port, subprocess.Popen(command, stdout=log, stderr=log), layout, first_lun=0)
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        target = Target("istgt", port, process, layout, first_lun=0, patience=3)
         try:
             target.wait_for_port()
             yield target
