@@ -73,3 +73,8 @@ def test_a_write_that_would_wait_is_a_workers_as_a_whole(make_disk: Callable[...
     disk.lu.exclusion.ranges = ()
     assert disk.run(words, DATA).sense == 0
     assert ("write", 0, 512, True) in disk.store.log
+
+
+def test_where_there_is_no_unit_there_is_nothing_to_make_stable(make_disk: Callable[..., Any]) -> None:
+    disk = make_disk(capabilities=COMMITTING)
+    assert disk.device.absent.shares(disk.task(write(0))) is None
