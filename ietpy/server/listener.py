@@ -34,6 +34,7 @@ from ietpy.server.pump import Pump
 from ietpy.server.services import Jobs, serve
 from ietpy.server.spinning import Spinner
 from ietpy.server.throttle import source
+from ietpy.server.turns import Turns
 from ietpy.server.workers import WorkerPool
 
 log = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class Server:
         self._thread: threading.Thread | None = None  #: made after the forks of detaching, by ``start``
         #: Called when a session has begun or ended, in whatever thread that happens; must not wait.
         self.sessions_changed: Callable[[], None] = _nothing
+        self.turns = Turns()
         self.latest: Spinner | None = None  #: of the connection whose requests came last
         #: Whether tasks may be waiting for an initiator, which is to be given up in time.
         self._attentive = False

@@ -34,6 +34,7 @@ from ietpy.server.parking import Job, Parking
 from ietpy.server.resting import rest
 from ietpy.server.sharing import STAGED_LIMIT
 from ietpy.server.spinning import FEW, Spinner
+from ietpy.server.turns import ALONE
 from ietpy.server.workers import WorkerPool
 
 if TYPE_CHECKING:
@@ -132,14 +133,16 @@ class Pump:
     def _serve(self) -> None:
         connection, line, egress = self.connection, self.line, self.egress
         lock, inbox, between = line.lock, line.inbox, line.between
-        receive, space, received = self.sock.recv_into, connection.space, connection.received
+        receive, space, tasks = self.sock.recv_into, connection.space, connection.ready
         spin = Spinner(self.server, self.sock).spin
-        count = 0  # what came behind the login is in the window already
+        many = count = 0  # what came behind the login is in the window already
         while True:
             with lock:
-                tasks = received(count)
-                few = len(tasks) <= FEW
-                self._execute(tasks)
+                many = self._in_turn(count) if many > ALONE else self._batch(count)
+                while tasks:  # answers of much memory leave before more are made
+                    line.read()
+                    egress.flush(between)
+                    self._execute(tasks)
                 if inbox or connection.enabled:
                     line.read()
                 egress.flush(between)
@@ -152,7 +155,7 @@ class Pump:
             if connection.closing:
                 self.say_why()
                 return
-            spin(few and not self.parked.running)
+            spin(many <= FEW and not self.parked.running)
             try:
                 count = receive(room)
             except BlockingIOError:
@@ -165,30 +168,40 @@ class Pump:
         if self.connection.problem:
             log.warning("%s: connection closed: %s", self.name, self.connection.problem)
 
+    def _in_turn(self, count: int) -> int:
+        """As ``_batch``, when those before it are through."""
+        turn = self.server.turns.take()
+        try:
+            return self._batch(count)
+        finally:
+            turn.release()
+
+    def _batch(self, count: int) -> int:
+        """Take what was received, and execute it; how many commands that were."""
+        tasks = self.connection.received(count)
+        many = len(tasks)
+        self._execute(tasks)
+        return many
+
     def _execute(self, tasks: list[Task]) -> None:
-        """Execute a batch, with a flush whenever much is staged, so nobody asks for too much at once."""
+        """Execute a batch, or so much of it as may be staged: nobody shall ask for too much at once. Never waits."""
         connection, line = self.connection, self.line
-        while True:
-            line.executing = True
-            for task in tasks:
-                if task.attribute == _ORDERED and connection.pings.streamed:
-                    hold_back(connection, task)
-                lu = task.nexus.lu
-                if (task.data_length and lu.writes_wait) or not lu.execute(task):
-                    self.hand_over(task)
-                    continue
-                complete(connection, task)
-                if connection.staged_size > STAGED_LIMIT:
-                    break
-            else:
-                tasks.clear()
+        line.executing = True
+        for task in tasks:
+            if task.attribute == _ORDERED and connection.pings.streamed:
+                hold_back(connection, task)
+            lu = task.nexus.lu
+            if (task.data_length and lu.writes_wait) or not lu.execute(task):
+                self.hand_over(task)
+                continue
+            complete(connection, task)
+            if connection.staged_size > STAGED_LIMIT:
+                del tasks[: tasks.index(task) + 1]  # those executed must not be there to be aborted while we send
                 line.executing = False
-                self.employ()
                 return
-            del tasks[: tasks.index(task) + 1]  # those executed must not be there to be aborted while we send
-            line.executing = False
-            line.read()
-            self.egress.flush(line.between)
+        tasks.clear()
+        line.executing = False
+        self.employ()
 
     def hand_over(self, task: Task) -> None:
         """A task cannot be executed here and now: it is a worker's, or waits for others. ``employ`` when all are."""
