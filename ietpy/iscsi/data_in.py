@@ -128,7 +128,7 @@ def recycle(connection: Connection, task: Task) -> None:
 def restore(connection: Connection, task: Task) -> None:
     """Make a task, which may be new, as plain ones always are."""
     task.special = False
-    task.unstable = None
+    task.unstable = task.plan = None
     task.connection = connection
     task.sink = connection.take
     task.may_block = False

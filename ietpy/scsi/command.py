@@ -32,7 +32,7 @@ class Blocks(Enum):
 
 #: A row function's answer where it would have to wait and ``task.may_block`` is False; nothing has happened yet.
 BLOCKS: Final = Blocks.BLOCKS
-#: A write's answer where it is executed and ``joint.commit`` has to follow: ``task.unstable`` is set.
+#: A write's answer where it is executed and ``joint.work`` has to follow: ``task.unstable`` is set.
 WRITTEN: Final = Blocks.WRITTEN
 
 Result: TypeAlias = "bytes | memoryview | Extent | Blocks | None"

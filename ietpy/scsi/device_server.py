@@ -126,7 +126,7 @@ class DeviceServer:
         return True
 
     def shares(self, task: Task) -> LogicalUnit | None:
-        """Which unit must ``joint.commit`` a task that ``execute`` said False of; None: it is to be executed again."""
+        """With whose other tasks ``joint.work`` does one that ``execute`` said False of; None: execute it again."""
         return None
 
     def refuse_early(self, task: Task) -> bool:

@@ -11,8 +11,8 @@ waiting, and the oldest never waits: whoever is inside must not claim again, her
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from itertools import takewhile
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 from weakref import WeakSet
@@ -80,10 +80,7 @@ class _Claim:
             raise problem
 
     def __exit__(self, *problem: object) -> None:
-        exclusion = self._exclusion
-        exclusion._claims.remove(self)
-        if exclusion.ranges:  # else nobody waits: only a sole claim hinders, or is hindered
-            exclusion._tell()
+        self._exclusion._withdraw((self,))
 
     def hinders(self, other: _Claim) -> bool:
         return (self.sole or other.sole) and self.start < other.end and other.start < self.end
@@ -118,6 +115,26 @@ class Exclusion:
         Entering raises what ``obstacle`` says then.
         """
         return _Claim(self, offset, length, False, obstacle)
+
+    @contextmanager
+    def together(self, ranges: Iterable[tuple[int, int]]) -> Iterator[bool]:
+        """As ``shared``, of many ranges (offset, length); False, and no claim, where one would have to wait."""
+        claims = [_Claim(self, offset, length, False, None) for offset, length in ranges]
+        self._claims.extend(claims)
+        free = not (self.ranges and any(self.busy(claim.start, claim.end - claim.start) for claim in claims))
+        if not free:
+            self._withdraw(claims)
+        try:
+            yield free
+        finally:
+            if free:
+                self._withdraw(claims)
+
+    def _withdraw(self, claims: Iterable[_Claim]) -> None:
+        for claim in claims:
+            self._claims.remove(claim)
+        if self.ranges:  # else nobody waits: only a sole claim hinders, or is hindered
+            self._tell()
 
     def sole(self, offset: int, length: int, obstacle: Obstacle | None = None) -> AbstractContextManager[None]:
         """Be the only one who reads or writes the range; never in a connection's own thread. Else as ``shared``.

@@ -1,20 +1,66 @@
-"""What one worker does for many tasks at once: it makes writes stable that are in the cache."""
+"""What one worker does for many tasks at once: it makes writes stable that are in the cache, or moves their data.
+
+Of reads and writes on a store that moves in batches, only those that nothing stands in the way of are moved so.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from ietpy.errors import StoreError
+from ietpy.scsi.command import BLOCKS, Blocks
+from ietpy.scsi.limits import JOINT_TRANSFER
 from ietpy.scsi.sense import store_failure
+from ietpy.scsi.status import TaskAttribute
+from ietpy.scsi.store import Move
 
 if TYPE_CHECKING:
     from ietpy.scsi.logical_unit import LogicalUnit
+    from ietpy.scsi.store import BatchingStore
     from ietpy.scsi.task import Task
 
+_SIMPLE: Final = int(TaskAttribute.SIMPLE)
 
-def commit(lu: LogicalUnit, tasks: Sequence[Task]) -> None:
-    """Make ``unstable`` writes of ``lu`` stable, all together; it waits for the device."""
+
+class Plan(NamedTuple):
+    """What a READ or WRITE moves."""
+
+    unit: LogicalUnit
+    offset: int
+    length: int
+    writes: bool
+    fua: int
+
+
+def plan(lu: LogicalUnit, task: Task, offset: int, length: int, writes: bool, fua: int) -> Blocks:
+    """A task that was admitted would wait; note what it would do, if that may be done in a batch."""
+    if (
+        lu.capabilities.batches and 0 < length <= JOINT_TRANSFER and not task.nexus.barrier
+        and task.attribute <= _SIMPLE and (not writes or task.data_length == length)
+    ):
+        task.plan = Plan(lu, offset, length, writes, fua)
+    return BLOCKS
+
+
+def unit_of(task: Task) -> LogicalUnit | None:
+    """Whose tasks are done together with this one."""
+    if task.unstable is not None:
+        return task.unstable[0]
+    return None if task.plan is None else task.plan.unit
+
+
+def work(lu: LogicalUnit, tasks: Sequence[Task]) -> None:
+    """Do what is left of tasks of which ``unit_of`` says ``lu``; it waits for the device."""
+    plans = [task.plan for task in tasks if task.plan is not None]
+    if plans:
+        _perform(lu, tasks, plans)
+    else:
+        _commit(lu, tasks)
+
+
+def _commit(lu: LogicalUnit, tasks: Sequence[Task]) -> None:
+    """Make ``unstable`` writes stable, all together."""
     marks = [task.unstable[1] for task in tasks if task.unstable is not None]
     try:
         lu.store.commit(min(marks))
@@ -22,3 +68,65 @@ def commit(lu: LogicalUnit, tasks: Sequence[Task]) -> None:
         failure = store_failure(error, writing=True)
         for task in tasks:
             lu.fail(task, failure)
+
+
+def _perform(lu: LogicalUnit, tasks: Sequence[Task], plans: Sequence[Plan]) -> None:
+    """Move all together, if nothing has come in the way since they were admitted; else one after another."""
+    if len(tasks) > 1:
+        with lu.exclusion.together((plan.offset, plan.length) for plan in plans) as free:
+            if free and _unhindered(lu, tasks, plans):
+                _move(lu, tasks, plans)
+                return
+    order = sorted(range(len(tasks)), key=lambda n: lu.exclusion.busy(plans[n].offset, plans[n].length))
+    for task in (tasks[n] for n in order):  # who has to wait for a claim keeps no other waiting
+        if task.aborted_by is None:
+            task.nexus.lu.execute(task)
+
+
+def _unhindered(lu: LogicalUnit, tasks: Sequence[Task], plans: Sequence[Plan]) -> bool:
+    """Whether executing them again would find nothing new; asked inside their claims, as ``Readiness.writing``."""
+    return (
+        lu.readiness.condition() is None
+        and not any(task.nexus.barrier or task.nexus.lu is not lu for task in tasks)
+        and max(plan.offset + plan.length for plan in plans) <= lu.blocks << lu.shift
+        and not (lu.write_protected and any(plan.writes for plan in plans))
+    )
+
+
+def _move(lu: LogicalUnit, tasks: Sequence[Task], plans: Sequence[Plan]) -> None:
+    """Move their data, and flush once for all writes that must be stable before they are answered."""
+    moves: list[Move] = []
+    moving: list[Task] = []
+    for task, plan in zip(tasks, plans, strict=True):
+        try:
+            views = task.data if plan.writes else (task.sink(plan.length),)
+        except StoreError as error:
+            lu.fail(task, store_failure(error, plan.writes))
+            continue
+        moves.append(Move(plan.offset, plan.length, views, plan.writes))
+        moving.append(task)
+    errors = cast("BatchingStore", lu.store).move(moves)
+    flushed = None
+    if any(plan.writes and (plan.fua or lu.write_through) for plan in plans):
+        flushed = _flush(lu)
+    done: list[Move] = []
+    for task, move, failed in zip(moving, moves, errors, strict=True):
+        problem = failed or (flushed if move.writes else None)
+        if problem is not None:
+            lu.fail(task, store_failure(problem, move.writes))
+            continue
+        if not move.writes:
+            task.data_in = move.views[0]
+        done.append(move)
+    with lu.device.lock:
+        for move in done:
+            count = lu.deferred.wrote if move.writes else lu.deferred.read
+            count(move.length >> lu.shift)
+
+
+def _flush(lu: LogicalUnit) -> StoreError | None:
+    try:
+        lu.store.flush()
+    except StoreError as error:
+        return error
+    return None

@@ -15,6 +15,10 @@ OPTIMAL_TRANSFER: Final = 1 << 20
 #: read: 64 KiB take 17 us with preadv and 19 with sendfile, 128 KiB 38 and 28.
 EXTENT_MINIMUM: Final = 128 << 10
 
+#: Bytes of the largest READ or WRITE that is moved in a batch: above, a worker of its own costs little, and a batch of
+#: answers much memory.
+JOINT_TRANSFER: Final = 64 << 10
+
 #: Blocks one COMPARE AND WRITE may cover: the most its CDB can say.
 MAXIMUM_COMPARE_AND_WRITE: Final = 255
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from ietpy.scsi import admission, attention, format_unit, mode, persistent_record, reservation, sanitize
+from ietpy.scsi import admission, attention, format_unit, joint, mode, persistent_record, reservation, sanitize
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.command import BLOCKS, UNKNOWN_OPERATION, WRITTEN, Blocks, Command
 from ietpy.scsi.device_server import DeviceServer
@@ -49,11 +49,11 @@ class LogicalUnit(DeviceServer):
     """
 
     __slots__ = (
-        "_deferred", "_immediate", "_obstacle", "block_size", "blocks", "cached", "capabilities",
-        "configured_write_cache", "exclusion", "gates", "holder", "log_start", "nexuses", "number", "persistent",
-        "read_only", "readiness", "removable", "separate_task_sets", "shift", "software_write_protect", "state",
-        "store", "task_aborted_status", "tasks", "unit_attention_interlock", "write_protected", "write_through",
-        "writes_wait",
+        "_immediate", "_obstacle", "_waits", "block_size", "blocks", "cached", "capabilities",
+        "configured_write_cache", "deferred", "exclusion", "gates", "holder", "log_start", "nexuses", "number",
+        "persistent", "read_only", "readiness", "removable", "separate_task_sets", "shift", "software_write_protect",
+        "state", "store", "task_aborted_status", "tasks", "unit_attention_interlock", "write_protected",
+        "write_through", "writes_wait",
     )
 
     def __init__(
@@ -105,7 +105,7 @@ class LogicalUnit(DeviceServer):
         self.task_aborted_status: bool = False
         self.separate_task_sets: bool = False
         self._obstacle: Obstacle | None = None
-        self._deferred = Counters()  #: of tasks on workers and of nexuses that are gone
+        self.deferred = Counters()  #: of tasks on workers and of nexuses that are gone
         self.log_start = Counters()  #: ``statistics()`` when the counters of the log pages were reset
         super().__init__(device, identity, DIRECT_ACCESS, UNKNOWN_OPERATION)
         mode.restore(self)
@@ -173,7 +173,7 @@ class LogicalUnit(DeviceServer):
         with self.device.lock:
             if nexus in self.nexuses:
                 self.nexuses = tuple(other for other in self.nexuses if other is not nexus)
-                self._deferred.add((nexus.counters,))
+                self.deferred.add((nexus.counters,))
             self._lose(nexus)
 
     def review(self, nexus: Nexus, view: View) -> None:
@@ -242,7 +242,7 @@ class LogicalUnit(DeviceServer):
     def statistics(self) -> Counters:
         """Everything read and written since the unit exists."""
         with self.device.lock:
-            return Counters().add((self._deferred, *(nexus.counters for nexus in self.nexuses)))
+            return Counters().add((self.deferred, *(nexus.counters for nexus in self.nexuses)))
 
     def pending_condition(self, nexus: Nexus) -> CheckCondition:
         """A unit attention; but first of all how far an operation is, as there are initiators who ask until it ends."""
@@ -259,7 +259,8 @@ class LogicalUnit(DeviceServer):
         """WCE of the caching mode page. Who disables it flushes afterwards."""
         self.write_through = not enabled
         self.cached = self.cached or enabled
-        self.writes_wait = not self._immediate or (self.write_through and not self.capabilities.commits)
+        self._waits = not self._immediate or (self.write_through and not self.capabilities.commits)
+        self.writes_wait = self._waits and not self.capabilities.batches
 
     def set_software_write_protect(self, enabled: bool) -> None:
         """SWP of the control mode page. Who enables it flushes afterwards."""
@@ -318,7 +319,7 @@ class LogicalUnit(DeviceServer):
         if not length:
             return None
         if not self._immediate:
-            return BLOCKS
+            return joint.plan(self, task, lba << self.shift, length, False, 0)
         view = task.sink(length)
         if not self.store.read_now(lba << self.shift, view):
             return BLOCKS
@@ -338,7 +339,7 @@ class LogicalUnit(DeviceServer):
             with self.exclusion.shared(offset, length):
                 self.store.read(offset, view)
         with self.device.lock:
-            self._deferred.read(length >> self.shift)
+            self.deferred.read(length >> self.shift)
         return view if extent is None else extent
 
     def write(self, task: Task, lba: int, blocks: int, fua: int) -> Blocks | None:
@@ -360,11 +361,11 @@ class LogicalUnit(DeviceServer):
                 if views:
                     self.store.write(lba << self.shift, views, self.write_through or fua != 0)
             with self.device.lock:
-                self._deferred.wrote(blocks)
+                self.deferred.wrote(blocks)
             return None
         through = self.write_through
-        if self.writes_wait or (fua and not through):  # a flush for the one would write the whole cache
-            return BLOCKS
+        if self._waits or (fua and not through):  # a flush for the one would write the whole cache
+            return joint.plan(self, task, lba << self.shift, length, True, fua)
         if self.exclusion.ranges and self.exclusion.busy(lba << self.shift, length):
             return BLOCKS
         mark = self.store.mark() if through else 0
@@ -381,7 +382,7 @@ class LogicalUnit(DeviceServer):
         return None
 
     def shares(self, task: Task) -> LogicalUnit | None:
-        return None if task.unstable is None else task.unstable[0]
+        return joint.unit_of(task)
 
     def whole_blocks(self, task: Task, length: int) -> Sequence[memoryview]:
         """The task's Data-Out cut to whole blocks, at most ``length`` bytes."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+from ietpy.errors import StoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,16 +15,27 @@ class Capabilities:
 
     ``immediate``: writes without FUA and reads that ``read_now`` takes never wait for a device, so they may run in
     the connection's own thread. ``commits``: has ``mark`` and ``commit``, so that writes may be made stable together.
-    ``extents``: ``extent`` may promise bytes for sendfile. ``discard``: ``discard`` frees space, and what was freed
-    reads as zeros when ``discard_zeroes``. ``rotational``: None if not known.
+    ``batches``: it is a BatchingStore. ``extents``: ``extent`` may promise bytes for sendfile. ``discard``:
+    ``discard`` frees space, and what was freed reads as zeros when ``discard_zeroes``. ``rotational``: None if not
+    known.
     """
 
     immediate: bool = False
     commits: bool = False
+    batches: bool = False
     extents: bool = False
     discard: bool = False
     discard_zeroes: bool = False
     rotational: bool | None = None
+
+
+class Move(NamedTuple):
+    """One of many reads (into ``views``) and writes; whole blocks, and no more than ``limits.JOINT_TRANSFER`` bytes."""
+
+    offset: int
+    length: int
+    views: Sequence[memoryview]
+    writes: bool
 
 
 class Extent:
@@ -111,3 +124,10 @@ class BackingStore(Protocol):
 
     def close(self) -> None:
         """Release the medium; idempotent."""
+
+
+class BatchingStore(BackingStore, Protocol):
+    """One whose reads and writes all wait for a device, which takes many at once."""
+
+    def move(self, moves: Sequence[Move]) -> Sequence[StoreError | None]:
+        """Do all of these, in any order and without FUA; why each failed, or None. Raises nothing."""

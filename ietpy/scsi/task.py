@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ietpy.scsi.sense import list_length_error
 
 if TYPE_CHECKING:
+    from ietpy.scsi.joint import Plan
     from ietpy.scsi.logical_unit import LogicalUnit
     from ietpy.scsi.nexus import Nexus
     from ietpy.scsi.store import Extent
@@ -39,7 +40,9 @@ class Task:
       status      a Status value
       sense       sense data, empty unless CHECK CONDITION
       data_in     None, bytes, a memoryview (often the sink's) or an Extent, in the length the CDB asked for
-      unstable    the unit, and the mark of its store, where ``joint.commit`` must come before the answer
+      unstable    the unit, and the mark of its store, where ``joint.work`` must come before the answer
+
+      plan        what of it is to be done, where it may be done in a batch (``joint.work``)
 
     Set by the logical unit's ``TaskSet``:
       place       where it stands in the task set; None for one that is executed as it comes
@@ -52,7 +55,7 @@ class Task:
 
     __slots__ = (
         "aborted_by", "attribute", "cdb", "chunks", "cmd_sn", "connection", "credit", "data", "data_in", "data_length",
-        "expected", "extents", "flags", "lun_field", "may_block", "nexus", "place", "sense", "sink", "special",
+        "expected", "extents", "flags", "lun_field", "may_block", "nexus", "place", "plan", "sense", "sink", "special",
         "status", "tag", "transfer", "unstable", "wanted",
     )
 
@@ -69,6 +72,7 @@ class Task:
         self.sense: bytes = b""
         self.data_in: bytes | memoryview | Extent | None = None
         self.unstable: tuple[LogicalUnit, int] | None = None
+        self.plan: Plan | None = None
         self.place: Place | None = None
         self.tag: int = 0
         self.cmd_sn: int = 0

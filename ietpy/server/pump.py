@@ -299,7 +299,7 @@ class Pump:
         """Do a worker's job, but for tasks that were aborted while they waited."""
         tasks = [task for task in job.tasks if task.aborted_by is None]
         if tasks and job.unit is not None:
-            self.line.guarded(partial(joint.commit, job.unit, tasks))
+            self.line.guarded(partial(joint.work, job.unit, tasks))
         elif tasks:
             self.line.guarded(partial(tasks[0].nexus.lu.execute, tasks[0]))
         self.line.post(partial(self._worked, job))

@@ -1,7 +1,8 @@
 """Type=blockio: a block device alone, past the page cache (O_DIRECT), claimed exclusively (O_EXCL).
 
 The kernel moves data straight between the device and memory aligned to the device's blocks. Reads land in the
-caller's buffer where it is aligned; otherwise, and for every write, one copy goes through pooled memory.
+caller's buffer where it is aligned; otherwise, and for every write, one copy goes through pooled memory. Of many small
+ones at once all do, and the kernel gets them with one call (``aio``).
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from ietpy.errors import StoreError
-from ietpy.scsi.store import BackingStore, Capabilities, Extent
-from ietpy.stores import linux, medium
+from ietpy.scsi.store import BackingStore, Capabilities, Extent, Move
+from ietpy.stores import aio, linux, medium
 
 #: Bytes of one pooled buffer and so of one transfer; devices split larger ones anyway.
 _CHUNK: Final = 1 << 20
 #: Idle buffers kept; more exist only while more threads than this are inside a store.
 _IDLE: Final = 16
+#: Idle queues kept; more exist only while more batches than this are under way.
+_QUEUES: Final = 4
 _UNSUPPORTED: Final = errno.EOPNOTSUPP
 
 
@@ -31,7 +34,7 @@ class BlockStore:
     """A BackingStore (``ietpy.scsi.store``) on a claimed and locked device."""
 
     __slots__ = (
-        "_fd", "_fua_flags", "_idle", "_path", "block_size", "capabilities", "physical_block_size", "size",
+        "_fd", "_fua_flags", "_idle", "_path", "_queues", "block_size", "capabilities", "physical_block_size", "size",
     )
 
     def __init__(
@@ -47,6 +50,7 @@ class BlockStore:
         self._fua_flags: int = os.RWF_DSYNC
         #: Lists pop and append atomically, so threads share it without a lock.
         self._idle: list[memoryview] = []
+        self._queues: list[aio.Queue] = []
         self._fd = medium.open_medium(
             path, store="blockio", accepts=(stat.S_IFBLK,), read_only=read_only,
             flags=os.O_DIRECT | os.O_EXCL)
@@ -71,7 +75,8 @@ class BlockStore:
                 f"{block_size}: use {self.block_size} or more, or serve it as fileio",
             )
         self.capabilities: Capabilities = Capabilities(
-            discard=not read_only and linux.can_discard_device(fd), rotational=linux.rotational(fd))
+            batches=aio.available(), discard=not read_only and linux.can_discard_device(fd),
+            rotational=linux.rotational(fd))
 
     def read(self, offset: int, buffer: memoryview) -> None:
         try:
@@ -140,6 +145,37 @@ class BlockStore:
             offset += done
             buffer = buffer[done:]
 
+    def move(self, moves: Sequence[Move]) -> Sequence[StoreError | None]:
+        try:
+            queue = self._queues.pop() if self._queues else aio.Queue()
+        except (IndexError, OSError):  # another thread was quicker; or the system has no more
+            return [self._alone(move) for move in moves]
+        results = queue.move(self._fd, moves)
+        if len(self._queues) < _QUEUES and self._fd != medium.CLOSED:
+            self._queues.append(queue)
+        else:
+            queue.close()
+        return [self._outcome(move, result) for move, result in zip(moves, results, strict=True)]
+
+    def _outcome(self, move: Move, result: int) -> StoreError | None:
+        """``result``: bytes, or minus an errno."""
+        if result == move.length:
+            return None
+        if result >= 0 or result == -errno.EAGAIN:  # in part, or not even begun
+            return self._alone(move)
+        doing = f"be {'written' if move.writes else 'read'} at byte {move.offset}"
+        return medium.failed(self._path, doing, OSError(-result, ""))
+
+    def _alone(self, move: Move) -> StoreError | None:
+        try:
+            if move.writes:
+                self.write(move.offset, move.views, False)
+            else:
+                self.read(move.offset, *move.views)
+        except StoreError as error:
+            return error
+        return None
+
     @contextmanager
     def _pooled(self) -> Iterator[memoryview]:
         """A page-aligned buffer of ``_CHUNK`` bytes, this thread's own inside the block."""
@@ -191,5 +227,7 @@ class BlockStore:
     def close(self) -> None:
         fd, self._fd = self._fd, medium.CLOSED
         self._idle.clear()
+        while self._queues:
+            self._queues.pop().close()
         if fd != medium.CLOSED:
             os.close(fd)

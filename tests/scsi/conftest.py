@@ -15,7 +15,7 @@ from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.identity import iet_identity
 from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.scsi.nexus import Nexus
-from ietpy.scsi.store import Capabilities, Extent
+from ietpy.scsi.store import Capabilities, Extent, Move
 from ietpy.scsi.task import Task
 
 NAME = "iqn.2001-04.com.example:storage.lun1"
@@ -28,7 +28,7 @@ CAPABLE = Capabilities(immediate=True, discard=True, discard_zeroes=True)
 class Memory:
     """A BackingStore in memory. ``log`` keeps the names of calls that change something; ``fail`` is the errno
     every call fails with, if not 0; ``ready`` what ``read_now`` answers; ``copies`` whether ``copy`` can; ``size`` may
-    exceed what is kept; ``marked`` is what ``mark`` answers."""
+    exceed what is kept; ``marked`` is what ``mark`` answers; ``broken`` why ``move`` fails at an offset."""
 
     def __init__(
         self, size: int, capabilities: Capabilities = CAPABLE, block_size: int = 512, physical_block_size: int = 4096
@@ -43,6 +43,7 @@ class Memory:
         self.ready = True
         self.copies = True
         self.marked: int | None = 0
+        self.broken: dict[int, StoreError] = {}
 
     def _note(self, *call: Any) -> None:
         if self.fail:
@@ -72,6 +73,17 @@ class Memory:
         self._inside(offset, len(data))
         self._note("write", offset, len(data), fua)
         self.content[offset:offset + len(data)] = data
+
+    def move(self, moves: Sequence[Move]) -> list[StoreError | None]:
+        self.log.append(("move", len(moves)))
+        errors: list[StoreError | None] = []
+        for move in moves:
+            errors.append(self.broken.get(move.offset))
+            if errors[-1] is None and move.writes:
+                self.content[move.offset:move.offset + move.length] = b"".join(move.views)
+            elif errors[-1] is None:
+                self.read(move.offset, *move.views)
+        return errors
 
     def mark(self) -> int | None:
         return self.marked

@@ -284,3 +284,18 @@ def test_whatever_comes_a_sole_is_alone_and_everybody_gets_in() -> None:
     assert wrong == []
     assert exclusion.ranges == ()
     assert kept.name
+
+
+def test_together_claims_all_or_none(scene: Scene) -> None:
+    exclusion = scene.exclusion
+    with exclusion.together([(0, 10), (20, 10)]) as free:
+        assert free
+        other = scene.waiting("sole", 25, 1)
+    assert other.inside.wait(PATIENCE)
+    with exclusion.together([(0, 10), (20, 10)]) as free:
+        assert not free
+        assert len(exclusion._claims) == 1
+    with exclusion.together([(0, 10), (30, 10)]) as free:
+        assert free
+    other.leave()
+    assert exclusion._claims == []

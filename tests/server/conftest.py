@@ -18,7 +18,7 @@ from ietpy.iscsi.target import IscsiNode, TargetNode
 from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.identity import iet_identity
 from ietpy.scsi.logical_unit import LogicalUnit
-from ietpy.scsi.store import Capabilities, Extent
+from ietpy.scsi.store import Capabilities, Extent, Move
 from ietpy.server.listener import Server
 from ietpy.server.portals import bind
 from ietpy.stores.fileio import FileStore
@@ -30,7 +30,8 @@ BLOCKS = 8192
 class GatedStore:
     """A file store in front of a gate: ``hold`` makes reads and writes wait on workers until ``open_gate``.
 
-    With ``commits`` those wait instead of writes; ``fail`` is the errno they fail with, if not 0.
+    With ``commits`` those wait instead of writes; ``fail`` is the errno they fail with, if not 0. ``moved``: of how
+    many each ``move`` was.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,6 +42,7 @@ class GatedStore:
         self._gate.set()
         self.entered = threading.Semaphore(0)
         self.commits = self.fail = 0
+        self.moved: list[int] = []
 
     def hold(self) -> None:
         self._gate.clear()
@@ -64,6 +66,17 @@ class GatedStore:
             self.entered.release()
             assert self._gate.wait(30)
         self.inner.write(offset, views, fua)
+
+    def move(self, moves: Sequence[Move]) -> list[StoreError | None]:
+        self.moved.append(len(moves))
+        self.entered.release()
+        assert self._gate.wait(30)
+        for move in moves:
+            if move.writes:
+                self.inner.write(move.offset, move.views, False)
+            else:
+                self.inner.read(move.offset, *move.views)
+        return [None] * len(moves)
 
     def mark(self) -> int | None:
         return self.inner.mark()
@@ -109,6 +122,12 @@ class Served:
     def write_through(self) -> None:
         """Have writes executed in place, and then made stable by workers."""
         self.store.capabilities = self.lu.capabilities = replace(self.store.capabilities, commits=True)
+        self.lu.set_write_cache(False)
+
+    def batch(self) -> None:
+        """Have reads and writes be moved by workers, many at once."""
+        self.store.capabilities = self.lu.capabilities = Capabilities(batches=True)
+        self.lu._immediate = False
         self.lu.set_write_cache(False)
 
     def dial(self, source: str = "127.0.0.1") -> Client:

@@ -395,7 +395,7 @@ def test_nothing_goes_to_workers_while_much_is_staged(served: Any, eventually: C
     with pump.line.lock:
         pump.connection.staged_size = pump_module.STAGED_LIMIT + 1
         pump.connection.staged.append(memoryview(b""))
-        pump.parked.add(SimpleNamespace(nexus=SimpleNamespace(lu=served.lu), unstable=None, attribute=0))
+        pump.parked.add(SimpleNamespace(nexus=SimpleNamespace(lu=served.lu), unstable=None, plan=None, attribute=0))
         pump.employ()
         assert (pump.parked.running, len(pump.parked)) == (0, 1)
         pump.parked.clear()
@@ -494,6 +494,60 @@ class TestWritesMadeStableTogether:
         client.submit(0, WRITE_10, write=bytes(4096))
         assert client.closed_by_target()
         assert "internal error" in caplog.text
+
+
+class TestMovesInBatches:
+    """Reads and writes on a store that takes many at once: those that came meanwhile are its next batch."""
+
+    @pytest.fixture
+    def client(self, served: Any) -> Any:
+        served.batch()
+        return served.connect()
+
+    @pytest.fixture
+    def held(self, served: Any, client: Any, eventually: Callable[..., None]) -> list[int]:
+        """A write that is under way, alone; and two more and two reads that wait. Block n * 8 is to be n's."""
+        served.store.hold()
+        tags = [self.write(client, 0)]
+        assert served.store.entered.acquire(timeout=20)
+        tags += [self.write(client, 1), self.write(client, 2), self.read(client, 3), self.read(client, 4)]
+        (pump,) = served.server._pumps
+        eventually(lambda: len(pump.parked) == 4)
+        return tags
+
+    @staticmethod
+    def write(client: Any, number: int) -> int:
+        tag: int = client.submit(0, bytes.fromhex(f"2a 00 {number * 8:08x} 00 0008 00"), write=bytes([number]) * 4096)
+        return tag
+
+    @staticmethod
+    def read(client: Any, number: int) -> int:
+        tag: int = client.submit(0, bytes.fromhex(f"28 00 {number * 8:08x} 00 0008 00"), read=4096)
+        return tag
+
+    def test_what_came_meanwhile_is_moved_together(self, served: Any, client: Any, held: list[int]) -> None:
+        client.test_unit_ready(0)
+        before = served.path.read_bytes()
+        served.store.open_gate()
+        outcomes = [client.wait(tag) for tag in held]
+        assert [each.status for each in outcomes] == [0] * 5
+        assert [bytes(each.data) for each in outcomes[3:]] == [before[12288:16384], before[16384:20480]]
+        assert served.path.read_bytes()[:12288] == b"".join(bytes([number]) * 4096 for number in range(3))
+        assert served.store.moved == [4]
+
+    def test_what_was_aborted_before_is_not_moved(
+        self, served: Any, client: Any, held: list[int], eventually: Callable[..., None]
+    ) -> None:
+        aborted_tag = held.pop(2)
+        answers: list[int] = []
+        thread = threading.Thread(target=lambda: answers.append(client.manage(ABORT_TASK, 0, aborted_tag)))
+        thread.start()
+        eventually(lambda: aborted(served))
+        served.store.open_gate()
+        thread.join(20)
+        assert answers == [0]
+        assert [client.wait(tag).status for tag in held] == [0] * 4
+        assert served.store.moved == [3]
 
 
 class TestWithoutThreads:

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from ietpy.errors import StoreError
-from ietpy.stores import blockio, linux, medium
+from ietpy.scsi.store import Move
+from ietpy.stores import aio, blockio, linux, medium
 from ietpy.stores.blockio import BlockStore
 
 
@@ -144,6 +145,79 @@ def test_the_pool_keeps_no_more_than_it_should(device: Path) -> None:
     for each in everyone:
         each.__exit__(None, None, None)
     assert len(store._idle) == blockio._IDLE
+    store.close()
+
+
+def moves_of(*blocks: int, writes: bool) -> list[Move]:
+    return [
+        Move(block * 512, 512, [memoryview(bytearray(bytes([block]) * 512))], writes) for block in blocks]
+
+
+@pytest.mark.skipif(not aio.available(), reason="this kernel has no native AIO for us")
+def test_many_are_moved_at_once(device: Path) -> None:
+    store = BlockStore(str(device))
+    assert store.capabilities.batches
+    assert store.move(moves_of(1, 2, 5, writes=True)) == [None] * 3
+    reads = moves_of(5, 2, 1, writes=False)
+    assert store.move(reads) == [None] * 3
+    assert [move.views[0][0] for move in reads] == [5, 2, 1]
+    assert len(store._queues) == 1
+    store.close()
+    assert store._queues == []
+
+
+class Answers:
+    """A queue that moves nothing and says of each what it is told to."""
+
+    def __init__(self, *results: int) -> None:
+        self.results = list(results)
+        self.closed = False
+
+    def move(self, fd: int, moves: Any) -> list[int]:
+        return self.results
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_what_was_not_moved_as_a_whole(device: Path) -> None:
+    store = BlockStore(str(device))
+    queue: Any = Answers(512, 100, -errno.EAGAIN, -errno.EIO)
+    store._queues.append(queue)
+    first, short, again, failed = store.move(moves_of(1, 2, 3, 4, writes=True))
+    assert (first, short, again) == (None, None, None)
+    assert str(failed) == f"{device} cannot be written at byte 2048: Input/output error"
+    assert device.read_bytes()[:5 * 512:512] == bytes([0, 0, 2, 3, 0])
+    store.close()
+    assert queue.closed
+
+
+def test_no_more_queues_are_kept_than_should_be(device: Path) -> None:
+    store = BlockStore(str(device))
+    kept: list[Any] = [Answers() for _ in range(blockio._QUEUES)]
+    queue: Any = Answers()
+    store._queues.append(queue)
+    queue.move = lambda fd, moves: store._queues.extend(kept) or [512]
+    assert store.move(moves_of(1, writes=False)) == [None]
+    assert queue.closed
+    store.close()
+    store._queues.append(queue)
+    queue.closed = False
+    assert store.move(moves_of(1, writes=False)) == [None]  # as one that was under way
+    assert queue.closed
+
+
+def test_without_a_queue_they_go_one_after_another(device: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> None:
+        raise OSError(errno.EAGAIN, "no room")
+
+    monkeypatch.setattr(aio, "Queue", none)
+    store = BlockStore(str(device))
+    beyond = Move(store.size, 512, [memoryview(bytearray(512))], False)
+    *good, bad = store.move([*moves_of(1, writes=True), *moves_of(1, writes=False), beyond])
+    assert good == [None, None]
+    assert bad is not None
+    assert "shorter" in str(bad)
     store.close()
 
 

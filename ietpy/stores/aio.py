@@ -1,0 +1,176 @@
+"""Many reads and writes of one file at once, each to or from memory of our own: Linux's native AIO.
+
+Sources: io_setup(2), io_submit(2), io_getevents(2), io_destroy(2), ``linux/aio_abi.h``, ``asm/unistd.h``. Past the page
+cache the kernel does what it is given side by side; through it, one after another, which gains nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import functools
+import mmap
+import os
+import platform
+import struct
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from ietpy.scsi.store import Move
+
+#: How many are under way at once, and bytes of their memory.
+DEPTH: Final = 64
+ROOM: Final = 1 << 20
+
+
+class _Numbers(NamedTuple):
+    """Of system calls; neither Python nor every C library has functions for these."""
+
+    setup: int
+    destroy: int
+    submit: int
+    getevents: int
+
+
+_GENERIC: Final = _Numbers(0, 1, 2, 4)
+#: By machine, of 64 bits and little-endian, as the layouts below are.
+_NUMBERS: Final[Mapping[str, _Numbers]] = {
+    "x86_64": _Numbers(206, 207, 209, 208), "aarch64": _GENERIC, "riscv64": _GENERIC,
+}
+
+#: ``struct iocb``: data, key, flags, operation, priority, fd, buffer, bytes, offset, and what is 0 here.
+_IOCB: Final = struct.Struct("<QIIHhIQQqQII")
+#: ``struct io_event``: data, iocb, result.
+_EVENT: Final = struct.Struct("<QQq8x")
+_PREAD: Final = 0
+_PWRITE: Final = 1
+
+
+@functools.cache
+def _system_call() -> Callable[..., int]:
+    call = ctypes.CDLL(None, use_errno=True).syscall
+    call.argtypes = (ctypes.c_long,) * 6
+    call.restype = ctypes.c_long
+    return call
+
+
+@functools.cache
+def _numbers() -> _Numbers | None:
+    return _NUMBERS.get(platform.machine()) if sys.maxsize > 1 << 32 else None
+
+
+def available() -> bool:
+    """Whether the kernel has it, and lets us; it is asked for a context that does not exist."""
+    numbers = _numbers()
+    return numbers is not None and _system_call()(numbers.destroy, 0, 0, 0, 0, 0) < 0 and (
+        ctypes.get_errno() == errno.EINVAL)
+
+
+class Queue:
+    """What one thread at a time moves by. Raises OSError where the system has no room for another."""
+
+    __slots__ = ("_addresses", "_base", "_call", "_context", "_events", "_iocbs", "_memory", "_numbers", "_view")
+
+    def __init__(self) -> None:
+        numbers = _numbers()
+        if numbers is None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        self._numbers = numbers
+        self._call = _system_call()
+        context = ctypes.c_ulong(0)
+        if self._call(numbers.setup, DEPTH, ctypes.addressof(context), 0, 0, 0) < 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+        self._context = context.value
+        self._memory = mmap.mmap(-1, ROOM, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._view = memoryview(self._memory)
+        self._base = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
+        self._iocbs = (ctypes.c_char * (DEPTH * _IOCB.size))()
+        first = ctypes.addressof(self._iocbs)
+        self._addresses = (ctypes.c_uint64 * DEPTH)(*range(first, first + DEPTH * _IOCB.size, _IOCB.size))
+        self._events = (ctypes.c_char * (DEPTH * _EVENT.size))()
+
+    def move(self, fd: int, moves: Sequence[Move]) -> list[int]:
+        """Of each the bytes moved, or minus an errno; none is longer than ``ROOM``."""
+        results: list[int] = []
+        while len(results) < len(moves):
+            results += self._round(fd, moves, len(results))
+        return results
+
+    def _round(self, fd: int, moves: Sequence[Move], first: int) -> list[int]:
+        """As many as there is room for."""
+        view, filled = self._view, 0
+        places: list[int] = []
+        for move in moves[first:first + DEPTH]:
+            place = filled
+            filled += move.length
+            if filled > ROOM:
+                break
+            if move.writes:
+                start = place
+                for part in move.views:
+                    end = start + len(part)
+                    view[start:end] = part
+                    start = end
+            _IOCB.pack_into(
+                self._iocbs, len(places) * _IOCB.size, len(places), 0, 0, _PWRITE if move.writes else _PREAD, 0, fd,
+                self._base + place, move.length, move.offset, 0, 0, 0)
+            places.append(place)
+        try:
+            results = self._run(len(places))
+        except BaseException:
+            self.close()  # nobody writes to the memory any more
+            raise
+        for move, place, result in zip(moves[first:], places, results, strict=False):
+            if not move.writes and result == move.length:
+                move.views[0][:] = view[place:place + result]
+        return results
+
+    def _run(self, many: int) -> list[int]:
+        """Have the first ``many`` done; returns when none is under way."""
+        results = [0] * many
+        begun = under_way = 0
+        while begun < many or under_way:
+            if begun < many:
+                taken = self._submit(begun, many - begun)
+                if taken > 0:
+                    begun += taken
+                    under_way += taken
+                    continue
+                if taken != -errno.EAGAIN or not under_way:
+                    results[begun] = taken  # of the first; those behind it have not been looked at
+                    begun += 1
+                    continue
+            for place, result in self._reap(under_way):
+                results[place] = result
+                under_way -= 1
+        return results
+
+    def _submit(self, first: int, many: int) -> int:
+        """How many were taken, or minus an errno."""
+        return self._checked(self._numbers.submit, many, ctypes.addressof(self._addresses) + 8 * first, 0)
+
+    def _reap(self, many: int) -> list[tuple[int, int]]:
+        """Wait for ``many``: which they are, and what became of each."""
+        events = self._events
+        got = self._checked(self._numbers.getevents, many, many, ctypes.addressof(events))
+        if got < 0:
+            raise OSError(-got, os.strerror(-got))
+        return [(place, result) for place, _, result in _EVENT.iter_unpack(memoryview(events)[:got * _EVENT.size])]
+
+    def _checked(self, number: int, *arguments: int) -> int:
+        """A call on the context, again if a signal interrupts it (PEP 475); what it says, or minus an errno."""
+        while True:
+            result = self._call(number, self._context, *arguments, 0)
+            if result >= 0:
+                return result
+            code = ctypes.get_errno()
+            if code != errno.EINTR:
+                return -code
+
+    def close(self) -> None:
+        """Waits for what is under way."""
+        context, self._context = self._context, 0
+        if context:
+            self._call(self._numbers.destroy, context, 0, 0, 0, 0)
