@@ -237,7 +237,7 @@ class Server:
             self._jobs.stop()
             self._wake_up()
             if self._thread is not None:
-                self._thread.join(timeout)
+                self._thread.join(max(timeout, CLOSING_SECONDS))  # what it looks at is closed next
             self._portals.close()
             for sock in (self._wake_receive, self._wake_send):
                 sock.close()

@@ -99,6 +99,12 @@ def test_stop_finishes_what_came(served: Any) -> None:
     assert results == [True]
 
 
+def test_what_the_listener_looks_at_is_not_closed_before_it_has_ended(served: Any) -> None:
+    listener = served.server._thread
+    served.server.stop(0)
+    assert not listener.is_alive()
+
+
 def test_stop_does_not_wait_for_ever(served: Any) -> None:
     client = served.connect()
     served.store.hold()
