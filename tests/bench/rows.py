@@ -45,7 +45,7 @@ class Row:
 
 
 TWO = "ietpy 2 processes"
-CACHED = "ietpy wb"
+UNCACHED = "tgt without cache"
 
 SETUPS = {
     "cached": Setup({"ietpy": ietpy, "tgt": tgt, "istgt": istgt, "stub": stub}),
@@ -54,8 +54,8 @@ SETUPS = {
     ),
     "through": Setup({"ietpy": partial(ietpy, lun="Type=fileio,IOMode=wt"), "tgt": partial(tgt, flags="sync")}),
     "block": Setup({
-        "ietpy": partial(ietpy, lun="Type=blockio"), CACHED: partial(ietpy, lun="Type=blockio,IOMode=wb"),
-        "tgt": partial(tgt, flags="direct"),
+        "ietpy": partial(ietpy, lun="Type=blockio"), "tgt": partial(tgt, flags="direct"),
+        UNCACHED: partial(tgt, flags="direct", write_cache=False),
     }, loop=True),
 }
 #: Takes part only in works that name it, and reads the file of ours.
@@ -101,6 +101,6 @@ ROWS = (
     Row("both digests, 256 KiB sequential read, depth 8", "256k digests", 1.5, 3),
     Row("CPU per 4 KiB read, depth 32", "4k read", 0.8, 0.5, figure="cost"),
     Row("fileio wt, 4 KiB scattered write, depth 32", "write-through", 1.2, 2),
-    Row("blockio on a loop device, the same; only we flush", "blockio", 1.2, 2),
-    Row("blockio with IOMode=wb, the same; nobody flushes", "blockio", 1.2, 2, ours=CACHED),
+    Row("blockio on a loop device, the same; tgt does not flush", "blockio", 1.2, 2),
+    Row("blockio on a loop device, the same; both flush", "blockio", 1.2, 2, over=UNCACHED),
 )

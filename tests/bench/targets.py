@@ -210,9 +210,13 @@ def ietpy(folder: Path, layout: Layout, lun: str = "Type=fileio,IOMode=wb", proc
             target.stop()
 
 
+#: The caching mode page with WCE 0, as tgtadm takes pages: number, subpage, length, bytes.
+UNCACHED = "8:0:18:0x10" + ":0" * 17
+
+
 @contextmanager
-def tgt(folder: Path, layout: Layout, flags: str = "") -> Iterator[Target]:
-    """``flags``: what --bsoflags of every LUN says."""
+def tgt(folder: Path, layout: Layout, flags: str = "", write_cache: bool = True) -> Iterator[Target]:
+    """``flags``: what --bsoflags of every LUN says. Without ``write_cache`` a write is answered when it is stable."""
     folder.mkdir(exist_ok=True)
     port, control = free_port(), str(10000 + free_port() % 20000)
     program, tool = need("tgtd", "tgt"), need("tgtadm", "tgt")
@@ -234,6 +238,8 @@ def tgt(folder: Path, layout: Layout, flags: str = "") -> Iterator[Target]:
                 for number, path in enumerate(media, 1):
                     unit = ("--op", "new", "--mode", "logicalunit", "--tid", tid, "--lun", number, "-b", path)
                     admin(*unit, *(["--bsoflags", flags] if flags else []))
+                    if not write_cache:
+                        admin("--op", "update", *unit[2:-2], "--params", f"mode_page={UNCACHED}")
                 admin("--op", "bind", *one, "-I", "ALL")
             yield target
         finally:
