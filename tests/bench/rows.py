@@ -76,8 +76,8 @@ WORKS = {
     "4k digests": Work("cached", Load(4 * KIB, 32, digests=True)),
     "256k digests": Work("cached", Load(256 * KIB, 8, digests=True, sequential=True)),
     "16 sessions": Work("sixteen", Load(4 * KIB, 16, sessions=16)),
-    "write-through": Work("through", Qemu(4 * KIB, 32, 3000, SCATTERED)),
-    "blockio": Work("block", Qemu(4 * KIB, 32, 3000, SCATTERED)),
+    "write-through": Work("through", Qemu(4 * KIB, 32, 16000, SCATTERED)),
+    "blockio": Work("block", Qemu(4 * KIB, 32, 12000, SCATTERED)),
 }
 
 ROWS = (

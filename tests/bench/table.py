@@ -7,7 +7,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bench.measuring import measure
@@ -43,7 +44,21 @@ def read_options(text: str, arguments: list[str] | None) -> argparse.Namespace:
 
 def main(text: str, arguments: list[str] | None = None) -> None:
     options = read_options(text, arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # so that the targets are stopped
+    with stopped_by_sigterm():
+        _main(options)
+
+
+@contextmanager
+def stopped_by_sigterm() -> Iterator[None]:
+    """As by an exception, so that the targets are stopped."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _main(options: argparse.Namespace) -> None:
     for program, package in PROGRAMS.items():
         need(program, package)
     states: dict[str, Callable[[Path], list[Line]]] = {
