@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.bench.generators import compiled
 
 TICKS = os.sysconf("SC_CLK_TCK")
 ADDRESS = "127.0.0.1"
+LOG = "log"  #: the file of what a target and its tools say
 SHARED_SETTINGS = """\
 [Global]
   NodeBase "iqn.2026-11.test.bench"
@@ -181,6 +183,20 @@ Factory = Callable[[Path, Layout], AbstractContextManager["Target"]]
 
 
 @contextmanager
+def serving(
+    folder: Path, layout: Layout, name: str, port: int, command: Sequence[str], **more: Any
+) -> Iterator[Target]:
+    """``command`` while it is needed; what it prints is added to the log in the folder. ``more``: see ``Target``."""
+    with (folder / LOG).open("ab") as log:
+        target = Target(name, port, subprocess.Popen(command, stdout=log, stderr=log), layout, **more)
+        try:
+            target.wait_for_port()
+            yield target
+        finally:
+            target.stop()
+
+
+@contextmanager
 def ietpy(folder: Path, layout: Layout, lun: str = "Type=fileio,IOMode=wb", processes: int = 1) -> Iterator[Target]:
     """``lun``: parameters of every Lun line besides its path."""
     if processes > 1 and not knows_processes():
@@ -200,14 +216,9 @@ def ietpy(folder: Path, layout: Layout, lun: str = "Type=fileio,IOMode=wb", proc
     ]
     if processes > 1:
         command += ["--processes", str(processes)]
-    with (folder / "log").open("wb") as log:
-        name = "ietpy" if processes == 1 else f"ietpy {processes} processes"
-        target = Target(name, port, subprocess.Popen(command, stdout=log, stderr=log), layout)
-        try:
-            target.wait_for_port()
-            yield target
-        finally:
-            target.stop()
+    name = "ietpy" if processes == 1 else f"ietpy {processes} processes"
+    with serving(folder, layout, name, port, command) as target:
+        yield target
 
 
 #: The caching mode page with WCE 0, as tgtadm takes pages: number, subpage, length, bytes.
@@ -220,16 +231,14 @@ def tgt(folder: Path, layout: Layout, flags: str = "", write_cache: bool = True)
     folder.mkdir(exist_ok=True)
     port, control = free_port(), str(10000 + free_port() % 20000)
     program, tool = need("tgtd", "tgt"), need("tgtadm", "tgt")
-    with (folder / "log").open("wb") as log:
-        command = [program, "-f", "--iscsi", f"portal={ADDRESS}:{port}", "-C", control]
-        target = Target("tgt", port, subprocess.Popen(command, stdout=log, stderr=log), layout)
+    command = [program, "-f", "--iscsi", f"portal={ADDRESS}:{port}", "-C", control]
+    with (folder / LOG).open("ab") as log, serving(folder, layout, "tgt", port, command) as target:
 
         def admin(*words: object) -> None:
             command = [tool, "-C", control, "--lld", "iscsi", *map(str, words)]
             subprocess.run(command, check=True, stdout=log, stderr=log)
 
         try:
-            target.wait_for_port()
             for tid, media in enumerate(layout.targets, 1):
                 one = ("--mode", "target", "--tid", tid)
                 admin("--op", "new", *one, "-T", layout.name(tid - 1))
@@ -248,7 +257,6 @@ def tgt(folder: Path, layout: Layout, flags: str = "", write_cache: bool = True)
                     admin("--op", "delete", "--force", "--mode", "target", "--tid", tid)
             end = [tool, "-C", control, "--op", "delete", "--mode", "system"]
             subprocess.run(end, stdout=log, stderr=log, check=False)
-            target.stop()
 
 
 @contextmanager
@@ -268,28 +276,19 @@ def istgt(folder: Path, layout: Layout) -> Iterator[Target]:
     for path, content in ((config, text), (secrets, "")):
         path.write_text(content)
         path.chmod(0o600)
-    with (folder / "log").open("wb") as log:
-        command = [program, "-D", "-c", str(config)]
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-        target = Target("istgt", port, process, layout, first_lun=0, patience=3)
-        try:
-            target.wait_for_port()
-            yield target
-        finally:
-            target.stop()
+    command = [program, "-D", "-c", str(config)]
+    with serving(folder, layout, "istgt", port, command, first_lun=0, patience=3) as target:
+        yield target
 
 
 @contextmanager
 def stub(folder: Path, layout: Layout) -> Iterator[Target]:
     """Canned headers and sendfile, of one file (``stub.c``)."""
+    folder.mkdir(exist_ok=True)
     port = free_port()
     command = [str(compiled("stub.c")), str(layout.targets[0][0]), str(port)]
-    target = Target("stub", port, subprocess.Popen(command), layout)
-    try:
-        target.wait_for_port()
+    with serving(folder, layout, "stub", port, command) as target:
         yield target
-    finally:
-        target.stop()
 
 
 @contextmanager
