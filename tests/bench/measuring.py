@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,12 +59,16 @@ def make_media(folder: Path, count: int, size: int) -> list[Path]:
 
 
 @contextmanager
-def running(name: str, setup: Setup, folder: Path, size: int, results: Results) -> Iterator[list[Target]]:
-    """The targets of a setup that can be had here."""
+def running(
+    name: str, setup: Setup, folder: Path, size: int, results: Results, without: Container[str]
+) -> Iterator[list[Target]]:
+    """The targets of a setup that are wanted, and can be had here."""
     with ExitStack() as stack:
         found: list[Target] = []
         ours: list[Path] = []
         for target_name, factory in setup.targets.items():
+            if target_name in without:
+                continue
             place = folder / f"{name} {target_name}".replace(" ", "-")
             each = max(size // setup.count, 16 * MIB)
             try:
@@ -89,14 +93,16 @@ def measure_one(generator: Generator, target: Target, seconds: float) -> Sample:
     return Sample(outcome.rate, (target.cpu_seconds() - before) / outcome.operations * 1e6)
 
 
-def measure(works: Sequence[str], rounds: int, seconds: float, size: int, folder: Path) -> Results:
-    """``size``: bytes that each target serves in all."""
+def measure(
+    works: Sequence[str], rounds: int, seconds: float, size: int, folder: Path, without: Container[str] = ()
+) -> Results:
+    """``size``: bytes that each target serves in all. ``without``: targets that take no part."""
     results = Results()
     for name, setup in SETUPS.items():
         here = [work for work in works if WORKS[work].setup == name]
         if not here:
             continue
-        with running(name, setup, folder, size, results) as targets:
+        with running(name, setup, folder, size, results, without) as targets:
             for turn in range(rounds):
                 say(f"{name}: round {turn + 1} of {rounds}")
                 for work in here:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import statistics
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from tests.bench.generators import compiled, load
 from tests.bench.measuring import make_media, say
@@ -15,7 +15,8 @@ from tests.bench.report import Line, bound, verdict
 from tests.bench.rows import MIB
 from tests.bench.targets import Factory, Layout, Target, ietpy, istgt, tgt
 
-FACTORIES: dict[str, Factory] = {"ietpy": ietpy, "tgt": tgt, "istgt": istgt}
+Factories: TypeAlias = "Mapping[str, Factory]"
+FACTORIES: Factories = {"ietpy": ietpy, "tgt": tgt, "istgt": istgt}
 SESSIONS, DEPTH = 16, 32
 TARGETS, LUNS = 100, 10
 
@@ -28,10 +29,12 @@ def line(name: str, shown: dict[str, str], value: float, bar: float, want: float
     return Line(name, shown["ietpy"], *others, f"{value:.{places}f}", *bounds, "", "", judged)
 
 
-def each(folder: Path, name: str, size: int, measure: Callable[[Target], Any]) -> dict[str, Any]:
+def each(
+    folder: Path, name: str, size: int, factories: Factories, measure: Callable[[Target], Any]
+) -> dict[str, Any]:
     """What ``measure`` says of each target, one after the other, with one LUN of its own."""
     found = {}
-    for target_name, factory in FACTORIES.items():
+    for target_name, factory in factories.items():
         say(f"{name}: {target_name}")
         place = folder / f"{name}-{target_name}"
         with factory(place / "run", Layout([make_media(place, 1, size)], size)) as target:
@@ -39,7 +42,7 @@ def each(folder: Path, name: str, size: int, measure: Callable[[Target], Any]) -
     return found
 
 
-def memory(folder: Path, seconds: int) -> list[Line]:
+def memory(folder: Path, seconds: int, factories: Factories) -> list[Line]:
     """MiB at the start, after warming up, at the end. Half of the commands write, and what they write is compared."""
 
     def measure(target: Target) -> tuple[float, float, float]:
@@ -57,7 +60,7 @@ def memory(folder: Path, seconds: int) -> list[Line]:
             raise SystemExit(f"{target.name}: load ended with status {process.returncode}")
         return at_start, warm, end
 
-    found = each(folder, "memory", 64 * MIB, measure)
+    found = each(folder, "memory", 64 * MIB, factories, measure)
     shown = {name: " / ".join(f"{value:.0f}" for value in values) for name, values in found.items()}
     grown = {name: f"{end - warm:+.1f}" for name, (_, warm, end) in found.items()}
     _, warm, end = found["ietpy"]
@@ -68,7 +71,7 @@ def memory(folder: Path, seconds: int) -> list[Line]:
     ]
 
 
-def start(folder: Path, rounds: int) -> list[Line]:
+def start(folder: Path, rounds: int, factories: Factories) -> list[Line]:
     """Seconds from the start of the process until its port answers and all LUNs are there."""
     media = []
     (folder / "start").mkdir()
@@ -79,7 +82,7 @@ def start(folder: Path, rounds: int) -> list[Line]:
     layout = Layout([media[first : first + LUNS] for first in range(0, len(media), LUNS)], MIB)
     found: dict[str, list[float]] = {}
     for turn in range(rounds):
-        for name, factory in FACTORIES.items():
+        for name, factory in factories.items():
             say(f"start: round {turn + 1} of {rounds}, {name}")
             with factory(folder / f"start-{name}-{turn}", layout) as target:
                 found.setdefault(name, []).append(time.monotonic() - target.started)
@@ -90,7 +93,7 @@ def start(folder: Path, rounds: int) -> list[Line]:
     return [line(f"s until {TARGETS} targets, {TARGETS * LUNS} LUNs listen", shown, medians["ietpy"], 1, 0.5, 2)]
 
 
-def idle(folder: Path, seconds: int) -> list[Line]:
+def idle(folder: Path, seconds: int, factories: Factories) -> list[Line]:
     """Percent of a core, and how often a second the busiest thread wakes up, with sessions that ask for nothing."""
 
     def measure(target: Target) -> tuple[float, float]:
@@ -109,7 +112,7 @@ def idle(folder: Path, seconds: int) -> list[Line]:
         wakes = max(count - before.get(thread, gone)[1] for thread, (_, count) in after.items()) / passed
         return busy, wakes
 
-    found = each(folder, "idle", 16 * MIB, measure)
+    found = each(folder, "idle", 16 * MIB, factories, measure)
     percent = {name: f"{busy:.3f}" for name, (busy, _) in found.items()}
     wakes = {name: f"{most:.2f}" for name, (_, most) in found.items()}
     busy, most = found["ietpy"]

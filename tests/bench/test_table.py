@@ -5,16 +5,20 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from tests.bench import report, states
-from tests.bench.measuring import Results, Sample
+from tests.bench import report, states, table
+from tests.bench.measuring import Results, Sample, running
 from tests.bench.report import SHORT, Line
-from tests.bench.rows import GUESTS, ROWS, SETUPS, WORKS, Row
+from tests.bench.rows import GUESTS, MIB, ROWS, SETUPS, WORKS, Row, Setup
 from tests.bench.table import main, read_options
-from tests.bench.targets import ietpy
+from tests.bench.targets import Layout, ietpy
 
 RUN = Path(__file__).with_name("run")
 
@@ -83,6 +87,28 @@ def test_options_have_a_quick_and_a_full_meaning() -> None:
     assert read_options("", ["--quick", "--rounds", "2"]).rounds == 2
 
 
+def test_a_quick_table_is_made_without_istgt(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed: list[str] = []
+    absent: list[Container[str]] = []
+    monkeypatch.setattr(table, "need", lambda program, package: needed.append(program))
+    monkeypatch.setattr(table, "measure", lambda *arguments: absent.append(arguments[-1]) or Results())
+    for quick in ([], ["--quick"]):
+        needed.clear()
+        main("", ["--only", "256 KiB sequential", *quick])
+        assert ("istgt" in absent[-1]) is bool(quick)
+        assert ("istgt" in needed) is not bool(quick)
+
+
+def test_who_takes_no_part_is_not_started(tmp_path: Path) -> None:
+    @contextmanager
+    def factory(folder: Path, layout: Layout) -> Iterator[Any]:
+        yield SimpleNamespace()
+
+    setup = Setup({"one": factory, "other": factory})
+    with running("name", setup, tmp_path, MIB, Results(), without=("other",)) as targets:
+        assert [target.name for target in targets] == ["one"]
+
+
 def test_no_such_row(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="no row has 'nothing of this kind' in its name; there are: memory, start, "):
         main("", ["--only", "nothing of this kind"])
@@ -91,7 +117,8 @@ def test_no_such_row(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.interop
 def test_it_prints_its_rows() -> None:
     """iscsi-perf, qemu-img, load.c and the stub; ietpy, tgt and istgt."""
-    command = [sys.executable, str(RUN), "--quick", "--only", "256 KiB sequential", "--size", "16"]
+    few = ("--rounds", "1", "--seconds", "0.5", "--size", "16")
+    command = [sys.executable, str(RUN), "--only", "256 KiB sequential", *few]
     done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, done.stderr
     printed = done.stdout.splitlines()
@@ -100,15 +127,15 @@ def test_it_prints_its_rows() -> None:
         assert "not available" not in line
         assert line.split()[-1] in ("ok", "SHORT", "wanted")
     (read_back,) = [line for line in printed if line.startswith("Read back after writing, and right: ")]
-    assert "64 of ietpy" in read_back
+    assert all(f"64 of {name}" in read_back for name in ("ietpy", "tgt", "istgt"))
     assert any(line.startswith("ietpy ") and "tgt 1" in line for line in printed)
 
 
 @pytest.mark.interop
 def test_states_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(states, "FACTORIES", {"ietpy": ietpy})
     monkeypatch.setattr(states, "TARGETS", 3)
-    lines = [*states.memory(tmp_path, 1), *states.start(tmp_path, 1), *states.idle(tmp_path, 1)]
+    ours = {"ietpy": ietpy}
+    lines = [*states.memory(tmp_path, 1, ours), *states.start(tmp_path, 1, ours), *states.idle(tmp_path, 1, ours)]
     assert [line.name.split()[0] for line in lines] == ["MiB", "MiB", "s", "%", "wake-ups"]
     assert float(lines[0].ratio) > 10
     assert all(line.verdict for line in lines)
