@@ -70,7 +70,7 @@ def available() -> bool:
 class Queue:
     """What one thread at a time moves by. Raises OSError where the system has no room for another."""
 
-    __slots__ = ("_addresses", "_base", "_call", "_context", "_events", "_iocbs", "_memory", "_numbers", "_view")
+    __slots__ = ("_addresses", "_base", "_call", "_context", "_events", "_iocbs", "_numbers", "_view")
 
     def __init__(self) -> None:
         numbers = _numbers()
@@ -78,18 +78,17 @@ class Queue:
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
         self._numbers = numbers
         self._call = _system_call()
-        context = ctypes.c_ulong(0)
-        if self._call(numbers.setup, DEPTH, ctypes.addressof(context), 0, 0, 0) < 0:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code))
-        self._context = context.value
-        self._memory = mmap.mmap(-1, ROOM, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        self._view = memoryview(self._memory)
-        self._base = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
+        self._view = memoryview(mmap.mmap(-1, ROOM, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        self._base = ctypes.addressof(ctypes.c_char.from_buffer(self._view))
         self._iocbs = (ctypes.c_char * (DEPTH * _IOCB.size))()
         first = ctypes.addressof(self._iocbs)
         self._addresses = (ctypes.c_uint64 * DEPTH)(*range(first, first + DEPTH * _IOCB.size, _IOCB.size))
         self._events = (ctypes.c_char * (DEPTH * _EVENT.size))()
+        context = ctypes.c_ulong(0)
+        if self._call(numbers.setup, DEPTH, ctypes.addressof(context), 0, 0, 0) < 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+        self._context = context.value  # last: nothing would destroy it if something failed after it
 
     def move(self, fd: int, moves: Sequence[Move]) -> list[int]:
         """Of each the bytes moved, or minus an errno; none is longer than ``ROOM``."""

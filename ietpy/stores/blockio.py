@@ -148,9 +148,9 @@ class BlockStore:
     def move(self, moves: Sequence[Move]) -> Sequence[StoreError | None]:
         try:
             queue = self._queues.pop() if self._queues else aio.Queue()
-        except (IndexError, OSError):  # another thread was quicker; or the system has no more
+            results = queue.move(self._fd, moves)
+        except (IndexError, OSError):  # another thread was quicker; the system has no more, or does not say what it did
             return [self._alone(move) for move in moves]
-        results = queue.move(self._fd, moves)
         if len(self._queues) < _QUEUES and self._fd != medium.CLOSED:
             self._queues.append(queue)
         else:

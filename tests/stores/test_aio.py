@@ -135,6 +135,19 @@ def test_the_system_may_have_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not aio.available()
 
 
+def test_who_has_no_memory_keeps_no_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def refuse(*arguments: Any, **more: Any) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr(aio, "_system_call", lambda: lambda number, *rest: calls.append(number) or 0)
+    monkeypatch.setattr(aio.mmap, "mmap", refuse)
+    with pytest.raises(OSError, match="memory"):
+        Queue()
+    assert calls == []
+
+
 def test_other_machines_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "vax")
     aio._numbers.cache_clear()

@@ -221,6 +221,21 @@ def test_without_a_queue_they_go_one_after_another(device: Path, monkeypatch: py
     store.close()
 
 
+def test_a_queue_that_does_not_say_what_it_did_is_used_no_more(device: Path) -> None:
+    store = BlockStore(str(device))
+    queue: Any = Answers()
+
+    def fail(fd: int, moves: Any) -> list[int]:
+        raise OSError(errno.EFAULT, "")
+
+    queue.move = fail
+    store._queues.append(queue)
+    assert store.move(moves_of(1, 2, writes=True)) == [None] * 2
+    assert device.read_bytes()[512:3 * 512:512] == bytes([1, 2])
+    assert store._queues == []
+    store.close()
+
+
 @pytest.mark.parametrize(("asked", "allowed"), [(None, True), (512, False), (2048, False), (4096, True)])
 def test_blocks_below_the_devices_own_are_refused(
         device: Path, monkeypatch: pytest.MonkeyPatch, asked: int | None, allowed: bool) -> None:
