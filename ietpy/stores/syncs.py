@@ -54,15 +54,15 @@ class Syncs:
 
     def _lead(self) -> None:
         """Call, for all who wait; the lock is released meanwhile."""
+        self._since = time.monotonic()  # first: ``stuck`` goes by it as soon as a call has begun
         self._begun += 1
-        self._since = time.monotonic()
         self._changed.release()
         failure: int | None = errno.EIO
         try:
             self._call()
             failure = None
         except OSError as error:
-            failure = error.errno
+            failure = error.errno or errno.EIO
         finally:
             self._changed.acquire()
             self._ended += 1

@@ -141,6 +141,31 @@ def test_a_call_that_does_not_come_back_is_noticed(
     assert not group.stuck
 
 
+def test_one_that_begins_is_not_taken_for_the_last_one(group: Syncs, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+
+    def clock() -> float:
+        if not seen:  # asked when the call begins; what is seen of it meanwhile asks, too
+            seen.append(False)
+            seen[0] = group.stuck
+        return now
+
+    now = time.monotonic()
+    monkeypatch.setattr(group, "_call", lambda: None)
+    monkeypatch.setattr(syncs.time, "monotonic", clock)
+    group.sync(0)
+    assert seen == [False]
+
+
+def test_an_error_without_a_number_is_no_success() -> None:
+    def call() -> None:
+        raise OSError("no number")
+
+    group = Syncs(call)
+    with pytest.raises(OSError, match=LOST):
+        group.sync(group.failures)
+
+
 def test_a_mistake_keeps_nobody_waiting_and_is_no_success(device: Device) -> None:
     calls = threading.Semaphore(0)
 
