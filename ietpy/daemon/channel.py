@@ -14,7 +14,9 @@ import copyreg
 import errno
 import logging
 import pickle
+import select
 import socket
+import time
 from collections.abc import Callable, Iterable
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -27,6 +29,8 @@ log = logging.getLogger(__name__)
 LIMIT: Final = 256 * 1024
 #: Seconds to wait for an answer that waits for nothing itself.
 PATIENCE: Final = 8.0
+#: Seconds for an answer that is here already, when all patience is used up.
+_MOMENT: Final = 0.001
 _RESULT, _PROBLEM = "result", "problem"
 _GONE: Final = "the process that serves it has ended, and another one is being started; try again"
 
@@ -39,7 +43,7 @@ copyreg.pickle(MappingProxyType, lambda mapping: (_proxy, (dict(mapping),)))
 
 
 class Message(NamedTuple):
-    """``socket``: what came with it, if anything did."""
+    """``socket``: what came with it, if anything did; not without a descriptor left for it (EMFILE)."""
 
     kind: str
     facts: tuple[Any, ...]
@@ -93,14 +97,24 @@ class Channel:
 
 
 class Call:
-    """Something asked of the other end, which has it answered by ``answer``. ``result`` is to be called once."""
+    """Something asked of the other end, which has it answered by ``answer``. ``result`` is to be called once.
+
+    ``patience`` counts from here, so several calls at once wait together no longer than one.
+    """
 
     def __init__(self, channel: Channel | None, operation: str, *arguments: Any, patience: float = PATIENCE) -> None:
         self._sock: socket.socket | None = None
         self._patience = patience
+        self._until = time.monotonic() + patience
+        self._problem = errno.EAGAIN, _GONE
         if channel is None:
             return
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as problem:  # no descriptor is left
+            said = f"the process that serves it cannot be asked: {problem.strerror}"
+            self._problem = problem.errno or errno.EIO, said
+            return
         ours.settimeout(patience)
         with theirs:
             try:
@@ -116,8 +130,9 @@ class Call:
     def result(self) -> Any:
         """What was answered. Raises AdminError: the other end's, EAGAIN when it has ended, ETIMEDOUT if it is slow."""
         if self._sock is None:
-            raise AdminError(errno.EAGAIN, _GONE)
+            raise AdminError(*self._problem)
         with self._sock:
+            self._sock.settimeout(max(self._until - time.monotonic(), _MOMENT))
             try:
                 answer = _receive_all(self._sock)
             except TimeoutError:
@@ -146,9 +161,15 @@ def all_true(calls: Iterable[Call]) -> bool:
 
 
 def answer(sock: socket.socket, perform: Callable[..., Any]) -> None:
-    """Read a request, have ``perform(operation, *arguments)`` do it, and answer what comes of it."""
-    with sock, contextlib.suppress(OSError):  # whoever asked has gone
-        operation, arguments = pickle.loads(_receive_all(sock))
+    """Read a request, have ``perform(operation, *arguments)`` do it, and answer what comes of it.
+
+    Nothing is done for one who has gone, and reported by then that it was not.
+    """
+    with sock, contextlib.suppress(OSError):
+        request = _receive_all(sock)
+        if _abandoned(sock):
+            return
+        operation, arguments = pickle.loads(request)
         reply: tuple[str, Any]
         try:
             reply = _RESULT, perform(operation, *arguments)
@@ -160,6 +181,13 @@ def answer(sock: socket.socket, perform: Callable[..., Any]) -> None:
             log.critical("internal error in an operation: %r", mistake, exc_info=log.isEnabledFor(logging.DEBUG))
             reply = _PROBLEM, (errno.EIO, f"an internal error: {mistake!r}")
         sock.sendall(pickle.dumps(reply))
+
+
+def _abandoned(sock: socket.socket) -> bool:
+    """Whether the other end was closed, not only shut for writing; poll(2) tells of that unasked (POLLHUP)."""
+    poll = select.poll()
+    poll.register(sock, 0)
+    return bool(poll.poll(0))
 
 
 def _receive_all(sock: socket.socket) -> bytes:

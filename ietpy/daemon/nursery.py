@@ -48,7 +48,10 @@ class Nursery:
 
     def bear(self) -> tuple[Channel, int]:
         """A new worker: the channel to it, and its pid. Raises AdminError when there is no nursery any more."""
-        ours, theirs = Channel.pair()
+        try:
+            ours, theirs = Channel.pair()
+        except OSError as problem:  # no descriptor is left
+            raise AdminError(errno.EMFILE, f"no worker process can be started: {problem.strerror}") from None
         with theirs, self._lock:
             with contextlib.suppress(OSError):
                 self._channel.send("bear", sock=theirs)
@@ -111,7 +114,9 @@ def _tend(channel: Channel, work: Callable[[Channel], None], detached: bool, uma
         if message.kind == "become":
             become(*message.facts)
             continue
-        assert message.socket is not None
+        if message.socket is None:
+            channel.send("failed", os.strerror(errno.EMFILE))
+            continue
         try:
             pid = os.fork()
         except OSError as problem:  # no process is left
@@ -119,6 +124,8 @@ def _tend(channel: Channel, work: Callable[[Channel], None], detached: bool, uma
         else:
             if not pid:
                 channel.close()
+                for sibling in children:
+                    os.close(sibling)
                 _guard(partial(work, Channel(message.socket)))
             children = _living(children)
             with contextlib.suppress(OSError):  # it has died already, or Linux is older than 5.3

@@ -112,14 +112,14 @@ class Worker:
     def run(self) -> None:
         """Do as the process in front says until it has gone; then there is nobody to go on for."""
         while (message := self._channel.receive()) is not None:
-            if message.kind == "login":
-                assert message.socket is not None
+            if message.kind == "guess":
+                self._server.hear_of_guess(*message.facts)
+            elif message.socket is None:  # what others have here goes on
+                log.warning("a %s does not arrive: no file descriptor is left", message.kind)
+            elif message.kind == "login":
                 passage: Passage = message.facts[0]
                 self._server.take_over(message.socket, passage)
-            elif message.kind == "guess":
-                self._server.hear_of_guess(*message.facts)
             else:
-                assert message.socket is not None
                 self._answer(message.socket)
 
     def _answer(self, asker: socket.socket) -> None:

@@ -124,8 +124,45 @@ def test_calls_that_nobody_answers(ends: tuple[Channel, Channel]) -> None:
         assert caught.value.code == errno.EAGAIN
 
 
-def test_who_asks_and_leaves_disturbs_nobody(ends: tuple[Channel, Channel]) -> None:
+def test_nothing_is_done_for_one_who_has_gone(ends: tuple[Channel, Channel]) -> None:
     one, two = socket.socketpair()
     one.close()
-    with pytest.raises(EOFError):
-        channel.answer(two, lambda: None)
+    channel.answer(two, pytest.fail)
+    ours, other = ends
+    call = Call(ours, "add", patience=0.01)
+    with pytest.raises(AdminError, match="no answer"):
+        call.result()
+    message = other.receive()
+    assert message is not None
+    assert message.socket is not None
+    channel.answer(message.socket, pytest.fail)
+
+
+def test_calls_wait_together(ends: tuple[Channel, Channel], monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, other = ends
+    now = [100.0]
+    monkeypatch.setattr(channel.time, "monotonic", lambda: now[0])
+    calls = [Call(ours, "x", patience=1e9) for _ in range(2)]
+    now[0] += 2e9
+    answered = other.receive()
+    assert answered is not None
+    assert answered.socket is not None
+    channel.answer(answered.socket, lambda operation: operation)
+    assert calls[0].result() == "x"  # it is here
+    with pytest.raises(AdminError) as caught:
+        calls[1].result()
+    assert caught.value.code == errno.ETIMEDOUT
+
+
+def test_who_has_no_descriptor_left_cannot_ask(
+    ends: tuple[Channel, Channel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    ours, _ = ends
+    monkeypatch.setattr(channel.socket, "socketpair", full)
+    call = Call(ours, "x")
+    with pytest.raises(AdminError, match="cannot be asked: Too many open files") as caught:
+        call.result()
+    assert caught.value.code == errno.EMFILE

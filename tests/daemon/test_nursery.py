@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 
@@ -18,6 +19,7 @@ from ietpy.daemon.nursery import Nursery
 def work(channel):
     while (message := channel.receive()) is not None:
         channel.send("heard", os.getpid(), os.getppid(), os.getcwd(), open("/proc/self/comm").read().strip())
+        assert not [each for each in os.scandir("/proc/self/fd") if "pidfd" in os.readlink(each)]
 
 nursery = Nursery.open(work, detached=True, umask=0o022)
 nursery.become(0, 0)
@@ -29,6 +31,8 @@ for channel, pid in children:
     assert (kind, said, directory, name) == ("heard", pid, "/", "ietpy-nursery"), (kind, said, directory, name)
     pids.add(parent)
 (parent,) = pids
+nursery._channel.send("bear")
+assert nursery._channel.receive()[:2] == ("failed", ("Too many open files",))
 assert parent != os.getpid()
 channel, pid = children[0]
 channel.end()
@@ -68,3 +72,17 @@ def test_what_keeps_it_from_forking_is_said() -> None:
         nursery.bear()
     nursery.close()
     other.close()
+
+
+def test_it_says_that_no_descriptor_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    ours, theirs = Channel.pair()
+    nursery = Nursery(ours)
+    with monkeypatch.context() as patched:
+        patched.setattr(Channel, "pair", full)
+        with pytest.raises(AdminError, match="no worker process can be started: Too many open files"):
+            nursery.bear()
+    nursery.close()
+    theirs.close()

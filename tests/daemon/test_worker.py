@@ -147,3 +147,14 @@ def test_a_front_that_does_not_look_or_has_gone_is_told_nothing(front: Front) ->
         front.worker._server.sessions_changed()
     front.channel.end()
     front.worker._server.sessions_changed()
+
+
+def test_it_goes_on_where_it_has_no_descriptor_left_for_a_socket(
+    front: Front, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The kernel leaves out then what came with a message (MSG_CTRUNC, recvmsg(2))."""
+    for kind, *facts in (("login", Passage("a", Portal("127.0.0.1", 3260), 1e12, b"", 0)), ("call",)):
+        front.channel.send(kind, *facts)
+    assert front.ask("targets")
+    assert "a login does not arrive" in caplog.text
+    assert "a call does not arrive" in caplog.text
