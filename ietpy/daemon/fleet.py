@@ -9,7 +9,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
@@ -39,6 +39,7 @@ _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
 #: Seconds to wait for what a worker says of itself.
 _GLANCE: Final = 3.0
+_SEE_LOG: Final = "the log says when it ended, and why none can be started"
 #: Seconds until workers that were told to end have gone; they have nothing left to do then.
 _LEAVING: Final = 1.0
 
@@ -123,16 +124,14 @@ class Fleet:
         """Have all of them flush and close what they have open, and end; whether all could."""
         self._over.set()
         clean = all_true(self._call("close", patience=OPENING))
-        for member in self.members:
-            if member.channel is not None:
-                member.channel.end()
+        for channel in [member.channel for member in self.members]:
+            if channel is not None:
+                channel.end()
         until = time.monotonic() + _LEAVING
         for member in self.members:
             if member.thread is not None:
                 member.thread.join(max(0.0, until - time.monotonic()))
-            channel, member.channel = member.channel, None
-            if channel is not None:
-                channel.close()
+            _drop(member)
         self._nursery.close()
         return clean
 
@@ -167,8 +166,12 @@ class Fleet:
             log.info("worker process %d of %d has pid %d", member.number + 1, len(self.members), member.pid)
             if member.thread is None:
                 name = f"worker-{member.number + 1}"
-                member.thread = threading.Thread(target=self._attend, args=(member,), name=name, daemon=True)
-                member.thread.start()
+                thread = threading.Thread(target=self._attend, args=(member,), name=name, daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as problem:  # the system has none left
+                    raise AdminError(errno.EAGAIN, f"worker process {member.number + 1}: {problem}") from None
+                member.thread = thread
 
     # Who has what -------------------------------------------------------------------------------------------------
 
@@ -200,17 +203,20 @@ class Fleet:
 
     def gather(self, operation: str) -> list[Any]:
         """What those workers say that run, and answer, joined; a sentence about the others is in ``problems``."""
-        found = []
-        for call in self._call(operation, patience=_GLANCE):
+        return [each for _, said in self._glance(operation) if not isinstance(said, AdminError) for each in said]
+
+    def _glance(self, operation: str) -> Iterator[tuple[Member, list[Any] | AdminError]]:
+        """What those say that were ever started, or why one does not."""
+        calls = [(each, Call(each.channel, operation, patience=_GLANCE)) for each in self.members if each.lives]
+        for member, call in calls:
             try:
-                found += call.result()
+                yield member, call.result()
             except AdminError as problem:
-                log.debug("%s: %s", operation, problem)
-        return found
+                log.debug("%s: worker process %d: %s", operation, member.number + 1, problem)
+                yield member, problem
 
     def _call(self, operation: str, *arguments: Any, patience: float = PATIENCE) -> list[Call]:
-        running = [member.channel for member in self.members if member.channel is not None]
-        return [Call(channel, operation, *arguments, patience=patience) for channel in running]
+        return [Call(each.channel, operation, *arguments, patience=patience) for each in self.members if each.channel]
 
     def tell_portals(self) -> None:
         """Returns when all workers know them: no login that came by one that is gone goes on."""
@@ -236,9 +242,10 @@ class Fleet:
     def hand_over(self, sock: socket.socket, passage: Passage) -> None:
         """Pass a login to the worker that has its target. Raises OSError."""
         member = self._owners.get(passage.target.lower())
-        if member is None or member.channel is None:
+        channel = member.channel if member else None
+        if channel is None:
             raise ConnectionResetError(errno.ECONNRESET, f"the process that serves {passage.target} has gone")
-        member.channel.send("login", passage, sock=sock)
+        channel.send("login", passage, sock=sock)
 
     # Changes ------------------------------------------------------------------------------------------------------
 
@@ -281,7 +288,8 @@ class Fleet:
                 there.update(names)
             except AdminError as problem:
                 unable.append(f"worker process {member.number + 1}: {problem}")
-                there.update(name for name, owner in self._owners.items() if owner is member)
+                served = self._mirror.configuration.targets
+                there.update(each.name for each in served if self._owners.get(each.name.lower()) is member)
         try:
             self._begin(dict.fromkeys(fresh, new))
             self._serve(fresh)
@@ -304,8 +312,8 @@ class Fleet:
             message = channel.receive()
             if message is not None:
                 self._hear(member, message)
-            elif self._over.is_set():
-                return
+            elif self._over.is_set() or member.channel is not channel:
+                return  # ended, or discarded
             else:
                 self._lost(member)
                 while not self._revived(member):
@@ -319,9 +327,7 @@ class Fleet:
             self.tell_guess(event, source, now, member)
 
     def _lost(self, member: Member) -> None:
-        assert member.channel is not None
-        old, member.channel = member.channel, None
-        old.close()
+        _drop(member)
         count = sum(owner is member for owner in self._owners.values())
         log.error(
             "worker process %d (pid %d) has ended, and with it the sessions of %d target%s; starting another",
@@ -341,9 +347,7 @@ class Fleet:
                 self._serve([member])
         except AdminError as problem:
             log.error("worker process %d: %s", member.number + 1, problem)
-            lives = member.lives
-            _discard(member)
-            member.lives = lives
+            _drop(member)
             return self._over.is_set()
         self.changed()
         return True
@@ -364,19 +368,24 @@ class Fleet:
         ]
 
     def problems(self) -> list[Diagnostic]:
-        """Of what they serve, and of those that do not run."""
-        found = dict.fromkeys(self.gather("problems"))
-        place = Span(self._mirror.configuration.file, 1, 1)
-        for member in self.members:
-            if member.lives and member.channel is None:
-                problem = f"worker process {member.number + 1} has ended; nobody serves its targets until it is started"
-                found[Diagnostic(place, "error", "worker-ended", problem, "the log says why it does not start")] = None
+        """Of what they serve, and of those that do not run or do not answer."""
+        found, place = dict[Diagnostic, None](), Span(self._mirror.configuration.file, 1, 1)
+        for member, said in self._glance("problems"):
+            if isinstance(said, AdminError):
+                kind = "worker-ended" if said.code == errno.EAGAIN else "worker-silent"
+                said = [Diagnostic(place, "error", kind, f"worker process {member.number + 1}: {said}", _SEE_LOG)]
+            found.update(dict.fromkeys(said))
         return list(found)
 
 
 def _discard(member: Member) -> None:
     """One that could not be started is as one that never was."""
-    channel, member.channel, member.lives = member.channel, None, 0
+    _drop(member)
+    member.lives, member.thread = 0, None
+
+
+def _drop(member: Member) -> None:
+    channel, member.channel = member.channel, None
     if channel is not None:
         channel.end()
         channel.close()

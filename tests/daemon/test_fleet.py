@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 
 from ietpy.config.load import loads
 from ietpy.daemon import fleet as fleets
-from ietpy.daemon.channel import all_true
+from ietpy.daemon.channel import Channel, all_true
+from ietpy.daemon.worker import Worker
 from ietpy.errors import AdminError
 from ietpy.initiator.client import Client
 from ietpy.initiator.errors import InitiatorError, LoginRefused
@@ -145,3 +147,79 @@ def test_nobody_knows_a_target_that_is_none(fronted: Callable[..., Any]) -> None
     assert not front.fleet.reachable("c")
     with pytest.raises(AdminError, match="there is no target c"):
         front.fleet.ask("c", "config", "c")
+
+
+def test_a_worker_that_ends_while_a_login_goes_there(fronted: Callable[..., Any]) -> None:
+    class Ending:
+        def __init__(self) -> None:
+            channel, theirs = Channel.pair()
+            theirs.close()
+            self._looks = iter((channel, None))
+
+        @property
+        def channel(self) -> Channel | None:
+            return next(self._looks)
+
+    front = fronted(TWO)
+    front.fleet._owners = {"a": Ending()}
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(BrokenPipeError):
+        front.fleet.hand_over(ours, Passage("a", Portal("127.0.0.1", 1), 0.0, b"", 0))
+
+
+def test_a_target_of_a_worker_that_does_not_answer_stays_known(
+    fronted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front = fronted("Target A\n\tLun 0 Type=nullio\nTarget b\n\tLun 0 Type=nullio\n")
+    monkeypatch.setattr(fleets, "_GLANCE", 0.01)
+    with monkeypatch.context() as patched:
+        patched.setattr(fleets, "OPENING", 0.01)
+        silent: list[socket.socket] = []
+        patched.setattr(front.crew.workers[0], "_answer", silent.append)
+        unable = front.mirror.apply(loads("Target b\n"))
+        assert unable[0] == "worker process 1: the process that serves it gave no answer in 0.01 s"
+        assert [target.config.name for target in front.mirror.all()] == ["A", "b"]
+        (problem,) = front.mirror.problems
+        assert (problem.code, problem.severity) == ("worker-silent", "error")
+        for each in silent:
+            each.close()
+    assert front.mirror.apply(loads("Target b\n")) == []
+    assert [target.config.name for target in front.mirror.all()] == ["b"]
+
+
+def test_a_worker_that_could_not_serve_and_then_could_is_attended(
+    fronted: Callable[..., Any], eventually: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve = Worker.serve
+
+    def refuse(worker: Worker, *arguments: Any) -> None:
+        if worker is front.crew.workers[2]:
+            raise AdminError(errno.EPERM, "it may not")
+        serve(worker, *arguments)
+
+    front = fronted("Target a\n", 3)
+    wanted = loads("Target a\nTarget b\nTarget c\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(Worker, "serve", refuse)
+        assert front.mirror.apply(wanted) == ["it may not"]
+    assert front.mirror.apply(wanted) == []
+    front.crew.ends[3].end()
+    eventually(lambda: [each["starts"] for each in front.fleet.facts()] == [1, 2, 1])
+
+
+def test_a_worker_that_no_thread_can_attend_is_not_started(
+    fronted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoThread(threading.Thread):
+        def start(self) -> None:
+            if (self.name or "").startswith("worker-"):
+                raise RuntimeError("can't start new thread")
+            super().start()
+
+    front = fronted("Target a\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(fleets.threading, "Thread", NoThread)
+        with pytest.raises(AdminError, match="worker process 2: can't start new thread"):
+            front.relay("create-target", {"tid": 0, "name": "b"})
+    assert [each["number"] for each in front.fleet.facts()] == [1]
+    front.relay("create-target", {"tid": 0, "name": "b"})
