@@ -77,8 +77,8 @@ class Mirror(Inventory):
             super().remove_target(tid)
 
     def follow(self, tid: int) -> None:
-        """Take over what a worker made of a target."""
-        with self.turn(RELOAD_TURN):
+        """Take over what a worker made of a target. Who calls has the turn since before it did."""
+        with self.turn():
             target = self.target(tid)
             self._reconfigure(target, self._fleet.ask(target.config.name, "config", target.config.name))
 

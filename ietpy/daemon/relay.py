@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,6 +28,8 @@ _AFTERWARDS: Final[Mapping[str, Callable[[Mirror, Mapping[str, Any]], None]]] = 
     "create-account": _follow,
     "delete-account": _follow,
 }
+#: Of these, the ones that wait for no other change, as they change no configuration.
+_APART: Final = ("redirect-target", "close-connection")
 
 
 @dataclass
@@ -42,9 +45,13 @@ class Relay:
         if name == "create-target" or not arguments.get("tid"):
             return operations.perform(self.administration, name, arguments)
         operations.checked(name, arguments)
-        target = self.mirror.target(arguments["tid"]).config.name
-        result = self.fleet.ask(target, "perform", target, name, arguments)
-        if name in _AFTERWARDS:
-            _AFTERWARDS[name](self.mirror, arguments)
+        follow = _AFTERWARDS.get(name)
+        # Both change in one turn: where the front could not follow in time, a worker would have what nobody knows of.
+        with contextlib.nullcontext() if follow is None or name in _APART else self.mirror.turn():
+            target = self.mirror.target(arguments["tid"]).config.name
+            result = self.fleet.ask(target, "perform", target, name, arguments)
+            if follow is not None:
+                follow(self.mirror, arguments)
+        if follow is not None:
             self.administration.publish()
         return result

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from ietpy.admin.operations import OPERATIONS
+from ietpy.daemon import inventory
 from ietpy.daemon.relay import _AFTERWARDS
 from ietpy.errors import AdminError
 
@@ -65,3 +68,24 @@ def test_a_change_that_fails_changes_nothing_here(fronted: Callable[..., Any]) -
             front.relay(operation, arguments)
     assert front.mirror.configuration == before
     assert front.published == 0
+
+
+def test_a_worker_is_asked_for_no_change_in_which_the_front_could_not_follow(
+    fronted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inventory, "TURN", 0.01)
+    front = fronted(TWO)
+
+    def refused(operation: str, **arguments: Any) -> int:
+        try:
+            front.relay(operation, arguments)
+        except AdminError as problem:
+            return problem.code
+        return 0
+
+    with ThreadPoolExecutor(1) as other, front.mirror.turn():
+        assert other.submit(refused, "delete-lun", tid=1, lun=0).result() == errno.EBUSY
+        assert other.submit(refused, "delete-target", tid=1).result() == errno.EBUSY
+        assert other.submit(refused, "close-connection", tid=1, sid=7, cid=0).result() == errno.ENOENT
+        assert other.submit(refused, "show-target", tid=1).result() == 0
+    assert [len(target["luns"]) for target in front.mirror.facts()] == [1, 1]
