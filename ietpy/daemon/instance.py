@@ -125,7 +125,7 @@ class Instance:
             self.naming.follow(configuration)
         finally:
             self._reading.release()
-        if configuration.processes != self._processes:
+        if self.options.processes is None and configuration.processes != self._processes:
             unable.append("Processes has changed, which takes effect when ietpy-daemon is restarted")
         self.report(configuration.diagnostics)
         log.info("reloaded: %s", self.summary())

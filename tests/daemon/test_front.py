@@ -244,6 +244,13 @@ def test_another_number_of_processes_needs_a_restart(workers: Workers) -> None:
     assert len(workers.pids()) == 2
 
 
+def test_a_number_of_processes_that_the_command_line_outranks_changes_nothing(workers: Workers) -> None:
+    workers.start("--processes", "2")
+    workers.daemon.write(f"Processes 4\n{workers.text}")
+    reloaded = workers.daemon.run("reload")
+    assert (reloaded.returncode, reloaded.stderr) == (0, "")
+
+
 def test_a_number_of_processes_that_cannot_be(workers: Workers) -> None:
     started = workers.daemon.start("--processes", "0")
     assert started.returncode == 2
