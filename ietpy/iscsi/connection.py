@@ -123,6 +123,9 @@ class Connection(Outbox):
         if self.login is not None:
             self._receive_login(self.login)
             return ready  # what follows a login comes after its last answer: the next call takes it
+        closed = self.closing
+        if closed:
+            return ready  # another connection has logged it out, and may have been told so
         session, handlers = self.session, self.handlers
         assert session is not None
         if self.plain and not (session.held or self.framer.cut) and full_feature.take_plain(self, session):

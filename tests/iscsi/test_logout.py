@@ -83,6 +83,17 @@ class TestSeveralConnections:
         (answer,) = first.ask(first.command("00"))
         assert answer.status == 0
 
+    @pytest.mark.rfc7143("11.14-3")
+    def test_nothing_is_taken_from_one_that_was_logged_out_by_another(self, pair: Any) -> None:
+        """Its bytes were on their way to us; the initiator may have written there by the other connection since."""
+        first, second = pair
+        first.feed(first.request(Opcode.LOGOUT_REQUEST, flags=0x81, cid=7))
+        stream = second.write(0, 1, bytes(512)) + second.write(0, 1, bytes(512))
+        second.connection.space()[: len(stream)] = stream
+        number = second.session.exp_cmd_sn
+        assert second.connection.received(len(stream)) == []
+        assert second.session.exp_cmd_sn == number
+
     @pytest.mark.rfc7143("11.14-1", "11.14.5-1", "11.15-1")
     def test_another_connection_is_answered_for_when_its_tasks_have_ended(self, pair: Any, store: Any) -> None:
         first, second = pair
