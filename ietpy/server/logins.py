@@ -95,9 +95,14 @@ class Logins:
 
     def take_over(self, passage: Passage, sock: socket.socket) -> None:
         """Go on with a login that another process has begun."""
+        try:
+            peer = sock.getpeername()[0]
+        except OSError as problem:  # reset meanwhile
+            log.info("%s: connection lost during login: %s", self._listener.name_of(sock), problem)
+            sock.close()
+            return
         self.make_room()
         sock.setblocking(False)
-        peer = sock.getpeername()[0]
         login = HalfOpen(sock, plain(peer), passage.portal, passage.deadline)
         self._begin(login, peer, passage.portal.group)
         if self._has_portal(login):

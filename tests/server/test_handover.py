@@ -151,16 +151,38 @@ def test_what_cannot_be_handed_over_is_dropped(front: Front, served: Any, caplog
     front.dial().login(LoginPlan(target=served.target.name))
 
 
-def test_too_much_behind_a_login_drops_it(front: Front, served: Any, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.fixture
+def accepted() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Both ends of a connection, the target's first."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        dialled = socket.create_connection(listening.getsockname())
+        sock, _ = listening.accept()
+        with dialled, sock:
+            yield sock, dialled
+
+
+def test_too_much_behind_a_login_drops_it(
+    front: Front, served: Any, accepted: tuple[socket.socket, socket.socket], caplog: pytest.LogCaptureFixture
+) -> None:
     portal = front.server.portals()[0]
-    ours, theirs = socket.socketpair()
-    listening = socket.create_server(("127.0.0.1", 0))
-    dialled = socket.create_connection(listening.getsockname())
-    accepted, _ = listening.accept()
-    with ours, theirs, listening, dialled:
-        served.server.take_over(accepted, Passage(served.target.name, portal, 1e12, bytes(1 << 20), 0))
-        assert dialled.recv(1) == b""
+    sock, dialled = accepted
+    served.server.take_over(sock, Passage(served.target.name, portal, 1e12, bytes(1 << 20), 0))
+    assert dialled.recv(1) == b""
     assert "too much came behind its login" in caplog.text
+
+
+def test_a_peer_that_goes_on_the_way_is_no_mistake_of_ours(
+    front: Front, served: Any, accepted: tuple[socket.socket, socket.socket], caplog: pytest.LogCaptureFixture,
+    eventually: Callable[..., None],
+) -> None:
+    caplog.set_level(logging.INFO, "ietpy")
+    sock, dialled = accepted
+    dialled.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    dialled.close()  # by a reset: not even its address is known any more
+    served.server.take_over(sock, Passage(served.target.name, front.server.portals()[0], 1e12, b"x", 0))
+    eventually(lambda: sock.fileno() < 0)
+    (record,) = caplog.records
+    assert (record.levelno, "connection lost during login" in record.getMessage()) == (logging.INFO, True)
 
 
 def test_a_portal_that_is_gone_takes_its_logins_along(
