@@ -234,8 +234,6 @@ def text_request(
     )
 
 
-
-
 def refuse(
     connection: Connection, opcode: int, flags: int, lun: int, tag: int, word20: int, cmd_sn: int, tail: bytes,
     data: Sequence[memoryview], length: int,

@@ -122,7 +122,7 @@ class ReceiveWindow:
             return Chunk(self.size)
 
     def let_go(self) -> None:
-        """Give back memory in which nothing is, also what windows have in common: nobody needs it now."""
+        """Give back memory in which nothing is, also what windows have in common: who is busy makes its own again."""
         self._free.clear()
         if self.start == self.end and not self.chunk.pins:
             forget(self.chunk.buffer)
