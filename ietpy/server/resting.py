@@ -29,6 +29,7 @@ def rest(pump: Pump, room: memoryview) -> int:
     """Receive into ``room`` after all, however long it takes."""
     with pump.line.lock:
         pump.connection.let_go()
+    pump.line.attend()  # to word left meanwhile, by a worker perhaps: nobody else will
     patience(pump.sock, 0)
     count = pump.sock.recv_into(room)
     with contextlib.suppress(OSError):  # closed meanwhile

@@ -61,6 +61,25 @@ def test_a_quiet_connection_is_woken_by_nothing(served: Any, rested: threading.S
     assert rested.acquire(timeout=20)
 
 
+@pytest.mark.parametrize("keys", [{}, {"MaxConnections": "2"}], ids=["alone", "shared"])
+def test_word_left_while_it_gives_its_memory_back_is_read(
+    served: Any, rested: threading.Semaphore, monkeypatch: pytest.MonkeyPatch, keys: dict[str, str]
+) -> None:
+    """A worker's, for instance: nothing else would wake the connection, and its command would not be answered."""
+    served.target.key_values = {"MaxConnections": 2}
+    let_go = Connection.let_go
+    read = threading.Event()
+
+    def interrupted(self: Connection) -> None:
+        self.line.post(read.set)
+        let_go(self)
+
+    monkeypatch.setattr(Connection, "let_go", interrupted)
+    served.connect(keys=keys)
+    assert rested.acquire(timeout=20)
+    assert read.wait(20)
+
+
 def test_a_connection_that_ends_gives_its_memory_back(served: Any, rested: threading.Semaphore) -> None:
     client = served.connect()
     client.write(0, 0, bytes(65536))
