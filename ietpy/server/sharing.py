@@ -162,6 +162,7 @@ def _is_behind(pump: Pump) -> bool:
     with pump.line.lock:
         unsent: Any = pump.egress.unsent  # no promises of a file in what shares a lock
         size = sum(map(len, unsent)) - pump.connection.staged_size
+    pump.line.attend()  # to word left meanwhile
     return len(unsent) > UNSENT_LIMIT or size > UNSENT_BYTES
 
 

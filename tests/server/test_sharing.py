@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from ietpy.initiator.errors import ConnectionLost, TimedOut
 from ietpy.iscsi import pings
 from ietpy.iscsi.async_messages import Event
 from ietpy.iscsi.pdu import Opcode
-from ietpy.server import listener
+from ietpy.server import listener, sharing
 from tests.server.conftest import replace_while_writing
 
 READ_10 = bytes.fromhex("28 00 00000000 00 0008 00")
@@ -544,6 +544,21 @@ class TestRecovery:
 
 
 @pytest.mark.rfc7143("7.1.4.3-2")
+def test_word_left_while_what_is_unsent_is_counted_is_read(served: Any, lead: Client) -> None:
+    """Before the connection waits for a peer that does not read."""
+    (pump,) = served.server._pumps
+    read = threading.Event()
+
+    class Unsent(list[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            pump.line.post(read.set)
+            return iter(())
+
+    pump.egress.unsent = Unsent()
+    assert not sharing._is_behind(pump)
+    assert read.is_set()
+
+
 def test_the_others_are_told_of_a_lost_connection(lead: Client, join: Any) -> None:
     join(cid=7).socket.close()
     pdu = lead.receive_pdu()
