@@ -10,6 +10,7 @@ import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -113,10 +114,24 @@ def program(here: Path, name: str, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
 
 
-def start_detached(here: Path, port: int = 0) -> int:
+def start_command(here: Path, port: int, *more: str) -> list[str]:
+    """The words that have a daemon serve ``here``/ietd.conf, with its places below ``here``."""
+    command = [str(Path(sys.executable).parent / "ietpy-daemon"), "start"]
+    command += ["--pid-file", str(here / "ietd.pid"), "--control", str(here / "control")]
+    command += ["-c", str(here / "ietd.conf"), "-a", "127.0.0.1", "-p", str(port), "--state-dir", str(here / "state")]
+    return [*command, *more]
+
+
+def free_port() -> int:
+    """One that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port: int = sock.getsockname()[1]
+    return port
+
+
+def start_detached(here: Path, port: int = 0, *more: str) -> int:
     """A daemon that serves ``here``/ietd.conf until ``program(here, "ietpy-daemon", "stop")``; its port."""
-    listening = ["-c", str(here / "ietd.conf"), "-a", "127.0.0.1", "-p", str(port), "--state-dir", str(here / "state")]
-    program(here, "ietpy-daemon", "start", *listening)
+    subprocess.run(start_command(here, port, *more), check=True, capture_output=True, text=True)
     return int(json.loads(program(here, "ietpy-daemon", "status", "--json"))["portals"][0]["port"])
 
 
