@@ -13,7 +13,7 @@ import gc
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -25,6 +25,7 @@ from ietpy.config.access import AccessFiles
 from ietpy.config.load import load, nothing
 from ietpy.config.model import Configuration
 from ietpy.daemon import logs
+from ietpy.daemon.activation import passed
 from ietpy.daemon.administration import Administration
 from ietpy.daemon.instance import Instance
 from ietpy.daemon.inventory import Inventory
@@ -66,8 +67,11 @@ def read_configuration(options: StartOptions, *, regular: bool = False) -> Confi
     return configuration.with_diagnostics(found)
 
 
-def prepare(options: StartOptions, places: Places) -> Instance:
-    """Everything opened, bound and locked; no thread started. Raises IetpyError with what is wrong."""
+def prepare(options: StartOptions, places: Places, held: Sequence[socket.socket] = ()) -> Instance:
+    """Everything opened, bound and locked; no thread started. Raises IetpyError with what is wrong.
+
+    ``held``: listening sockets that others hold open for us.
+    """
     ours = options.uid in (0, os.geteuid()) and options.gid in (0, os.getegid())
     if not ours and os.geteuid() != 0:
         raise UsageError(f"only root can start a daemon of user {options.uid}, group {options.gid} (-u, -g)")
@@ -93,7 +97,7 @@ def prepare(options: StartOptions, places: Places) -> Instance:
         inventory = workers.inventory if workers else Inventory(configuration, Media(base), states=states)
         server = workers.server if workers else Server(inventory.node)
         undo.callback(inventory.close)
-        portals = Portals(options)
+        portals = Portals(options, held=held)
         undo.callback(portals.close)
         portals.open(configuration, server)
         control = service.bind(places.control)
@@ -152,14 +156,16 @@ def start(
 ) -> int:
     """Start a daemon and return the exit status: at once when detached, at its end in the foreground."""
     inherited = descriptors()
+    held = passed(os.environ)
     with lasting():
-        instance = prepare(options, places)
+        instance = prepare(options, places, held)
     for diagnostic in (*instance.inventory.configuration.diagnostics, *instance.inventory.problems):
         complain(str(diagnostic))
     if options.foreground:
         logs.set_up(True, options.debug, log_format)
         return instance.run(lambda: announce(instance, say))
-    return detach(instance, descriptors() - inherited, say)
+    ours = (descriptors() - inherited).union(sock.fileno() for sock in held)
+    return detach(instance, ours, say)
 
 
 @contextlib.contextmanager

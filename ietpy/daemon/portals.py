@@ -1,19 +1,25 @@
-"""What this daemon listens on: as its file says, or its command line; opened at the start, followed by each reload."""
+"""What this daemon listens on: as its file says, or its command line; opened at the start, followed by each reload.
+
+Sockets that a service manager holds open are taken in place of opening them again (``activation``). They are never
+closed here: the daemon listens on duplicates.
+"""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from ietpy.config.model import Configuration, PortalConfig
 from ietpy.daemon.options import StartOptions
 from ietpy.errors import ConfigError, Diagnostic, IetpyError, Span
+from ietpy.iscsi.pdu import portal_name
 from ietpy.iscsi.target import PORTAL_GROUP_TAG
 from ietpy.server.interfaces import addresses_of_interface
 from ietpy.server.portals import bind
 
 _ANYWHERE: Final = Span("", 0, 0)
+_UNUSED: Final = "name it in a Portal line, or take it out of the socket unit: who connects to it waits in vain"
 _HINT: Final = "correct the Portal line, or have the address there, then ietpy-daemon reload"
 
 
@@ -54,13 +60,18 @@ def check(configuration: Configuration, options: StartOptions) -> None:
 
 
 class Portals:
-    """Opened and closed by one caller at a time. ``problems``: what cannot be listened on; replaced, never changed."""
+    """Opened and closed by one caller at a time. ``problems``: what cannot be listened on; replaced, never changed.
+
+    ``held``: what was passed to us listening. Where neither the file nor -a names an address, these are the portals.
+    """
 
     def __init__(
-        self, options: StartOptions, interface: Callable[[str], list[str]] = addresses_of_interface
+        self, options: StartOptions, interface: Callable[[str], list[str]] = addresses_of_interface,
+        held: Sequence[socket.socket] = (),
     ) -> None:
         self.problems: list[Diagnostic] = []
         self._options = options
+        self._held = held
         self._interface = interface
         self._open: dict[Wanted, list[socket.socket]] = {}
 
@@ -91,15 +102,24 @@ class Portals:
             if wanted in self._open:
                 continue
             try:
-                sockets = bind(wanted.address, wanted.port)
+                sockets = bind(wanted.address, wanted.port, self._held)
             except (OSError, UnicodeError) as error:  # a name no resolver can be asked for is a UnicodeError
                 self._note(span, f"cannot listen on {wanted}: {getattr(error, 'strerror', None) or error}")
                 continue
             self._open[wanted] = sockets
             network.listen(sockets, wanted.group)
+        used = [sock.getsockname() for sockets in self._open.values() for sock in sockets]
+        for sock in self._held:
+            if sock.getsockname() not in used:
+                where = portal_name(*sock.getsockname()[:2])
+                problem = f"nobody listens on {where}, which was passed to the daemon as a socket"
+                self._note(_ANYWHERE, problem, "portal-not-used", _UNUSED)
 
     def _wanted(self, configuration: Configuration) -> dict[Wanted, Span]:
         """What to listen on, and where that stands. An address that is named goes before its interface's others."""
+        if configuration.portals is None and self._held and not self._options.address:
+            names = [sock.getsockname() for sock in self._held]
+            return {Wanted(address, port, PORTAL_GROUP_TAG): _ANYWHERE for address, port, *_ in names}
         if configuration.portals is None:
             return {Wanted(self._options.address or None, self._options.port, PORTAL_GROUP_TAG): _ANYWHERE}
         found: dict[tuple[str | None, int], tuple[int, Span]] = {}
@@ -121,5 +141,5 @@ class Portals:
             self._note(portal.span, f"the interface {portal.host} has no address to listen on")
         return [*addresses]
 
-    def _note(self, span: Span, problem: str) -> None:
-        self.problems = [*self.problems, Diagnostic(span, "error", "portal-not-opened", problem, _HINT)]
+    def _note(self, span: Span, problem: str, code: str = "portal-not-opened", hint: str = _HINT) -> None:
+        self.problems = [*self.problems, Diagnostic(span, "error", code, problem, hint)]

@@ -8,7 +8,7 @@ import selectors
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from ietpy.iscsi.target import Asker, Portal
 from ietpy.server.interfaces import addresses_of_host
@@ -22,8 +22,10 @@ FOLLOW_SECONDS: Final = 5.0
 _WILDCARDS: Final = frozenset(("0.0.0.0", "::"))
 
 
-def bind(address: str | None, port: int) -> list[socket.socket]:
+def bind(address: str | None, port: int, held: Iterable[socket.socket] = ()) -> list[socket.socket]:
     """Listening sockets for an address (None: all interfaces, both families) and port (0: a free one for all).
+
+    Of one that is ``held`` open elsewhere it is a duplicate, so that closing it does not close the port.
 
     Raises OSError when nothing can be bound; one family missing is no error when all interfaces were asked for.
     """
@@ -33,7 +35,11 @@ def bind(address: str | None, port: int) -> list[socket.socket]:
     for family, kind, protocol, _, where in sorted(infos, key=lambda info: info[0]):
         if port == 0 and sockets:
             where = (where[0], sockets[0].getsockname()[1], *where[2:])
+        open_already = [each for each in held if each.family == family and _place(each.getsockname()) == _place(where)]
         try:
+            if open_already:
+                sockets.append(open_already[0].dup())
+                continue
             sock = socket.socket(family, kind, protocol)
         except OSError as error:
             problem = error
@@ -52,6 +58,11 @@ def bind(address: str | None, port: int) -> list[socket.socket]:
     if not sockets:
         raise problem or OSError(f"{address} has no address to listen on")
     return sockets
+
+
+def _place(name: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What of the name of a socket says where it is: of IPv6 the zone, too, and not the flow label."""
+    return name[:2] + name[3:]
 
 
 def _name(sock: socket.socket) -> tuple[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -45,10 +45,10 @@ class Network:
 
 
 class Served:
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, held: Sequence[socket.socket] = (), **options: Any) -> None:
         self.network = Network()
         self.options = StartOptions(**{"port": 0, **options})
-        self.portals = Portals(self.options, addresses)
+        self.portals = Portals(self.options, addresses, held)
 
     def follow(self, text: str) -> list[str]:
         """What is wrong, as told, without the hint."""
@@ -62,8 +62,8 @@ class Served:
 def served() -> Iterator[Any]:
     made: list[Served] = []
 
-    def make(**options: Any) -> Served:
-        made.append(Served(**options))
+    def make(held: Sequence[socket.socket] = (), **options: Any) -> Served:
+        made.append(Served(held, **options))
         return made[-1]
 
     yield make
@@ -161,3 +161,43 @@ def test_file_and_command_line_must_not_contradict_each_other(text: str, address
             check(loads(text), StartOptions(address=address))
     else:
         check(loads(text), StartOptions(address=address))
+
+
+@pytest.fixture
+def held() -> Iterator[list[socket.socket]]:
+    """Two sockets of 127.0.0.1 and 127.0.0.2 that a service manager holds open."""
+    sockets = [socket.create_server((address, 0)) for address in ("127.0.0.1", "127.0.0.2")]
+    yield sockets
+    for sock in sockets:
+        sock.close()
+
+
+def test_without_a_word_what_was_passed_are_the_portals(served: Any, held: list[socket.socket]) -> None:
+    one = served(held, port=3260)
+    one.portals.open(loads(""), one.network)
+    assert [sock.getsockname() for sock in one.network.sockets] == [sock.getsockname() for sock in held]
+    assert one.follow("") == []
+    one.portals.close()
+    with socket.create_connection(held[0].getsockname()):
+        pass  # the port is open as before
+
+
+def test_portal_lines_say_which_group_a_socket_is_and_reloads_may_leave_it(
+    served: Any, held: list[socket.socket]
+) -> None:
+    (first, port1), (second, port2) = (sock.getsockname() for sock in held)
+    one = served(held)
+    assert one.follow(f"Portal 3 {first}:{port1}\nPortal 4 {second}:{port2}\n") == []
+    assert one.network.listening == [(first, 3), (second, 4)]
+    for _ in range(2):
+        [problem] = one.follow(f"Portal 3 {first}:{port1}\n")
+        assert f"nobody listens on {second}:{port2}, which was passed to the daemon as a socket" in problem
+    assert one.follow(f"Portal 3 {first}:{port1}\nPortal 5 {second}:{port2}\n") == []
+    assert one.network.listening == [(first, 3), (second, 5)]
+
+
+def test_an_address_on_the_command_line_opens_no_other(served: Any, held: list[socket.socket]) -> None:
+    (first, port1), _ = (sock.getsockname() for sock in held)
+    one = served(held, address=first, port=port1)
+    assert len(one.follow("")) == 1
+    assert one.network.listening == [(first, 1)]

@@ -135,14 +135,16 @@ def start_detached(here: Path, port: int = 0, *more: str) -> int:
     return int(json.loads(program(here, "ietpy-daemon", "status", "--json"))["portals"][0]["port"])
 
 
-def guest_with_hook(kit: Path, here: Path, port: int, script: str, hook: str, *arguments: str) -> str:
+def guest_with_hook(
+    kit: Path, here: Path, port: int, script: str, hook: str, *arguments: str, timeout: float = 600
+) -> str:
     """Run ``script`` in vmkit's guest; ``host_hook NAME`` there calls ``hook`` here, with NAME. What the guest said."""
     call = here / "hook"
     call.write_text(f'#!/bin/sh\nexec {sys.executable} {hook} {" ".join(arguments)} "$1" >{here}/hook.log 2>&1\n')
     call.chmod(0o755)
     answer = subprocess.run(
         [str(kit / "run"), "-", str(port)], input=script, text=True, errors="replace", stdout=subprocess.PIPE,
-        timeout=600, check=False, env={**os.environ, "VMKIT_HOOK": str(call)},
+        timeout=timeout, check=False, env={**os.environ, "VMKIT_HOOK": str(call)},
     )
     print(answer.stdout)
     if answer.returncode:
