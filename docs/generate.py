@@ -63,8 +63,9 @@ target is:
         PortalGroups 2
 
 With such lines there are no portals but theirs: `-p` is the port of those that name none, and `-a`, which means that
-address only, is refused beside them. Without, the daemon listens where `-a` and `-p` say, as portal group 1. A service
-manager's sockets are not taken over in either case. A portal that cannot be opened when the daemon starts, as its
+address only, is refused beside them. Without, the daemon listens where `-a` and `-p` say, as portal group 1. A socket
+that a service manager passes (`init/systemd/ietpy.socket`) is taken for the portal of its address and port; without
+Portal lines and `-a` what is passed are the portals. A portal that cannot be opened when the daemon starts, as its
 interface has no address yet, say, is reported with its line (`ietpy-daemon status`), and a reload tries again; what the
 file no longer names is closed then, and connections stay. Several connections of a session come by one portal group;
 the same initiator with the same ISID by two groups has two sessions. Initiators are told all portals of all groups of a

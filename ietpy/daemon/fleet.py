@@ -146,7 +146,7 @@ class Fleet:
                 member.begun = time.monotonic()
                 assignment = Assignment(
                     self._options, self._part(configuration, member), self._states, self._media.base, self._memory,
-                    redirects, until=0.0 if member.lives == 1 else member.begun + _LEAVING,
+                    redirects, until=self._media.until if member.lives == 1 else member.begun + _LEAVING,
                 )
                 born.append((member, channel, Call(channel, "open", assignment, patience=OPENING)))
             for _, _, call in born:

@@ -13,6 +13,7 @@ import gc
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -29,7 +30,7 @@ from ietpy.daemon.activation import passed
 from ietpy.daemon.administration import Administration
 from ietpy.daemon.instance import Instance
 from ietpy.daemon.inventory import Inventory
-from ietpy.daemon.media import OPENING, Media
+from ietpy.daemon.media import LETTING_GO, OPENING, Media
 from ietpy.daemon.naming import Naming
 from ietpy.daemon.options import Places, StartOptions
 from ietpy.daemon.pidfile import PidFile
@@ -89,12 +90,13 @@ def prepare(options: StartOptions, places: Places, held: Sequence[socket.socket]
         pid_file = PidFile.acquire(places.pid_file)
         undo.callback(pid_file.release)
         base = os.getcwd() if options.foreground else "/"
+        media = Media(base, until=time.monotonic() + LETTING_GO if pid_file.stale else 0.0)
         states = StateDirectory(options.state_dir)
         states.prepare(options.uid, options.gid)
         workers = None
         if nursery is not None:
-            workers = front.Front.open(nursery, count, configuration, options, states, Media(base))
-        inventory = workers.inventory if workers else Inventory(configuration, Media(base), states=states)
+            workers = front.Front.open(nursery, count, configuration, options, states, media)
+        inventory = workers.inventory if workers else Inventory(configuration, media, states=states)
         server = workers.server if workers else Server(inventory.node)
         undo.callback(inventory.close)
         portals = Portals(options, held=held)

@@ -12,6 +12,7 @@ import logging
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooSlow
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds a medium may take to be opened while a daemon serves; a disk that has to spin up takes longer, once.
 OPENING: Final = 5.0
+#: Seconds after the start in which processes of a daemon that was killed may still hold media.
+LETTING_GO: Final = 5.0
+_PAUSE: Final = 0.02  #: between attempts to open what is locked
 
 #: Block devices by number, and below that what one is called wherever it is attached; of a partition its disk.
 _DEVICES: Final = "/sys/dev/block"
@@ -60,10 +64,12 @@ class Media:
     """``base``: where relative paths count from. Methods may be called from several threads.
 
     ``patience``: seconds to wait for a medium, in a thread of its own; None: as long as it takes, and no thread.
+    ``until`` (``time.monotonic``): others who have locked media may be about to go.
     """
 
-    def __init__(self, base: str = "/", opener: Opener = open_store) -> None:
+    def __init__(self, base: str = "/", opener: Opener = open_store, until: float = 0.0) -> None:
         self.base = base
+        self.until = until
         self.patience: float | None = None
         self._opener = opener
         self._lock = threading.Lock()
@@ -153,15 +159,24 @@ class Media:
             if key in self._by_key:
                 return self._share(self._by_key[key], lun)
             read_only = lun.read_only if key is None else lun.read_only and key not in self._written
-        store = self._opener(
-            lun.type, self.path(lun), read_only=read_only, block_size=lun.block_size, options=lun.options
-        )
+        store = self._opened(lun, read_only)
         held = Held(store, key, read_only, [lun])
         with self._lock:
             self._held[held] = None
             if key is not None:
                 self._by_key.setdefault(key, held)
         return held
+
+    def _opened(self, lun: LunConfig, read_only: bool) -> BackingStore:
+        while True:
+            try:
+                return self._opener(
+                    lun.type, self.path(lun), read_only=read_only, block_size=lun.block_size, options=lun.options
+                )
+            except StoreError as error:
+                if error.errno != errno.EBUSY or time.monotonic() >= self.until:
+                    raise
+            time.sleep(_PAUSE)
 
     def _share(self, held: Held, lun: LunConfig) -> Held:
         if not held.users:

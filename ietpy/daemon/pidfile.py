@@ -26,10 +26,11 @@ class AlreadyRunning(IetpyError):
 
 
 class PidFile:
-    """A pid file locked by us, empty until ``write``."""
+    """A pid file locked by us, empty until ``write``. ``stale``: whether one was left that did not end in order."""
 
-    def __init__(self, path: str, descriptor: int) -> None:
+    def __init__(self, path: str, descriptor: int, stale: bool = False) -> None:
         self.path = path
+        self.stale = stale
         self._descriptor = descriptor
 
     @classmethod
@@ -51,8 +52,9 @@ class PidFile:
                 raise AlreadyRunning(f"another ietpy-daemon is running ({who}, {path} is locked)")
             if _is_at(descriptor, path):  # else its owner removed it between our open and our lock
                 os.fchmod(descriptor, 0o644)
+                stale = _read_pid(descriptor) > 0
                 os.ftruncate(descriptor, 0)
-                return cls(path, descriptor)
+                return cls(path, descriptor, stale)
             os.close(descriptor)
 
     def write(self, pid: int) -> None:

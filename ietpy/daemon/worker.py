@@ -13,11 +13,10 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from ietpy.admin import operations
 from ietpy.config.model import Configuration
@@ -42,15 +41,13 @@ from ietpy.stores.state import StateDirectory
 
 log = logging.getLogger(__name__)
 
-_PAUSE: Final = 0.02  #: seconds between attempts to open what is locked
-
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """What a worker is to serve: ``configuration`` has its targets alone. ``redirects``: as ietadm made them, by name.
 
     ``memory``: its share, in bytes; ``base``: where relative paths count from; ``until`` (``time.monotonic``): a worker
-    before it, which is going, may have locked media.
+    before it, or a daemon before this one, may be going and have locked media.
     """
 
     options: StartOptions
@@ -62,18 +59,15 @@ class Assignment:
     until: float = 0.0
 
 
-def _open_store(until: float, *medium: Any, **options: Any) -> BackingStore:
-    """As ``stores.open_store``, where another worker may have the lock of a medium: for good, or until it has gone."""
-    while True:
-        try:
-            return open_store(*medium, **options)
-        except StoreError as error:
-            if error.errno != errno.EBUSY:
-                raise
-            if time.monotonic() >= until:
-                hint = "if another target of this daemon serves it, restart ietpy-daemon to have both in one process"
-                raise StoreError(errno.EBUSY, f"{error}; {hint}") from None
-        time.sleep(_PAUSE)
+def _open_store(*medium: Any, **options: Any) -> BackingStore:
+    """As ``stores.open_store``, where another worker may have the lock of a medium."""
+    try:
+        return open_store(*medium, **options)
+    except StoreError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        hint = "if another target of this daemon serves it, restart ietpy-daemon to have both in one process"
+        raise StoreError(errno.EBUSY, f"{error}; {hint}") from None
 
 
 class _AskedInFront:
@@ -140,7 +134,7 @@ class Worker:
     def open(self, assignment: Assignment) -> None:
         """Open everything; nobody is served yet."""
         options = assignment.options
-        media = Media(assignment.base, partial(_open_store, assignment.until))
+        media = Media(assignment.base, _open_store, assignment.until)
         with lasting():
             inventory = Inventory(
                 assignment.configuration, media, states=assignment.states, memory=assignment.memory

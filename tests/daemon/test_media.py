@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import stat
 import threading
@@ -74,6 +75,25 @@ def test_a_file_is_known_again(disk: Path, tmp_path: Path) -> None:
     disk.touch()
     assert media.identity(lun(0, disk)) not in (identity, str(disk))
     assert media.identity(lun(0, "", type="nullio")) == "nullio"
+
+
+def test_what_others_are_about_to_let_go_is_waited_for_and_no_other_failure(disk: Path) -> None:
+    """Until the time given, which has come where they hold it for good."""
+    problems = [StoreError(errno.EBUSY, "in use"), StoreError(errno.EBUSY, "in use")]
+    opener = Opener(Store())
+
+    def open_at_last(*medium: Any, **options: Any) -> Any:
+        if problems:
+            raise problems.pop()
+        return opener(*medium, **options)
+
+    with pytest.raises(StoreError, match="in use"):
+        Media("/", open_at_last).open(lun(0, disk))
+    assert Media("/", open_at_last, until=math.inf).open(lun(0, disk)).store is not None
+    assert not problems
+    problems.append(StoreError(errno.EACCES, "not yours"))
+    with pytest.raises(StoreError, match="not yours"):
+        Media("/", open_at_last, until=math.inf).open(lun(0, disk))
 
 
 @pytest.mark.parametrize(("facts", "name"), [

@@ -11,6 +11,7 @@ import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -36,6 +37,12 @@ PACKAGES = {
     "ip": "iproute2",
     "unshare": "util-linux",
 }
+#: Becomes a command whose descriptor 3 is the one given, as sd_listen_fds(3) has it.
+_PASSING = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.execve(sys.argv[2], sys.argv[2:], {**os.environ, "LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"})
+"""
 _SYSTEM = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 Result = subprocess.CompletedProcess[str]
@@ -72,11 +79,11 @@ class Daemon:
         places = ["--pid-file", str(self.directory / "ietd.pid"), "--control", str(self.directory / "control")]
         return [str(program), action, *places, *arguments]
 
-    def _launch(self, arguments: list[str]) -> subprocess.Popen[str]:
+    def _launch(self, arguments: list[str], *passed: int) -> subprocess.Popen[str]:
         """Run a command that stays in the foreground, until it says what it serves and where."""
         with self.log_file.open("a") as log:
             process = subprocess.Popen(
-                arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
+                arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, pass_fds=passed
             )
         assert process.stdout is not None
         for line in process.stdout:
@@ -92,6 +99,29 @@ class Daemon:
         listening = ["-f", "-c", str(self.config), *address, "-p", "0", "--state-dir", str(self.directory / "state")]
         self.process = self._launch(self._command("start", *listening, *arguments))
         return self
+
+    def start_on(self, listening: socket.socket, *arguments: str) -> Daemon:
+        """As a service manager starts it that holds the socket of the port open (sd_listen_fds(3))."""
+        files = ["-f", "-c", str(self.config), "--state-dir", str(self.directory / "state")]
+        passing = [sys.executable, "-c", _PASSING, str(listening.fileno())]
+        self.process = self._launch([*passing, *self._command("start", *files, *arguments)], listening.fileno())
+        return self
+
+    def start_again(self, *arguments: str) -> Daemon:
+        """On the port it had."""
+        files = ["-f", "-c", str(self.config), "-a", ADDRESS, "-p", str(self.port)]
+        again = self._command("start", *files, "--state-dir", str(self.directory / "state"), *arguments)
+        self.process = self._launch(again)
+        return self
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        process, self.process = self.process, None
+        assert process is not None
+        process.kill()
+        process.wait(PATIENCE)
+        assert process.stdout is not None
+        process.stdout.close()
 
     def restart(self) -> None:
         """``ietpy-daemon restart``: it ends the running daemon and becomes the next one, on the same port."""
@@ -152,17 +182,23 @@ class Daemon:
 
 
 class Daemons:
-    """``daemons(configuration, *options)``: a running daemon. All are stopped, and their logs judged, at the end."""
+    """``daemons(configuration, *options)``: a running daemon. All are stopped, and their logs judged, at the end.
+
+    ``prepare(configuration)``: one that does not run yet.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.started: list[Daemon] = []
 
-    def __call__(self, configuration: str, *options: str) -> Daemon:
+    def prepare(self, configuration: str) -> Daemon:
         directory = self.directory / f"daemon{len(self.started)}"
         directory.mkdir()
         self.started.append(Daemon(directory, configuration))
-        return self.started[-1].start(*options)
+        return self.started[-1]
+
+    def __call__(self, configuration: str, *options: str) -> Daemon:
+        return self.prepare(configuration).start(*options)
 
     def stop(self) -> None:
         for daemon in self.started:
