@@ -37,6 +37,7 @@ from ietpy.daemon.pidfile import PidFile
 from ietpy.daemon.portals import Portals, check
 from ietpy.daemon.publish import Publisher
 from ietpy.errors import ConfigError, IetpyError, UsageError
+from ietpy.server.capacity import ask_for_descriptors
 from ietpy.server.listener import Server
 from ietpy.stores.state import StateDirectory
 
@@ -159,6 +160,7 @@ def start(
     """Start a daemon and return the exit status: at once when detached, at its end in the foreground."""
     inherited = descriptors()
     held = passed(os.environ)
+    ask_for_descriptors()  # workers, too, have what it brings
     with lasting():
         instance = prepare(options, places, held)
     for diagnostic in (*instance.inventory.configuration.diagnostics, *instance.inventory.problems):

@@ -197,7 +197,7 @@ def establish(
 
     These are of the sessions it reinstates (section 6.3.5), or the connection it does (6.3.4).
 
-    Raises LoginFailure when the request names a session that cannot take it, MaxSessions is reached, or who may log in
+    Raises LoginFailure when the request names a session that cannot take it, there is no room, or who may log in
     was changed since the login began.
     """
     if result.tsih_requested:
@@ -207,6 +207,7 @@ def establish(
     if target is None:
         with node.lock:
             _check(result, node)
+        node.check_room(asker.peer)
         node.take_tsih(session)
         portal = (asker.local, connection.local_port)  # sections 7.4.2.1 and 7.4.2.2
         return session, node.discover(session, (session.key, result.named.lower() or portal))
@@ -214,6 +215,8 @@ def establish(
         _check_target(node, target, result)
         old = target.sessions.get(session.key)
         target.check_room(session.key)
+        if old is None:
+            node.check_room(asker.peer)
         node.take_tsih(session)
         target.sessions[session.key] = session
         if old is not None:
@@ -233,6 +236,8 @@ def _join(node: IscsiNode, result: LoginResult, connection: Connection) -> tuple
                 if (session.user, session.view) != (result.user, result.terms.view):
                     problem = "the session was begun by another user, or from where more or less is to be seen"
                     raise LoginFailure(LoginStatus.CANNOT_INCLUDE_IN_SESSION, problem)
+                if result.cid not in session.connections:
+                    node.check_room(connection.asker.peer)
                 old = session.join(connection, result.cid)
                 return session, () if old is None else (old,)
     problem = f"this initiator port has no session with TSIH {result.tsih_requested}; log in with TSIH 0"

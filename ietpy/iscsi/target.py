@@ -215,6 +215,10 @@ def command_window(target: TargetNode | None) -> int:
 _TSIHS: Final = 0xFFFF  #: 0 is none (section 11.12.6)
 
 
+def _room_for_all(address: str) -> None:
+    """Before there is a server."""
+
+
 def _nobody_serves(target: TargetNode) -> None:
     """Before there is a server."""
 
@@ -248,6 +252,8 @@ class IscsiNode:
         self.targets: dict[str, TargetNode] = {}
         #: Told of each target before anybody can find it; the server's.
         self.serve: Callable[[TargetNode], None] = _nobody_serves
+        #: Raises LoginFailure when there may be no more connections, in all or from this address; the server's.
+        self.check_room: Callable[[str], None] = _room_for_all
         #: CHAP challenges outstanding on any connection, so that one reflected on another is known.
         self.open_challenges: set[bytes] = set()
         self._tsihs: dict[int, Session] = {}

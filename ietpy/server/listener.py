@@ -7,7 +7,6 @@ costs no thread; then it gets a pump of its own.
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import selectors
 import socket
@@ -24,6 +23,8 @@ from ietpy.iscsi.pdu import portal_name
 from ietpy.iscsi.target import PORTAL_GROUP_TAG, IscsiNode, Portal, TargetNode
 from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.server import resting
+from ietpy.server.accepting import Acceptor
+from ietpy.server.capacity import Capacity, most_connections
 from ietpy.server.drain import still_busy
 from ietpy.server.farewell import drop, say_farewell
 from ietpy.server.handover import Passage
@@ -39,10 +40,6 @@ from ietpy.server.workers import WorkerPool
 
 log = logging.getLogger(__name__)
 
-#: After accept fails for want of descriptors, the listener rests this long.
-EXHAUSTED_SECONDS: Final = 1.0
-
-_EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 #: What a closed connection may take to notice, once ``stop``'s time is over (seconds).
 CLOSING_SECONDS: Final = 1.0
 #: A peer that takes no answer for this long is given up (seconds).
@@ -69,11 +66,13 @@ class Server:
         self._workers: dict[TargetNode, WorkerPool] = {}
         self._selector = selectors.DefaultSelector()
         self._logins = Logins(self, self._selector)
-        self._portals = Portals(self._selector, self._accept, self._wake_up)
+        self._acceptor = Acceptor(self._logins, self.portal, lambda: self._portals.rest())
+        self._portals = Portals(self._selector, self._acceptor.accept, self._wake_up)
         node.addresses = self._portals.told_to
         self._wake_receive, self._wake_send = socket.socketpair()
         self._stopping = False
-        self._rest_until = 0.0
+        self.capacity = Capacity(most_connections())
+        node.check_room = self.capacity.check
         self._thread: threading.Thread | None = None  #: made after the forks of detaching, by ``start``
         #: Called when a session has begun or ended, in whatever thread that happens; must not wait.
         self.sessions_changed: Callable[[], None] = _nothing
@@ -203,6 +202,7 @@ class Server:
         """A pump has ended."""
         with self._lock:
             self._pumps.pop(pump, None)
+        self.capacity.leave(pump)
         self.sessions_changed()
 
     def name_of(self, sock: socket.socket) -> str:
@@ -281,7 +281,7 @@ class Server:
 
     def _run(self) -> None:
         while not self._stopping:
-            if not self._rest_until:
+            if not self._acceptor.rest_until:
                 self._portals.follow()
             for key, _ in self._selector.select(self._patience()):
                 assert isinstance(key.fileobj, socket.socket)
@@ -303,8 +303,8 @@ class Server:
         now = time.monotonic()
         due = self._logins.due()
         waits = [] if due is None else [due - now]
-        if self._rest_until:
-            waits.append(self._rest_until - now)
+        if self._acceptor.rest_until:
+            waits.append(self._acceptor.rest_until - now)
         if self._attentive or self._kept or self._jobs.waiting or (
             self._pumps and any(target.nop_interval for target in self.node.targets.values())
         ):
@@ -315,8 +315,7 @@ class Server:
         while self._later:
             self._later.popleft()()
         now = time.monotonic()
-        if 0.0 < self._rest_until <= now:
-            self._rest_until = 0.0
+        self._acceptor.look_at_clock(now)
         self._logins.look_at_clock(now)
         if self._jobs.waiting:
             self._jobs.start()
@@ -336,29 +335,6 @@ class Server:
 
     # Logins -------------------------------------------------------------------------------------------------------
 
-    def _accept(self, listening: socket.socket) -> None:
-        if self._rest_until:
-            return  # another portal found no descriptor left a moment ago
-        self._logins.make_room()
-        try:
-            sock, peer = listening.accept()
-        except BlockingIOError:
-            return
-        except OSError as problem:
-            if problem.errno in _EXHAUSTED:
-                log.warning("cannot accept connections for %.0f s: %s", EXHAUSTED_SECONDS, problem.strerror)
-                self._rest_until = time.monotonic() + EXHAUSTED_SECONDS
-                self._portals.rest()
-            return
-        portal = self._portals.of(listening)
-        if portal is None:
-            sock.close()
-            return
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._logins.begin(sock, peer[0], listening, portal.group)
-
     def new_pump(self, sock: socket.socket, connection: Connection) -> Pump:
         return Pump(self, sock, connection)
 
@@ -371,6 +347,7 @@ class Server:
         thread = threading.Thread(target=login.pump.run, name=f"session-{login.sock.fileno()}", daemon=True)
         with self._lock:
             self._pumps[login.pump] = thread
+        self.capacity.enter(login.pump, login.source)
         try:
             thread.start()
         except RuntimeError as problem:  # the system has no thread left

@@ -86,8 +86,15 @@ class Logins:
     def make_room(self) -> None:
         """Before a connection is accepted: with all places taken, the address that has most of them loses one."""
         if len(self._open) >= LOGINS_AT_ONCE:
-            (greediest, _), = Counter(login.source for login in self._open.values()).most_common(1)
-            self._drop_oldest(greediest, f"{LOGINS_AT_ONCE} logins at once are the limit")
+            self.give_way(f"{LOGINS_AT_ONCE} logins at once are the limit")
+
+    def give_way(self, why: str) -> bool:
+        """The address that has most of the logins loses its oldest one; False if there are none."""
+        if not self._open:
+            return False
+        (greediest, _), = Counter(login.source for login in self._open.values()).most_common(1)
+        self._drop_oldest(greediest, why)
+        return True
 
     def begin(self, sock: socket.socket, peer: str, portal: socket.socket, group: int) -> None:
         """A connection was accepted from the numeric address ``peer``, by a portal of the group with this tag."""

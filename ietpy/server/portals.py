@@ -15,7 +15,9 @@ from ietpy.server.interfaces import addresses_of_host
 
 log = logging.getLogger(__name__)
 
-BACKLOG: Final = 128
+#: Connections that wait to be accepted; the system may allow less (net.core.somaxconn). One too many tries again after
+#: a second, so in a flood of them a short queue costs everybody that second.
+BACKLOG: Final = 4096
 #: Seconds the listener's thread may take until it has let go of a portal that is to be closed.
 FOLLOW_SECONDS: Final = 5.0
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from ietpy.initiator.errors import ConnectionLost, TimedOut
+from ietpy.initiator.errors import ConnectionLost
 from ietpy.initiator.login import LoginPlan
 from ietpy.iscsi.async_messages import Event
 from ietpy.iscsi.target import Asker, TargetNode
@@ -111,56 +109,6 @@ def test_stop_does_not_wait_for_ever(served: Any) -> None:
     client.submit(0, bytes.fromhex("28 00 00000000 00 0008 00"), read=4096)
     assert served.store.entered.acquire(timeout=20)
     assert served.server.stop(0.1) is False
-
-
-class TestWithoutDescriptors:
-    """accept fails; the listener rests, says so once, and goes on (EMFILE)."""
-
-    @pytest.fixture
-    def exhausted(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-        """Calls of accept, which fails until the list is set to its end with ``None``."""
-        calls: list[Any] = []
-        real = socket.socket.accept
-
-        def accept(listening: socket.socket) -> Any:
-            if None in calls:
-                return real(listening)
-            calls.append(listening.fileno())
-            raise OSError(errno.EMFILE, "Too many open files")
-
-        monkeypatch.setattr(socket.socket, "accept", accept)
-        yield calls
-        calls.append(None)
-
-    def test_it_does_not_spin(self, served: Any, exhausted: list[Any], caplog: pytest.LogCaptureFixture) -> None:
-        client = served.dial()
-        with pytest.raises(TimedOut):
-            client.receive_pdu(timeout=0.2)
-        assert len(exhausted) == 1
-        assert caplog.text.count("cannot accept connections") == 1
-
-    def test_it_goes_on(
-        self, served: Any, exhausted: list[Any], eventually: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(listener, "EXHAUSTED_SECONDS", 0.05)
-        client = served.dial()
-        eventually(lambda: len(exhausted) > 1)
-        exhausted.append(None)
-        client.login(LoginPlan(target=served.target.name))
-
-    def test_of_two_portals_ready_at_once_one_is_enough(
-        self, served: Any, exhausted: list[Any], eventually: Callable[..., None], caplog: pytest.LogCaptureFixture
-    ) -> None:
-        sockets = [*bind("127.0.0.1", 0), *bind("127.0.0.1", 0)]
-        server = Server(served.node, sockets)
-        clients = [socket.create_connection(portal[:2]) for portal in server.portals()]
-        server.start()
-        eventually(lambda: bool(exhausted))
-        assert server.stop(20)
-        for client in clients:
-            client.close()
-        assert "internal error" not in caplog.text
-        assert len(exhausted) == 1
 
 
 def test_a_mistake_after_the_session_was_made_leaves_none(

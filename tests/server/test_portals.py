@@ -162,7 +162,7 @@ def test_who_came_by_a_portal_that_is_left_at_that_moment(served: Any) -> None:
     client = connected(served, listening.getsockname())
     made._portals._all = {sock: portal for sock, portal in made._portals._all.items() if sock is not listening}
     listening.setblocking(True)
-    made._accept(listening)
+    made._acceptor.accept(listening)
     assert client.closed_by_target()
     assert not len(made._logins)
     listening.close()

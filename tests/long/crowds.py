@@ -1,0 +1,316 @@
+"""Those who attack: each a function that goes on until its standard input ends, and then says what it did, as JSON.
+
+    PYTHON crowds.py NAME PORT TARGET LUN COUNT
+
+It prints ``ready`` when all are there. Who is thrown out comes again, so many times a second as ``AGAIN`` says: an
+attack is as long as the measurement. All come from loopback; ``spread`` ones from addresses of their own, so what is
+counted by address is nothing against them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import random
+import resource
+import select
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from ietpy.initiator.client import Client
+from ietpy.initiator.errors import InitiatorError
+from ietpy.initiator.login import LoginPlan, exchange
+from ietpy.initiator.numbering import Numbering
+from ietpy.iscsi.pdu import Opcode
+from ietpy.scsi.lun import encode
+
+ADDRESS: Final = "127.0.0.1"
+AGAIN: Final = 500  #: connections a second, of those who were thrown out
+MIB: Final = 1 << 20
+BLOCK: Final = 512
+WINDOW: Final = 128  #: commands a session has under way at most
+_POINTLESS: Final = (errno.ECONNREFUSED, errno.ECONNRESET, errno.ETIMEDOUT)
+
+
+class Crowd:
+    """``count`` sockets to a port. ``act(sock, now)`` says when it wants to act again; None: when something came."""
+
+    def __init__(
+        self, port: int, count: int, act: Callable[[socket.socket, float], float | None], spread: bool
+    ) -> None:
+        self.port, self.count, self.act, self.spread = port, count, act, spread
+        self.poll = select.epoll()
+        self.socks: dict[int, socket.socket] = {}
+        self.due: dict[int, float] = {}
+        self.counts = {"dialled": 0, "thrown out": 0, "most at once": 0}
+
+    def dial(self) -> None:
+        sock = socket.socket()
+        sock.setblocking(False)
+        if self.spread:
+            number = self.counts["dialled"] % 60000
+            sock.bind((f"127.1.{number // 250}.{number % 250 + 1}", 0))
+        problem = sock.connect_ex((ADDRESS, self.port))
+        if problem not in (0, errno.EINPROGRESS):
+            sock.close()
+            return
+        self.counts["dialled"] += 1
+        self.socks[sock.fileno()] = sock
+        self.poll.register(sock, select.EPOLLIN | select.EPOLLRDHUP)
+        self.due[sock.fileno()] = 0.0
+
+    def drop(self, number: int) -> None:
+        self.counts["thrown out"] += 1
+        self.due.pop(number, None)
+        self.socks.pop(number).close()
+
+    def run(self, stopped: Callable[[], bool]) -> dict[str, Any]:
+        credit, before, told = float(self.count), time.monotonic(), False
+        while not stopped():
+            now = time.monotonic()
+            credit, before = min(credit + AGAIN * (now - before), max(credit, AGAIN / 10)), now
+            for _ in range(200):  # in between, what came is looked at
+                if credit < 1 or len(self.socks) >= self.count:
+                    break
+                credit -= 1
+                self.dial()
+            self.counts["most at once"] = max(self.counts["most at once"], len(self.socks))
+            for number, events in self.poll.poll(0.02):
+                self.heard(number, events)
+            for number in [number for number, due in self.due.items() if due <= now]:
+                self.turn(number, now)
+            if not told and self.counts["dialled"] >= self.count:
+                told = True
+                print("ready", flush=True)
+        return self.counts
+
+    def heard(self, number: int, events: int) -> None:
+        sock = self.socks[number]
+        gone = events & (select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP)
+        try:
+            gone = gone or not sock.recv(65536)
+        except BlockingIOError:
+            pass
+        except OSError:
+            gone = 1
+        if gone:
+            self.drop(number)
+
+    def turn(self, number: int, now: float) -> None:
+        try:
+            again = self.act(self.socks[number], now)
+        except BlockingIOError:
+            again = now + 0.05
+        except OSError:
+            self.drop(number)
+            return
+        if again is None:
+            self.due.pop(number)
+        else:
+            self.due[number] = again
+
+
+def login_request(target: str, initiator: str) -> bytes:
+    plan = LoginPlan(target=target, initiator=initiator)
+    return next(exchange(plan, Numbering(), os.urandom))
+
+
+def half_open(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
+    """Connections on which nothing is ever said."""
+    return Crowd(port, count, lambda sock, now: None, spread=True).run(stopped)
+
+
+def half_open_at_one(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
+    """The same, all from one address."""
+    return Crowd(port, count, lambda sock, now: None, spread=False).run(stopped)
+
+
+def loris(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
+    """Logins of a byte a second."""
+    request = login_request(target, "iqn.2026-11.test:loris")
+    said: dict[socket.socket, int] = {}
+
+    def act(sock: socket.socket, now: float) -> float:
+        at = said.get(sock, 0)
+        sock.send(request[at : at + 1])
+        said[sock] = at + 1 if at < len(request) - 2 else at  # the last is never said
+        return now + random.uniform(0.5, 1.5)
+
+    return Crowd(port, count, act, spread=True).run(stopped)
+
+
+def noise(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
+    """Random bytes; of every other connection behind a header that says they are a Login Request's."""
+    source = random.Random(7143)
+    request = login_request(target, "iqn.2026-11.test:noise")
+
+    def act(sock: socket.socket, now: float) -> float:
+        data = source.randbytes(source.choice((1, 48, 500, 8192, 65536)))
+        sock.send(request[:48] + data if source.random() < 0.5 else data)
+        return now + source.uniform(0.05, 0.5)
+
+    return Crowd(port, count, act, spread=True).run(stopped)
+
+
+def session(port: int, target: str, number: int, window: int, **keys: str) -> Client:
+    """A session as anybody has it; ``window``: bytes of its receive buffer, 0 for the system's."""
+    sock = socket.socket()
+    if window:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+    sock.settimeout(10)
+    sock.connect((ADDRESS, port))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    client = Client(sock, timeout=10)
+    plan = LoginPlan(target=target, initiator=f"iqn.2026-11.test:crowd{number}", keys=keys)
+    client.login(plan)
+    return client
+
+
+def command(client: Client, lun: int, cdb: bytes, flags: int, expected: int) -> bytes:
+    return client.make(
+        Opcode.SCSI_COMMAND, b"", flags=flags, cdb=cdb.ljust(16, b"\0"), expected_data_transfer_length=expected,
+        lun=encode(lun),
+    )
+
+
+def ten(operation: int, lba: int, blocks: int) -> bytes:
+    return bytes((operation, 0)) + lba.to_bytes(4, "big") + b"\0" + blocks.to_bytes(2, "big")
+
+
+def sessions(
+    port: int, target: str, count: int, begin: Callable[[Client], None], follow: Callable[[Client], None],
+    stopped: Callable[[], bool], window: int, every: float, **keys: str,
+) -> dict[str, Any]:
+    """``count`` sessions; ``begin`` each, then ``follow`` each one every so many seconds. Who is thrown out returns."""
+    counts = {"sessions": 0, "thrown out": 0, "refused": 0}
+    there: list[Client | None] = [None] * count
+    told, ready = False, time.monotonic() + 5
+    while not stopped():
+        for number, client in enumerate(there):
+            try:
+                if client is None:
+                    client = session(port, target, number, window, **keys)
+                    counts["sessions"] += 1
+                    there[number] = client
+                    begin(client)
+                else:
+                    poll = select.poll()
+                    poll.register(client.socket, 0)
+                    if poll.poll(0):
+                        raise ConnectionResetError
+                    follow(client)
+            except (InitiatorError, OSError):
+                counts["refused" if client is None else "thrown out"] += 1
+                if client is not None:
+                    client.close()
+                there[number] = None
+            if stopped():
+                break
+        if not told and (all(there) or time.monotonic() > ready):
+            told = True
+            print("ready", flush=True)
+        time.sleep(every)
+    return counts
+
+
+def never_reads(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
+    """Sessions that ask for a window full of reads of 1 MiB, and take nothing."""
+
+    def begin(client: Client) -> None:
+        client.send_pdu(b"".join(
+            command(client, lun, ten(0x28, number * 2048 % 16384, 2048), 0xC0, MIB) for number in range(WINDOW)
+        ))
+
+    return sessions(port, target, count, begin, lambda client: None, stopped, 4096, 0.2)
+
+
+def slow_reads(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
+    """The same, and they take a few bytes a second, so they are not quite dead; with digests, so no file is sent."""
+
+    def begin(client: Client) -> None:
+        client.send_pdu(b"".join(
+            command(client, lun, ten(0x28, number * 2048 % 16384, 2048), 0xC0, MIB) for number in range(WINDOW)
+        ))
+
+    def follow(client: Client) -> None:
+        client.socket.recv(2000)
+
+    return sessions(port, target, count, begin, follow, stopped, 4096, 0.5, DataDigest="CRC32C")
+
+
+def r2ts(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
+    """Writes of 1 MiB, as many in all as ``count`` says, whose data never comes."""
+    each = min(WINDOW, count)
+    asked = 0
+
+    def begin(client: Client) -> None:
+        client.send_pdu(b"".join(
+            command(client, lun, ten(0x2A, 16384 + number * 2048 % 16384, 2048), 0xA0, MIB) for number in range(each)
+        ))
+
+    def follow(client: Client) -> None:
+        nonlocal asked
+        with contextlib.suppress(BlockingIOError):
+            data = client.socket.recv(MIB, socket.MSG_DONTWAIT)
+            if not data:
+                raise ConnectionResetError
+            asked += len(data) // 48
+
+    found = sessions(port, target, -(-count // each), begin, follow, stopped, 0, 0.05)
+    return {**found, "R2Ts": asked}
+
+
+def slow_writes(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
+    """As ``r2ts``, but some data comes all the time: a block a second of each session."""
+    each = min(WINDOW, count)
+
+    def begin(client: Client) -> None:
+        client.send_pdu(b"".join(
+            command(client, lun, ten(0x2A, 16384 + number * 2048 % 16384, 2048), 0xA0, MIB) for number in range(each)
+        ))
+        first = client.receive_pdu()
+        while first.opcode != Opcode.READY_TO_TRANSFER:
+            first = client.receive_pdu()
+        client.attack = [first.header["initiator_task_tag"], first.header["target_transfer_tag"], 0, time.monotonic()]
+
+    def follow(client: Client) -> None:
+        tag, transfer, data_sn, before = client.attack
+        with contextlib.suppress(BlockingIOError):
+            if not client.socket.recv(MIB, socket.MSG_DONTWAIT):
+                raise ConnectionResetError
+        if time.monotonic() - before > 1 and data_sn < 2000:
+            client.attack[2:] = [data_sn + 1, time.monotonic()]
+            client.send_pdu(client.make(
+                Opcode.DATA_OUT, bytes(BLOCK), flags=0, initiator_task_tag=tag, target_transfer_tag=transfer,
+                buffer_offset=data_sn * BLOCK, data_sn=data_sn, lun=encode(lun),
+            ))
+
+    return sessions(port, target, -(-count // each), begin, follow, stopped, 0, 0.05)
+
+
+ATTACKS: Final = {each.__name__: each for each in (
+    half_open, half_open_at_one, loris, noise, never_reads, slow_reads, r2ts, slow_writes,
+)}
+
+
+def main() -> None:
+    name, port, target, lun, count = sys.argv[1:]
+    wanted = int(count) + 100
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
+    poll = select.poll()
+    poll.register(sys.stdin, select.POLLIN | select.POLLHUP)
+    print(json.dumps(ATTACKS[name](int(port), target, int(lun), int(count), lambda: bool(poll.poll(0)))), flush=True)
+
+
+if __name__ == "__main__":
+    main()
