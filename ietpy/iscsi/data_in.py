@@ -49,6 +49,7 @@ _WHOLE_SHORT: Final = _WHOLE | UNDERFLOW << 16
 _ANSWER: Final = Opcode.SCSI_RESPONSE << 24 | FINAL << 16
 _CHECK_CONDITION: Final = int(Status.CHECK_CONDITION)
 _TASK_ABORTED: Final = int(Status.TASK_ABORTED)
+_BUSY: Final = int(Status.BUSY)
 
 
 def complete(connection: Connection, task: Task) -> None:
@@ -104,6 +105,12 @@ def fail(connection: Connection, task: Task, failure: ServiceFailure) -> None:
     task.status = _CHECK_CONDITION
     task.sense = failure.sense(task.nexus.lu.descriptor_sense)
     task.data_in = None
+    complete(connection, task)
+
+
+def busy(connection: Connection, task: Task) -> None:
+    """End a task that may be tried again when there is room for it."""
+    task.status, task.sense, task.data_in = _BUSY, b"", None
     complete(connection, task)
 
 

@@ -55,7 +55,8 @@ def begin(connection: Connection, task: Task, data: Sequence[memoryview], length
         else:  # the command is the first part of the unsolicited sequence
             stop = min(expected, parameters.first_burst_length)
             transfer.expect_unsolicited(0, stop)
-            session.node.memory.occupy(session, transfer, min(needed, stop))
+            if not session.node.memory.occupy(session, transfer, min(needed, stop)):
+                transfer.put_off(connection, task)
 
 
 def refuse(connection: Connection, task: Task, failure: ServiceFailure) -> None:

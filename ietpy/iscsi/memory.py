@@ -2,14 +2,17 @@
 
 A write takes room for all its data before its first R2T and gives it back when its task ends, so one that was let in
 never waits again and nobody waits for ever. One that finds no room waits, without an R2T, and the oldest goes first.
-A session that has nothing under way is always let in: its peer may be the only one that sends. What all hold is so at
-most the limit and one write of each session. Writes that wait for their turn (task attributes) are not under way, as
-the one they wait for may need memory; so where tasks order others it may be more, up to the command window.
+A session that has nothing under way is let in beyond that: its peer may be the only one that sends. What all hold then
+is twice the limit at most, and what one address holds is the limit; but a write of ``SMALL`` bytes is let in whatever
+the others have, and so is one of any size when nobody has anything under way. Writes that wait for their turn (task
+attributes) are not under way, as the one they wait for may need memory; so where tasks order others it may be more, up
+to the command window.
 
 While a write of a session waits, its command window closes: commands that finish make no room for others
 (``Session.short``).
 
-Data nobody asked for cannot wait. It is counted, and bounded by FirstBurstLength and the command window.
+Data nobody asked for cannot wait. It is counted, and bounded by FirstBurstLength and the command window; what is too
+much for all together is dropped, and its command ends with BUSY (SAM-5 section 5.3.1).
 """
 
 from __future__ import annotations
@@ -26,6 +29,11 @@ if TYPE_CHECKING:
 
 #: Bytes, where the machine has enough of them.
 LIMIT: Final = 256 * 1024 * 1024
+#: Bytes of a write that is let in where its session has nothing else under way.
+SMALL: Final = 128 * 1024
+#: Who has room that others wait for sends so many bytes, or all that is left, in the time he has for an answer
+#: (``pings``): else one byte now and then would keep it.
+STEP: Final = 256 * 1024
 
 
 def _nothing() -> None:
@@ -48,11 +56,24 @@ class Memory:
         self.waiting: dict[Transfer, Session] = {}
         self._shares: dict[Session, int] = {}
         self._admitted: Counter[Session] = Counter()
+        self._by_address: dict[str, int] = {}
+        #: Data that nobody asked for found no room, and there is not much yet.
+        self.turned_away = False
 
-    def occupy(self, session: Session, transfer: Transfer, size: int) -> None:
-        """Count ``size`` bytes that come without being asked for."""
+    @property
+    def scarce(self) -> bool:
+        """Whether others want what is held; needs no lock."""
+        return bool(self.waiting) or self.turned_away
+
+    def occupy(self, session: Session, transfer: Transfer, size: int) -> bool:
+        """Count ``size`` bytes that come without being asked for; False if that is too much, and they are not kept."""
         with self.lock:
-            self._take(session, transfer, size)
+            if self._fits(session, size) or (size <= SMALL and session not in self._shares):
+                self._take(session, transfer, size)
+                return True
+            self.turned_away = True
+        self.watch()
+        return False
 
     def admit(self, session: Session, transfer: Transfer) -> bool:
         """Whether there is room for all that ``transfer`` needs; else it waits, and ``leave`` says when it may go on.
@@ -104,7 +125,8 @@ class Memory:
 
     def _grant(self) -> list[Transfer]:
         granted = []
-        spent = False  # once the oldest finds no room, younger ones take none of what it waits for
+        # Once the oldest finds no room, younger ones take none of what it waits for.
+        spent = full = False
         for transfer, session in self.waiting.items():
             size = transfer.needed - transfer.room
             if self._admitted[session]:
@@ -112,6 +134,10 @@ class Memory:
                     continue
                 spent = spent or self.used + size > self.limit
                 if spent:
+                    continue
+            elif size > SMALL and self._admitted:
+                full = full or self.used + size > 2 * self.limit
+                if full or not self._fits(session, size):
                     continue
             self._take(session, transfer, size)
             transfer.admitted = True
@@ -121,11 +147,24 @@ class Memory:
             del self.waiting[transfer]
         return granted
 
+    def _fits(self, session: Session, size: int) -> bool:
+        """Whether more than the limit may be held for this, as far as it goes."""
+        held = self._by_address.get(session.asker.peer, 0)
+        return self.used + size <= 2 * self.limit and held + size <= self.limit
+
     def _take(self, session: Session, transfer: Transfer, size: int) -> None:
         transfer.room += size
         self.used += size
+        if self.used <= self.limit:
+            self.turned_away = False
         share = self._shares.get(session, 0) + size
         if share:
             self._shares[session] = share
         else:
             self._shares.pop(session, None)
+        address = session.asker.peer
+        held = self._by_address.get(address, 0) + size
+        if held:
+            self._by_address[address] = held
+        else:
+            self._by_address.pop(address, None)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ietpy.errors import Reject
 from ietpy.iscsi.data_in import leave
 from ietpy.iscsi.errors import RejectReason
+from ietpy.iscsi.memory import STEP
 from ietpy.iscsi.pdu import FINAL, NO_TAG, NOP_IN, Opcode
 from ietpy.scsi.task import Task
 
@@ -141,7 +142,8 @@ def _awaited(connection: Connection) -> tuple[Place | Transfer | int, int] | Non
     They may wait for their turn, or for the memory it takes.
     """
     session: Any = connection.session
-    waiting = session.node.memory.waiting
+    memory = session.node.memory
+    scarce, waiting = memory.scarce, memory.waiting
     for tag in connection.pings.fences:
         return tag, 0
     with session.device.lock:
@@ -151,8 +153,8 @@ def _awaited(connection: Connection) -> tuple[Place | Transfer | int, int] | Non
         for task in session.tasks.values():
             if task.connection is not connection or task.transfer in waiting:
                 continue  # it is another one's to send, or ours to ask
-            if waiting and task.transfer.room:
-                return task.transfer, task.transfer.received
+            if scarce and task.transfer.room:
+                return task.transfer, task.transfer.received // STEP
             if task.place is not None and any(each.connection.session is not session for each in task.place.waiting()):
                 return task.place, task.transfer.received
     return None

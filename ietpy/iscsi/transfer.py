@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ietpy.iscsi.data_in import complete, fail, reopen
+from ietpy.iscsi.data_in import busy, complete, fail, reopen
 from ietpy.iscsi.errors import ServiceFailure
 from ietpy.iscsi.pdu import BHS_SIZE, FINAL, NO_TAG, READY_TO_TRANSFER, Opcode
 from ietpy.scsi.task import Task
@@ -90,9 +90,16 @@ class Transfer:
 
         Sections 7.8, 11.4.2 and 11.17.1.
         """
+        self._end_with(connection, task, partial(fail, failure=failure))
+
+    def put_off(self, connection: Connection, task: Task) -> None:
+        """There is no memory for data that comes unasked: end ``task`` with BUSY when it has come."""
+        self._end_with(connection, task, busy)
+
+    def _end_with(self, connection: Connection, task: Task, instead: Callable[[Connection, Task], None]) -> None:
         self.data_sn = NEVER
         if self.instead is None:
-            self.instead = partial(fail, failure=failure)
+            self.instead = instead
         self.pieces.clear()
         self.scattered = None
         connection.window.unpin(*task.chunks)

@@ -31,6 +31,7 @@ from ietpy.server.handover import Passage
 from ietpy.server.line import Line
 from ietpy.server.logins import HalfOpen, Logins
 from ietpy.server.portals import Portals
+from ietpy.server.pressure import FEW, Pressure, waits
 from ietpy.server.pump import Pump
 from ietpy.server.services import Jobs, serve
 from ietpy.server.spinning import Spinner
@@ -77,6 +78,7 @@ class Server:
         #: Called when a session has begun or ended, in whatever thread that happens; must not wait.
         self.sessions_changed: Callable[[], None] = _nothing
         self.turns = Turns()
+        self._pressure = Pressure(node.memory.limit)
         self.latest: Spinner | None = None  #: of the connection whose requests came last
         #: Whether tasks may be waiting for an initiator, which is to be given up in time.
         self._attentive = False
@@ -307,7 +309,7 @@ class Server:
             waits.append(self._acceptor.rest_until - now)
         if self._attentive or self._kept or self._jobs.waiting or (
             self._pumps and any(target.nop_interval for target in self.node.targets.values())
-        ):
+        ) or len(self._pumps) >= FEW:
             waits.append(1.0)
         return max(0.0, min(waits)) if waits else None
 
@@ -330,8 +332,12 @@ class Server:
             for pump in pumps:
                 pump.tick(now)
             self._attentive = False  # before one looks: a task that begins to wait now says so itself
-            if any(pump.waits for pump in pumps):
+            if any(waits(pump) for pump in pumps):
                 self._attentive = True
+        if len(self._pumps) >= FEW:
+            with self._lock:
+                pumps = list(self._pumps)
+            self._pressure.look(now, pumps)
 
     # Logins -------------------------------------------------------------------------------------------------------
 

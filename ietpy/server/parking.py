@@ -9,29 +9,37 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ietpy.scsi.limits import MAXIMUM_TRANSFER
 from ietpy.scsi.status import TaskAttribute
 
 if TYPE_CHECKING:
     from ietpy.scsi.logical_unit import LogicalUnit
     from ietpy.scsi.task import Task
 
+#: No worker gets another task of a connection whose tasks there read more than this (bytes).
+UNDER_WAY: Final = 8 * 1024 * 1024
 _HEAD_OF_QUEUE: Final = int(TaskAttribute.HEAD_OF_QUEUE)
 
 
 class Job(NamedTuple):
-    """For one worker. ``unit``: whose tasks share it; None: it is one task's alone."""
+    """For one worker. ``unit``: whose tasks share it; None: it is one task's alone, which reads ``size`` bytes.
+
+    What those that share read is little (``scsi.limits.JOINT_TRANSFER``), and not counted.
+    """
 
     tasks: deque[Task]
     unit: LogicalUnit | None
+    size: int = 0
 
 
 class Parking:
-    """Used by the holder of the session's lock. ``running`` counts jobs that have been taken and have not ended."""
+    """Used by the holder of the session's lock. ``running`` counts jobs that have been taken and have not ended, and
+    ``size`` the bytes that they read."""
 
-    __slots__ = ("_busy", "_shared", "_turns", "running")
+    __slots__ = ("_busy", "_shared", "_turns", "running", "size")
 
     def __init__(self) -> None:
-        self.running = 0
+        self.running = self.size = 0
         self._turns: deque[Job] = deque()  #: in the order in which they are taken
         self._shared: dict[LogicalUnit, Job] = {}  #: those that can still grow
         self._busy: set[LogicalUnit] = set()  #: that have a shared job now
@@ -47,7 +55,8 @@ class Parking:
         unit = task.nexus.lu.shares(task)
         head = task.attribute == _HEAD_OF_QUEUE
         if unit is None:
-            job = Job(deque((task,)), None)
+            size = 0 if task.data_length else min(task.expected, MAXIMUM_TRANSFER)
+            job = Job(deque((task,)), None, size)
         elif unit in self._shared:
             tasks = self._shared[unit].tasks
             tasks.appendleft(task) if head else tasks.append(task)
@@ -67,10 +76,12 @@ class Parking:
         if job.unit is not None:
             del self._shared[job.unit]
             self._busy.add(job.unit)
+        self.size += job.size
         return job
 
     def ended(self, job: Job) -> None:
         self.running -= 1
+        self.size -= job.size
         if job.unit is not None:
             self._busy.remove(job.unit)
             if job.unit in self._shared:

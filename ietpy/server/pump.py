@@ -30,7 +30,7 @@ from ietpy.scsi.task import Task
 from ietpy.server import ending, sharing
 from ietpy.server.egress import Egress
 from ietpy.server.line import Line
-from ietpy.server.parking import Job, Parking
+from ietpy.server.parking import UNDER_WAY, Job, Parking
 from ietpy.server.resting import rest
 from ietpy.server.sharing import STAGED_LIMIT
 from ietpy.server.spinning import FEW, Spinner
@@ -225,7 +225,8 @@ class Pump:
         workers, parked = self.workers, self.parked
         if workers is None:
             return
-        while parked.running < workers.limit and self.connection.staged_size <= STAGED_LIMIT:
+        connection, limit = self.connection, workers.limit
+        while parked.running < limit and parked.size <= UNDER_WAY and connection.staged_size <= STAGED_LIMIT:
             job = parked.take()
             if job is None:
                 return
@@ -344,12 +345,6 @@ class Pump:
             session.managing.discard(function.tag)  # nobody is there to be answered
         for closed in function.closing:
             closed.owner.end()
-
-    @property
-    def waits(self) -> bool:
-        """Whether tasks wait for others, or for memory, or a function for its peer; needs no lock."""
-        session = self.connection.session
-        return session is not None and (bool(session.dormant) or session.short or bool(self.connection.pings.fences))
 
     def tick(self, now: float) -> None:
         """Let the core look at the clock, unless the connection is busy: then it is alive, or its sends time out.

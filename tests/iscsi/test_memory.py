@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ietpy.iscsi import pings, task_management, transfer
+from ietpy.iscsi import memory, pings, task_management, transfer
 from ietpy.iscsi.memory import LIMIT, Memory
 from ietpy.iscsi.pdu import Opcode
 
@@ -33,8 +33,8 @@ class Asking:
     def __init__(self, limit: int) -> None:
         self.memory = Memory(threading.RLock(), limit)
 
-    def session(self) -> Any:
-        return Session()
+    def session(self, address: str = "192.0.2.1") -> Any:
+        return Session(address)
 
     def ask(self, session: Any, needed: int) -> tuple[Write, bool]:
         write = Write(session, needed)
@@ -46,6 +46,9 @@ class Asking:
 
 class Session:
     short = False
+
+    def __init__(self, address: str) -> None:
+        self.asker = SimpleNamespace(peer=address)
 
 
 @pytest.fixture
@@ -107,6 +110,72 @@ def test_who_has_nothing_under_way_is_always_let_in(asking: Asking) -> None:
     assert asking.end(first) == [second]
     assert asking.memory.used == 160
     assert asking.memory.awaited_by(other) is False
+
+
+class TestBeyondTheLimit:
+    """First writes of sessions, of 20 bytes or more unless they are small."""
+
+    @pytest.fixture(autouse=True)
+    def _small(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(memory, "SMALL", 5)
+
+    def test_there_is_an_end_at_twice_the_limit(self, asking: Asking) -> None:
+        sessions = [asking.session(f"192.0.2.{number}") for number in range(10)]
+        writes = [asking.ask(session, 30) for session in sessions]
+        assert [let_in for _, let_in in writes] == [True] * 6 + [False] * 4
+        assert asking.memory.used == 180
+        assert all(session.short for session in sessions[6:])
+        late, let_in = asking.ask(asking.session("198.51.100.1"), 10)  # there is room for it, but others came before
+        assert not let_in
+        assert asking.end(writes[0][0]) == [writes[6][0]]
+        assert asking.end(writes[1][0]) == [writes[7][0]]
+        for write, _ in writes[2:8]:
+            asking.end(write)
+        assert list(asking.memory.waiting) == []
+        for write in (writes[8][0], writes[9][0], late):
+            asking.end(write)
+        assert asking.memory.used == 0
+
+    def test_one_address_has_the_limit_and_no_more(self, asking: Asking) -> None:
+        greedy = [asking.ask(asking.session("192.0.2.1"), 30) for _ in range(4)]
+        assert [let_in for _, let_in in greedy] == [True] * 3 + [False]
+        assert asking.ask(asking.session("192.0.2.2"), 60)[1]
+        assert asking.end(greedy[0][0]) == [greedy[3][0]]
+
+    def test_small_writes_are_let_in_whatever_others_have(self, asking: Asking) -> None:
+        for number in range(6):
+            asking.ask(asking.session(f"192.0.2.{number}"), 30)
+        session = asking.session("192.0.2.1")
+        assert not asking.ask(asking.session("192.0.2.1"), 30)[1]
+        assert asking.ask(session, 5)[1]
+        assert not asking.ask(session, 5)[1]
+
+    def test_one_of_any_size_goes_when_nobody_is_under_way(self, asking: Asking) -> None:
+        """Those who hold the memory may all wait for it."""
+        holder, huge = asking.session(), asking.session()
+        held, _ = asking.ask(holder, 90)
+        waiting, let_in = asking.ask(huge, 1000)
+        assert not let_in
+        assert asking.memory.rest(holder, held) == [waiting]  # type: ignore[arg-type]
+
+    def test_too_much_that_nobody_asked_for_is_turned_away(self, asking: Asking) -> None:
+        told: list[None] = []
+        asking.memory.watch = lambda: told.append(None)
+
+        def unasked(session: Any, size: int) -> tuple[Write, bool]:
+            write = Write(session, size)
+            return write, asking.memory.occupy(session, write, size)  # type: ignore[arg-type]
+
+        greedy = [unasked(asking.session(f"192.0.2.{number}"), 30) for number in range(7)]
+        assert [kept for _, kept in greedy] == [True] * 6 + [False]
+        assert (asking.memory.used, asking.memory.scarce, len(told)) == (180, True, 1)
+        session = asking.session("198.51.100.1")
+        assert unasked(session, 5)[1]
+        assert not unasked(session, 20)[1]
+        for write, _ in greedy[:3]:
+            asking.end(write)
+        assert not asking.memory.scarce
+        assert unasked(session, 20)[1]
 
 
 def test_who_waits_for_his_turn_keeps_nobody_of_his_session_out(asking: Asking) -> None:
@@ -361,6 +430,58 @@ def test_who_holds_memory_and_sends_nothing_is_given_up(connect: Any, small: Any
     other.feed(other.write(12, 4))
     assert not pings.overdue(nexus.connection, 200.0)
     assert pings.overdue(nexus.connection, 200.0 + pings.ANSWER_SECONDS)
+
+
+def test_a_byte_now_and_then_is_not_enough(
+    connect: Any, small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pings, "STEP", 2 * BLOCK)
+    nexus, other = connect(), connect(isid=b"ISID02")
+    (r2t,) = nexus.ask(nexus.write(0, 4))
+    other.feed(other.write(8, 4))
+    other.feed(other.write(12, 4))
+    tag, ours = r2t.initiator_task_tag, r2t.target_transfer_tag
+
+    def send_block(number: int) -> None:
+        nexus.feed(nexus.data_out(tag, ours, bytes(BLOCK), number * BLOCK, number, final=False))
+
+    assert not pings.overdue(nexus.connection, 0.0)
+    send_block(0)
+    assert not pings.overdue(nexus.connection, 20.0)
+    send_block(1)
+    assert not pings.overdue(nexus.connection, 29.0)  # that is something
+    send_block(2)
+    assert not pings.overdue(nexus.connection, 58.0)
+    assert pings.overdue(nexus.connection, 59.0)
+
+
+def test_data_that_nobody_asked_for_and_has_no_room_is_dropped(
+    connect: Any, store: Any, small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its command ends with BUSY when it has come, and may be tried again; who holds the memory is given his time."""
+    monkeypatch.setattr(memory, "SMALL", 0)
+    greedy, nexus = connect(), connect(isid=b"ISID02")
+    tags = []
+    for number in range(2):
+        tags.append(greedy.tag)
+        greedy.feed(greedy.write(4 * number, 4, b"x" * BLOCK, flags=0x20))
+    assert not pings.overdue(greedy.connection, 0.0)
+    nexus.feed(nexus.write(16, 4, b"a" * BLOCK, flags=0x20))
+    tag = nexus.tag - 1
+    assert nexus.ask(nexus.data_out(tag, NO_TAG, b"b" * BLOCK, BLOCK, 0, final=False)) == []
+    (answer,) = nexus.ask(nexus.data_out(tag, NO_TAG, b"c" * 2 * BLOCK, 2 * BLOCK, 1))
+    assert (answer.opcode, answer.status, answer.initiator_task_tag) == (Opcode.SCSI_RESPONSE, 8, tag)
+    assert store.data[16 * BLOCK : 20 * BLOCK] == bytes(4 * BLOCK)
+    assert small.used == 8 * BLOCK
+    assert not pings.overdue(greedy.connection, 1.0)
+    assert pings.overdue(greedy.connection, 1.0 + pings.ANSWER_SECONDS)
+    for tag in tags:
+        greedy.feed(greedy.data_out(tag, NO_TAG, b"x" * 3 * BLOCK, BLOCK))
+    assert small.used == 0
+    assert not small.scarce
+    nexus.feed(nexus.write(16, 4, b"a" * BLOCK, flags=0x20))
+    (answer,) = nexus.ask(nexus.data_out(nexus.tag - 1, NO_TAG, b"b" * 3 * BLOCK, BLOCK, 0))
+    assert answer.status == 0
 
 
 @pytest.mark.parametrize("attribute", [SIMPLE, ORDERED])

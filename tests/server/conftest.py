@@ -136,6 +136,11 @@ class Served:
         self.clients.append(client)
         return client
 
+    def adopt(self, sock: socket.socket) -> Client:
+        """A connection made elsewhere."""
+        self.clients.append(Client(sock))
+        return self.clients[-1]
+
     def connect(self, **plan: Any) -> Client:
         client = self.dial()
         client.login(LoginPlan(target=NAME, **plan))

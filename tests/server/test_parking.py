@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ietpy.scsi.limits import MAXIMUM_TRANSFER
 from ietpy.scsi.status import TaskAttribute
 from ietpy.server.parking import Parking
 
@@ -33,7 +34,9 @@ def add(parking: Parking, *names: str, head: bool = False) -> None:
     attribute = TaskAttribute.HEAD_OF_QUEUE if head else TaskAttribute.SIMPLE
     for name in names:
         lu = OTHER if name.startswith("other") else DISK
-        task: Any = SimpleNamespace(name=name, nexus=SimpleNamespace(lu=lu), attribute=int(attribute))
+        task: Any = SimpleNamespace(
+            name=name, nexus=SimpleNamespace(lu=lu), attribute=int(attribute), data_length=0, expected=0
+        )
         parking.add(task)
 
 
@@ -94,3 +97,22 @@ def test_all_can_be_taken_away(parking: Parking) -> None:
     assert running is not None
     parking.ended(running)
     assert parking.take() is None
+
+
+@pytest.mark.parametrize(
+    ("expected", "data_length", "size"),
+    [(1 << 20, 0, 1 << 20), (1 << 20, 512, 0), (0xFFFFFFFF, 0, MAXIMUM_TRANSFER)],
+)
+def test_what_workers_read_is_counted(parking: Parking, expected: int, data_length: int, size: int) -> None:
+    """The initiator's word for it, which may be more than any command reads."""
+    task: Any = SimpleNamespace(
+        name="alone", nexus=SimpleNamespace(lu=DISK), attribute=int(TaskAttribute.SIMPLE), data_length=data_length,
+        expected=expected,
+    )
+    parking.add(task)
+    assert parking.size == 0
+    job = parking.take()
+    assert job is not None
+    assert parking.size == size
+    parking.ended(job)
+    assert parking.size == 0

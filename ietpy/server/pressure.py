@@ -1,0 +1,61 @@
+"""What answers take that their peers do not read: for each connection it is bounded, and for all together here.
+
+A connection has at most so much staged as ``sharing.STAGED_LIMIT`` and ``parking.UNDER_WAY`` say, and a command of its
+own thread and one of a worker more. Its peer has ``listener.SEND_SECONDS`` to take some of it. When all together have
+more than ``limit`` that is too long: those who have taken nothing, or not all that was for them, for ``BEHIND_SECONDS``
+are given up, those who hold most first, until the others have no more than that (decisions 65).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from ietpy.server.pump import Pump
+
+log = logging.getLogger(__name__)
+
+BEHIND_SECONDS: Final = 5.0
+#: So few connections cannot hold much.
+FEW: Final = 4
+
+
+def waits(pump: Pump) -> bool:
+    """Whether tasks wait for others, or for memory, or a function for its peer; needs no lock."""
+    session, connection = pump.connection.session, pump.connection
+    return session is not None and bool(
+        session.dormant or session.short or connection.node.memory.turned_away or connection.pings.fences
+    )
+
+
+class Pressure:
+    """For the listener's thread, about once a second; takes no lock."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        #: Of connections with something staged: how often all of theirs had left, and since when that is so.
+        self._behind: dict[Pump, tuple[int, float]] = {}
+
+    def look(self, now: float, pumps: Sequence[Pump]) -> None:
+        """Give up who must be."""
+        staged = {pump: pump.connection.staged_size + pump.parked.size for pump in pumps}
+        behind = {}
+        for pump, size in staged.items():
+            rounds = pump.egress.rounds
+            if size:
+                before = self._behind.get(pump)
+                behind[pump] = before if before is not None and before[0] == rounds else (rounds, now)
+        self._behind = behind
+        total = sum(staged.values())
+        for pump in sorted(behind, key=lambda pump: -staged[pump]):
+            if total <= self.limit:
+                break
+            if now - behind[pump][1] >= BEHIND_SECONDS and not pump.connection.closing:
+                log.warning(
+                    "%s: connection dropped: it does not take its answers, %d MiB, and all together have %d MiB",
+                    pump.name, staged[pump] >> 20, total >> 20,
+                )
+                pump.close()
+                total -= staged[pump]
