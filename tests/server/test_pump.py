@@ -395,7 +395,9 @@ def test_nothing_goes_to_workers_while_much_is_staged(served: Any, eventually: C
     with pump.line.lock:
         pump.connection.staged_size = pump_module.STAGED_LIMIT + 1
         pump.connection.staged.append(memoryview(b""))
-        pump.parked.add(SimpleNamespace(nexus=SimpleNamespace(lu=served.lu), unstable=None, plan=None, attribute=0))
+        pump.parked.add(SimpleNamespace(
+            nexus=SimpleNamespace(lu=served.lu), unstable=None, plan=None, attribute=0, data_length=0, expected=0
+        ))
         pump.employ()
         assert (pump.parked.running, len(pump.parked)) == (0, 1)
         pump.parked.clear()
