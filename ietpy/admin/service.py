@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from ietpy.admin import protocol
 from ietpy.errors import AdminError, IetpyError
+from ietpy.events import Event, confess
 
 log = logging.getLogger(__name__)
 
@@ -118,14 +119,14 @@ class Service:
             except OSError as error:
                 self._places.release()
                 if not self._stopping.is_set():
-                    log.warning("control socket: %s", error.strerror)
+                    Event.CONTROL_FAILED.tell(log, "control socket: %s", error.strerror)
                     self._stopping.wait(_PAUSE)  # out of descriptors: give them time to come back
                 continue
             server = threading.Thread(target=self._serve, args=(connection,), name="control", daemon=True)
             try:
                 server.start()
             except RuntimeError as error:  # the system has no thread left
-                log.warning("control socket: %s", error)
+                Event.THREADS.tell(log, "control socket: %s", error)
                 connection.close()
                 self._places.release()
 
@@ -135,7 +136,7 @@ class Service:
                 connection.settimeout(PATIENCE)
                 answer(connection, self._perform)
         except OSError as error:
-            log.info("control socket: a client went away: %s", error)
+            Event.CONTROL_LOST.tell(log, "control socket: a client went away: %s", error)
         finally:
             self._places.release()
 
@@ -145,6 +146,7 @@ def answer(connection: socket.socket, perform: Perform) -> None:
     try:
         uid = peer_uid(connection)
         if uid not in (0, os.geteuid()):
+            Event.CONTROL_REFUSED.tell(log, "control socket: user %d may not control this daemon", uid, user=uid)
             raise AdminError(errno.EPERM, f"user {uid} may not control this daemon of user {os.geteuid()}")
         deadline = time.monotonic() + PATIENCE
         message = protocol.read_message(lambda count: receive_exactly(connection, count, deadline))
@@ -157,7 +159,7 @@ def answer(connection: socket.socket, perform: Perform) -> None:
     except OSError:
         raise
     except Exception as mistake:  # ours; it costs this request and nothing else
-        log.critical("internal error in an operation: %r", mistake, exc_info=log.isEnabledFor(logging.DEBUG))
+        confess(log, "internal error in an operation: %r", mistake)
         reply = protocol.encode(protocol.failure(AdminError(errno.EIO, f"an internal error: {mistake!r}")))
     connection.sendall(reply)
 

@@ -20,6 +20,7 @@ from ietpy.config.options import LUN_TYPES, OPTION_BY_WORD, Option, Reader, Scop
 from ietpy.config.syntax import BLANKS, Statement, Word, split_blanks, to_bytes
 from ietpy.config.values import read_value
 from ietpy.errors import AdminError
+from ietpy.events import Event
 from ietpy.iscsi.pdu import DEFAULT_PORT, portal_name
 from ietpy.schema import Number
 
@@ -116,7 +117,7 @@ def _refuse_errors(report: Report) -> None:
     if errors:
         raise AdminError(errno.EINVAL, "; ".join(str(found) for found in errors))
     for found in report.in_order():
-        log.warning("%s", found)
+        Event.FINDING.tell(log, "%s", found, finding=found.code)
 
 
 def redirection(text: str) -> str:

@@ -22,6 +22,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from ietpy.errors import AdminError, IetpyError
+from ietpy.events import Event, confess
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +156,7 @@ def all_true(calls: Iterable[Call]) -> bool:
         try:
             clean = bool(call.result()) and clean
         except AdminError as problem:
-            log.error("%s", problem)
+            Event.WORKER_FAILED.tell(log, "%s", problem)
             clean = False
     return clean
 
@@ -178,7 +179,7 @@ def answer(sock: socket.socket, perform: Callable[..., Any]) -> None:
         except IetpyError as error:
             reply = _PROBLEM, (errno.EINVAL, str(error))
         except Exception as mistake:  # ours; it costs this request and nothing else
-            log.critical("internal error in an operation: %r", mistake, exc_info=log.isEnabledFor(logging.DEBUG))
+            confess(log, "internal error in an operation: %r", mistake)
             reply = _PROBLEM, (errno.EIO, f"an internal error: {mistake!r}")
         sock.sendall(pickle.dumps(reply))
 

@@ -25,6 +25,7 @@ from ietpy.daemon.options import StartOptions
 from ietpy.daemon.placement import place
 from ietpy.daemon.worker import Assignment
 from ietpy.errors import AdminError, Diagnostic, Span
+from ietpy.events import Event
 from ietpy.iscsi.target import Portal
 from ietpy.server.handover import Passage
 from ietpy.stores.state import StateDirectory
@@ -163,14 +164,15 @@ class Fleet:
         calls = [(member, Call(member.channel, "serve", logs.style, self._network.portals())) for member in members]
         for member, call in calls:
             call.result()
-            log.info("worker process %d of %d has pid %d", member.number + 1, len(self.members), member.pid)
+            number, count = member.number + 1, len(self.members)
+            Event.WORKER_STARTED.tell(log, "worker process %d of %d has pid %d", number, count, member.pid)
             if member.thread is None:
-                name = f"worker-{member.number + 1}"
+                name = f"worker-{number}"
                 thread = threading.Thread(target=self._attend, args=(member,), name=name, daemon=True)
                 try:
                     thread.start()
                 except RuntimeError as problem:  # the system has none left
-                    raise AdminError(errno.EAGAIN, f"worker process {member.number + 1}: {problem}") from None
+                    raise AdminError(errno.EAGAIN, f"worker process {number}: {problem}") from None
                 member.thread = thread
 
     # Who has what -------------------------------------------------------------------------------------------------
@@ -225,7 +227,7 @@ class Fleet:
                 try:
                     call.result()
                 except AdminError as problem:
-                    log.warning("a worker process was not told of the portals: %s", problem)
+                    Event.WORKER_SILENT.tell(log, "a worker process was not told of the portals: %s", problem)
 
     def tell_guess(self, event: str, source: str, now: float, sender: Member | None = None) -> None:
         """Have all processes but ``sender`` hear of a guess of a secret."""
@@ -328,9 +330,9 @@ class Fleet:
 
     def _lost(self, member: Member) -> None:
         _drop(member)
-        count = sum(owner is member for owner in self._owners.values())
-        log.error(
-            "worker process %d (pid %d) has ended, and with it the sessions of %d target%s; starting another",
+        count = [*self._owners.values()].count(member)
+        Event.WORKER_ENDED.tell(
+            log, "worker process %d (pid %d) has ended, and with it the sessions of %d target%s; starting another",
             member.number + 1, member.pid, count, "" if count == 1 else "s",
         )
         self.changed()
@@ -346,7 +348,7 @@ class Fleet:
                 self._begin({member: self._mirror.configuration})
                 self._serve([member])
         except AdminError as problem:
-            log.error("worker process %d: %s", member.number + 1, problem)
+            Event.WORKER_FAILED.tell(log, "worker process %d: %s", member.number + 1, problem)
             _drop(member)
             return self._over.is_set()
         self.changed()
@@ -358,10 +360,8 @@ class Fleet:
         owners = list(self._owners.values())
         return [
             {
-                "number": member.number + 1,
-                "pid": member.pid if member.channel is not None else None,
-                "targets": owners.count(member),
-                "starts": member.lives,
+                "number": member.number + 1, "pid": member.pid if member.channel is not None else None,
+                "targets": owners.count(member), "starts": member.lives,
             }
             for member in self.members
             if member.lives

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 from ietpy.admin.service import Service
 from ietpy.config.model import Configuration
+from ietpy.daemon import logs
 from ietpy.daemon.administration import Administration
 from ietpy.daemon.inventory import RELOAD_TURN, Inventory
 from ietpy.daemon.naming import Naming
@@ -26,6 +27,7 @@ from ietpy.daemon.pidfile import PidFile
 from ietpy.daemon.portals import Portals
 from ietpy.daemon.publish import Publisher
 from ietpy.errors import AdminError, Diagnostic, IetpyError
+from ietpy.events import Event, confess
 from ietpy.iscsi.pdu import portal_name
 from ietpy.iscsi.target import Portal
 
@@ -80,7 +82,7 @@ class Instance:
         self.publisher.start()
         self.service.start()
         self.report(self.inventory.configuration.diagnostics)
-        log.info("%s (pid %d)", self.summary(), os.getpid())
+        Event.STARTED.tell(log, "%s (pid %d)", self.summary(), os.getpid())
         ready()
         wait(self.reload_apart)
         return self.end(time.monotonic() + GRACE)
@@ -88,24 +90,25 @@ class Instance:
     def report(self, found: Iterable[Diagnostic]) -> None:
         """Log what was found in the files, and what is not served."""
         for problem in (*found, *self.inventory.problems):
-            log.log(logging.ERROR if problem.severity == "error" else logging.WARNING, "%s", problem)
+            level = logging.ERROR if problem.severity == "error" else logging.WARNING
+            Event.FINDING.tell(log, "%s", problem, level=level, finding=problem.code)
 
     def reload_apart(self) -> None:
         """On SIGHUP: ``reload`` in a thread of its own, as files may not answer and SIGTERM must be heard."""
         try:
             threading.Thread(target=self.reload, name="reload", daemon=True).start()
         except RuntimeError as problem:  # the system has no thread left
-            log.error("not reloaded: %s", problem)
+            Event.THREADS.tell(log, "not reloaded: %s", problem)
 
     def reload(self) -> None:
         """Serve what the file says now, or go on as before if it cannot be used. Raises nothing."""
         try:
             for sentence in self.administration.reload()["unable"]:
-                log.warning("%s", sentence)
+                Event.RELOAD_INCOMPLETE.tell(log, "%s", sentence)
         except IetpyError as error:
-            log.error("not reloaded, nothing has changed: %s", error)
+            Event.RELOAD_REFUSED.tell(log, "not reloaded, nothing has changed: %s", error)
         except Exception as mistake:
-            log.critical("internal error in a reload: %r", mistake, exc_info=log.isEnabledFor(logging.DEBUG))
+            confess(log, "internal error in a reload: %r", mistake)
 
     def reread(self) -> dict[str, list[str]]:
         """Read the configuration again and apply it: what could not be done, and what was found.
@@ -128,16 +131,18 @@ class Instance:
         if self.options.processes is None and configuration.processes != self._processes:
             unable.append("Processes has changed, which takes effect when ietpy-daemon is restarted")
         self.report(configuration.diagnostics)
-        log.info("reloaded: %s", self.summary())
+        Event.RELOADED.tell(log, "reloaded: %s", self.summary())
         found = (*configuration.diagnostics, *self.inventory.problems)
         return {"unable": unable, "found": [str(each) for each in found]}
 
     def end(self, deadline: float) -> int:
         """Drain, flush, let go. Returns 0 when everything written is on stable storage."""
-        log.info("ending")
+        Event.ENDING.tell(log, "ending")
         self.naming.deregister()  # while commands are finished; waited for further down
         if not self.server.stop(DRAIN):
-            log.warning("some commands did not end within %g s; their connections were closed", DRAIN)
+            Event.COMMANDS_CUT.tell(
+                log, "some commands did not end within %g s; their connections were closed", DRAIN
+            )
         self.service.stop()
         self.naming.stop()
         outcome: list[bool] = []
@@ -146,10 +151,13 @@ class Instance:
         flusher.start()
         flusher.join(max(0.0, deadline - time.monotonic()))
         if not outcome:
-            log.error("a backing device does not finish flushing; what it was sent last may be lost")
+            Event.FLUSH_HANGS.tell(
+                log, "a backing device does not finish flushing; what it was sent last may be lost"
+            )
         self.publisher.stop()
         self.pid_file.remove()
-        log.info("ended")
+        Event.ENDED.tell(log, "ended")
+        logs.settle()
         return 0 if outcome == [True] else 1
 
     def summary(self) -> str:

@@ -166,7 +166,7 @@ def start(
     for diagnostic in (*instance.inventory.configuration.diagnostics, *instance.inventory.problems):
         complain(str(diagnostic))
     if options.foreground:
-        logs.set_up(True, options.debug, log_format)
+        logs.set_up(True, options.debug, log_format, options.log_format == "json")
         return instance.run(lambda: announce(instance, say))
     ours = (descriptors() - inherited).union(sock.fileno() for sock in held)
     return detach(instance, ours, say)
@@ -207,7 +207,7 @@ def detach(instance: Instance, preserve: Iterable[int], say: Say) -> int:
     os.close(reader)
     with Report(writer) as report:
         become_daemon([*preserve, writer])
-        logs.set_up(False, instance.options.debug)
+        logs.set_up(False, instance.options.debug, as_json=instance.options.log_format == "json")
         return instance.run(report.ready)
 
 

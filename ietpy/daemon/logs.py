@@ -1,13 +1,22 @@
-"""Where log lines go: stderr in the foreground, syslog as ``ietd`` (as IET) once detached."""
+"""Where log lines go: stderr in the foreground, syslog as ``ietd`` (as IET) once detached.
+
+Each refusal and fault has its code (``ietpy.events``) behind it; so often as somebody could fill a disk none is told
+(``daemon.limiting``).
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import syslog
 import threading
+from datetime import datetime, timezone
 from types import TracebackType
 from typing import Any, Final, NamedTuple
+
+from ietpy.daemon.limiting import Limiter, Suppressed
+from ietpy.events import Event
 
 _PRIORITIES: Final = (
     (logging.ERROR, syslog.LOG_ERR),
@@ -18,6 +27,8 @@ _PRIORITIES: Final = (
 
 
 FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"  #: of lines on stderr
+_BARE: Final = "%(message)s"  #: of syslog, which adds the rest
+FORMS: Final = ("text", "json")
 
 
 class Style(NamedTuple):
@@ -26,9 +37,39 @@ class Style(NamedTuple):
     foreground: bool
     debug: int
     form: str = FORMAT
+    as_json: bool = False
 
 
 style = Style(True, 0)  #: as it was called last, for other processes of this daemon
+
+
+class TextFormatter(logging.Formatter):
+    """The sentence, and its code in brackets."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        event: Event | None = getattr(record, "event", None)
+        return super().formatMessage(record) + (f" [{event.code}]" if event else "")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object for each line: ``time``, ``level``, ``message``, ``pid``; of an event also ``code``, ``peer`` if
+    it is somebody's doing, and its facts."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        event: Event | None = getattr(record, "event", None)
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="microseconds"),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+            "pid": record.process,
+        }
+        if event:
+            line["code"] = event.code
+            line |= {"peer": peer} if (peer := getattr(record, "peer", "")) else {}
+            line |= getattr(record, "facts", {})
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
 
 
 class SyslogHandler(logging.Handler):
@@ -43,17 +84,81 @@ class SyslogHandler(logging.Handler):
             syslog.syslog(priority, line.replace("\0", "\\0"))
 
 
-def set_up(foreground: bool, debug: int, form: str = FORMAT) -> None:
+class Moderator(logging.Filter):
+    """Keeps back what comes too often, and has ``handler`` say how much that was when its time is over."""
+
+    def __init__(self, handler: logging.Handler, limiter: Limiter) -> None:
+        super().__init__()
+        self._handler = handler
+        self._limiter = limiter
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        event: Event | None = getattr(record, "event", None)
+        if event is None or not event.value.limited:
+            return True
+        facts: dict[str, Any] = getattr(record, "facts", {})
+        about = getattr(record, "peer", "") or " ".join(f"{facts[key]}" for key in ("target", "lun") if key in facts)
+        with self._lock:
+            admitted, due = self._limiter.admit(event.code, about)
+            if not admitted and self._timer is None:
+                self._wait()
+        self._say(due)
+        return admitted
+
+    def _wait(self) -> None:
+        """For the end of the first of those times; without a thread the next line tells what is due."""
+        timer = threading.Timer(self._limiter.wait, self._over)
+        timer.name, timer.daemon = "log", True
+        try:
+            timer.start()
+        except RuntimeError:
+            return
+        self._timer = timer
+
+    def _over(self) -> None:
+        with self._lock:
+            self._timer = None
+            due = self._limiter.due()
+            if self._limiter.waits:
+                self._wait()
+        self._say(due)
+
+    def settle(self) -> None:
+        """The process ends: say what has been kept back so far."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            due = self._limiter.settle()
+        self._say(due)
+
+    def _say(self, due: list[Suppressed]) -> None:
+        for kept in due:
+            about = f" about {kept.about}" if kept.about else ""
+            sentence = f"{kept.lines} more suppressed of {kept.code}{about}, in {kept.seconds:.0f} s"
+            record = logging.LogRecord("ietpy", logging.WARNING, "", 0, sentence, None, None)
+            record.event, record.facts = Event.SUPPRESSED, {"of": kept.code, "about": kept.about, "lines": kept.lines}
+            self._handler.handle(record)
+
+
+_moderator: Moderator | None = None
+
+
+def set_up(foreground: bool, debug: int, form: str = FORMAT, as_json: bool = False) -> None:
     """Direct this process's log; ``debug`` is IET's -d LEVEL: 0 for what an administrator wants to know."""
-    global style
-    style = Style(foreground, debug, form)
+    global style, _moderator
+    style = Style(foreground, debug, form, as_json)
     handler: logging.Handler
     if foreground:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter(form))
     else:
         syslog.openlog("ietd", syslog.LOG_PID, syslog.LOG_DAEMON)
         handler = SyslogHandler()
+    handler.setFormatter(JsonFormatter() if as_json else TextFormatter(form if foreground else _BARE))
+    _moderator = Moderator(handler, Limiter())
+    handler.addFilter(_moderator)
     root = logging.getLogger("ietpy")
     root.handlers[:] = [handler]
     root.propagate = False
@@ -62,10 +167,17 @@ def set_up(foreground: bool, debug: int, form: str = FORMAT) -> None:
     sys.excepthook = _report
 
 
+def settle() -> None:
+    """The process ends: nothing stays untold."""
+    if _moderator is not None:
+        _moderator.settle()
+
+
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """An error nobody expected, where the administrator looks: a detached daemon has no stderr."""
-    logger = logging.getLogger("ietpy")
-    logger.critical("unexpected %s; please report this", error, exc_info=(kind, error, trace))
+    Event.INTERNAL.tell(
+        logging.getLogger("ietpy"), "unexpected %s; please report this", error, exc_info=(kind, error, trace)
+    )
 
 
 def _report_thread(arguments: Any) -> None:

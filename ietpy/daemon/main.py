@@ -37,6 +37,7 @@ _START: Final = (
     click.option(
         "--compat", type=click.Choice(["repair", "iet", "strict"]), help="How mistakes in the file are taken."
     ),
+    click.option("--log-format", type=click.Choice(["text", "json"]), help="Log lines as text, or as JSON objects."),
     click.option("--processes", metavar="N|auto", help="Serve with so many processes (default: Processes, or 1)."),
     click.option("--state-dir", metavar="DIR", help="Keep what survives power loss here (root: /var/lib/ietpy)."),
 )

@@ -21,6 +21,7 @@ from typing import Final, TypeVar
 
 from ietpy.config.model import LunConfig
 from ietpy.errors import StoreError
+from ietpy.events import Event
 from ietpy.scsi.exclusion import Exclusion
 from ietpy.scsi.store import BackingStore
 from ietpy.stores import open_store
@@ -224,7 +225,7 @@ class Media:
             held.closed, held.failed = True, bool(problem)
         problem = _failure(held.store.close) or problem  # closing a file of an NFS server writes it
         if problem:
-            log.error("flushing at the end failed: %s", problem)
+            Event.FLUSH_FAILED.tell(log, "flushing at the end failed: %s", problem)
         with self._lock:
             held.failed = bool(problem)
             del self._held[held]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ietpy.config.model import Configuration
+from ietpy.events import Event
 
 if TYPE_CHECKING:
     from ietpy.isns.client import IsnsClient
@@ -56,7 +57,7 @@ class Naming:
             try:
                 client.start()
             except (OSError, RuntimeError) as error:  # out of descriptors or threads
-                log.error("the iSNS client cannot start: %s", error)
+                Event.ISNS_TROUBLE.tell(log, "the iSNS client cannot start: %s", error)
                 return
             self._client = client
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from ietpy.errors import UsageError
+from ietpy.events import Event, confess
 
 log = logging.getLogger(__name__)
 
@@ -88,10 +89,10 @@ class Publisher:
                 self._complained = False
             except OSError as error:
                 if not self._complained:  # once: it may fail at every login
-                    log.warning("cannot write below %s: %s", self.directory, error.strerror)
+                    Event.NOT_PUBLISHED.tell(log, "cannot write below %s: %s", self.directory, error.strerror)
                 self._complained = True
             except Exception as mistake:  # ours; it costs these files being current, and nobody his login
-                log.critical("internal error while publishing: %r", mistake, exc_info=log.isEnabledFor(logging.DEBUG))
+                confess(log, "internal error while publishing: %r", mistake)
 
     def _replace(self, path: str, text: str) -> None:
         fresh = f"{path}.new"

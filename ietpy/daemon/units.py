@@ -14,6 +14,7 @@ from ietpy.daemon.assemble import LunRefused, logical_unit, refusal, unusable
 from ietpy.daemon.media import Held, Media
 from ietpy.daemon.served import ServedTarget, ServedUnit
 from ietpy.errors import Diagnostic, StoreError
+from ietpy.events import Event
 from ietpy.iscsi.target import TargetNode
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.logical_unit import LogicalUnit
@@ -182,7 +183,9 @@ class Units:
                 target=self._see_off, args=(target, served, busy, gone), name="leaving", daemon=True
             ).start()
         except RuntimeError as problem:  # the system has no thread left
-            log.error("LUN %d of %s stays open until the end: %s", number, target.config.name, problem)
+            Event.THREADS.tell(
+                log, "LUN %d of %s stays open until the end: %s", number, target.config.name, problem
+            )
             gone.set()
         return gone
 
@@ -207,7 +210,7 @@ class Units:
             for lun in target.config.luns:
                 if lun.number not in target.units and self._media.path(lun) == path:
                     self.attempt(target, lun)
-                    log.info("LUN %d of %s was tried again", lun.number, target.config.name)
+                    Event.LUN_TRIED_AGAIN.tell(log, "LUN %d of %s was tried again", lun.number, target.config.name)
 
     def _let_go(self, held: Held, lun: LunConfig) -> None:
         if self._media.release(held, lun):

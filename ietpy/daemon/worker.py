@@ -32,6 +32,7 @@ from ietpy.daemon.nursery import name_process
 from ietpy.daemon.options import StartOptions
 from ietpy.daemon.served import ServedTarget
 from ietpy.errors import AdminError, Diagnostic, StoreError
+from ietpy.events import Event
 from ietpy.iscsi.target import Portal
 from ietpy.scsi.store import BackingStore
 from ietpy.server.handover import Passage
@@ -109,7 +110,7 @@ class Worker:
             if message.kind == "guess":
                 self._server.hear_of_guess(*message.facts)
             elif message.socket is None:  # what others have here goes on
-                log.warning("a %s does not arrive: no file descriptor is left", message.kind)
+                Event.DESCRIPTORS.tell(log, "a %s does not arrive: no file descriptor is left", message.kind)
             elif message.kind == "login":
                 passage: Passage = message.facts[0]
                 self._server.take_over(message.socket, passage)
@@ -123,7 +124,7 @@ class Worker:
                 target=channel.answer, args=(asker, self._perform), name="control", daemon=True
             ).start()
         except RuntimeError as problem:  # the system has no thread left
-            log.warning("a question of the process in front is not answered: %s", problem)
+            Event.THREADS.tell(log, "a question of the process in front is not answered: %s", problem)
             asker.close()
 
     def _perform(self, operation: str, *arguments: Any) -> Any:

@@ -146,7 +146,7 @@ class Connection(Outbox):
             except Reject as problem:
                 if not (opcode & IMMEDIATE or opcode & OPCODE_MASK in UNNUMBERED):
                     session.exp_cmd_sn = cmd_sn  # a rejected request was not received (section 7.3)
-                self.reject(problem.reason, self.framer.header(), problem.data_sn)
+                self.reject(problem.reason, self.framer.header(), problem.data_sn, str(problem))
             if session.held:
                 self._release_held(session)
             if self.closing:
@@ -265,7 +265,7 @@ class Connection(Outbox):
                 connection.handlers[request[0] & OPCODE_MASK](connection, *request)
             except Reject as problem:
                 session.exp_cmd_sn = request[5]
-                connection.reject(problem.reason, header)
+                connection.reject(problem.reason, header, why=str(problem))
 
     def _release_functions(self, session: Session) -> None:
         """Have functions act for which all commands before them have come, and none behind them (``ordering``)."""
@@ -275,7 +275,7 @@ class Connection(Outbox):
                 connection.handlers[request[0] & OPCODE_MASK](connection, *request)
             except Reject as problem:  # its tag became a command's meanwhile
                 session.managing.discard(key[1])
-                connection.reject(problem.reason, header)
+                connection.reject(problem.reason, header, why=str(problem))
 
     # Sending ------------------------------------------------------------------------------------------------------
 
@@ -285,8 +285,9 @@ class Connection(Outbox):
         self.stat_sn = (stat_sn + 1) & MASK
         return stat_sn
 
-    def reject(self, reason: int, header: bytes, data_sn: int = 0) -> None:
+    def reject(self, reason: int, header: bytes, data_sn: int = 0, why: str = "") -> None:
         """Queue a Reject for the request with this header (section 11.17; ``data_sn``: 11.17.2)."""
+        self.node.rejected(self.asker.peer, reason, why)
         session = self.session
         assert session is not None
         self.send(

@@ -227,6 +227,10 @@ def _where_reached(asker: Asker, port: int) -> Sequence[Portal]:
     return (Portal(asker.local, port, asker.group),)
 
 
+def _nobody_hears(peer: str, reason: int, why: str) -> None:
+    """Before there is a server."""
+
+
 class IscsiNode:
     """All targets of one daemon, and what discovery answers with.
 
@@ -254,6 +258,8 @@ class IscsiNode:
         self.serve: Callable[[TargetNode], None] = _nobody_serves
         #: Raises LoginFailure when there may be no more connections, in all or from this address; the server's.
         self.check_room: Callable[[str], None] = _room_for_all
+        #: Told of each request that is answered with a Reject: whose, the reason, and a sentence; the server's.
+        self.rejected: Callable[[str, int, str], None] = _nobody_hears
         #: CHAP challenges outstanding on any connection, so that one reflected on another is known.
         self.open_challenges: set[bytes] = set()
         self._tsihs: dict[int, Session] = {}

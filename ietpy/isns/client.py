@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ietpy.events import Event
 from ietpy.iscsi.pdu import portal_name
 from ietpy.isns import requests
 from ietpy.isns.attributes import IsnsError
@@ -122,7 +123,8 @@ class IsnsClient:
         self._wake()
         self._thread.join(self._times.farewell + 1)
         if self._thread.is_alive():
-            log.warning("iSNS server %s: looking up its name takes long; nobody waits for it", self._server)
+            sentence = "iSNS server %s: looking up its name takes long; nobody waits for it"
+            Event.ISNS_TROUBLE.tell(log, sentence, self._server)
 
     def refresh(self) -> None:
         """Register targets that came and deregister those that went, soon; also ends what ``deregister`` began."""
@@ -277,6 +279,6 @@ class IsnsClient:
         old = self._standing
         since = old.since if old.state == state else time.time()
         if old.state != state and not problem:
-            log.info("iSNS server %s: %s", self._server, state)
+            Event.ISNS_STATE.tell(log, "iSNS server %s: %s", self._server, state)
         entity = dialogue.entity.identifier if dialogue.entity is not None and dialogue.known else ""
         self._standing = _Standing(state, since, problem, entity, len(dialogue.known))

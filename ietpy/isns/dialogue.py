@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from ietpy.events import Event
 from ietpy.isns import requests
 from ietpy.isns.attributes import IsnsError
 from ietpy.isns.message import RESPONSE, Function, Message, Status, status_words
@@ -45,7 +46,9 @@ class Complaints:
         """``about``: what the problem is with. Only ``problem`` tells an old one from a new one."""
         level = logging.DEBUG if self._known.get(about) == problem else logging.WARNING
         self._known[about] = problem
-        log.log(level, "iSNS server %s: %s; %s", self._server, problem, consequence)
+        Event.ISNS_TROUBLE.tell(
+            log, "iSNS server %s: %s; %s", self._server, problem, consequence, level=level, about=about
+        )
 
     def over(self, about: str) -> None:
         self._known.pop(about, None)

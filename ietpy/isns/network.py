@@ -17,6 +17,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from ietpy.events import Event
 from ietpy.isns.attributes import IsnsError
 from ietpy.isns.message import MESSAGE_LIMIT, Assembler, Message, encode
 
@@ -222,7 +223,7 @@ class Network:
             return
         self._drop(channel)
         if not isinstance(error, ConnectionError):
-            log.warning("iSNS: a connection of the server to us is closed: %s", words(error))
+            Event.ISNS_TROUBLE.tell(log, "iSNS: a connection of the server to us is closed: %s", words(error))
 
     def pump(self, deadline: float) -> list[tuple[Channel, Message]]:
         """Wait until messages came, something else happened, somebody woke us or the deadline is over.
@@ -256,11 +257,14 @@ class Network:
             return
         except OSError as error:
             # Out of descriptors: it would stay readable and keep us spinning. The next round opens another one.
-            log.warning("iSNS: no connection of the server can be accepted: %s", words(error))
+            Event.DESCRIPTORS.tell(log, "iSNS: no connection of the server can be accepted: %s", words(error))
             self._close_listener()
             return
         if peer[0] != self._server_host:
-            log.info("iSNS: %s is turned away; only the server, %s, may notify us", peer[0], self._server_host)
+            Event.ISNS_REFUSED.tell(
+                log, "iSNS: %s is turned away; only the server, %s, may notify us", peer[0], self._server_host,
+                peer=peer[0],
+            )
             sock.close()
             return
         if len(self._guests) == GUESTS:

@@ -26,6 +26,7 @@ def write_back(lu: LogicalUnit) -> None:
         try:
             lu.store.flush()
         except StoreError as error:
+            lu.device.fault(lu, error, b"")
             raise store_failure(error, writing=True) from error
         lu.cached = not lu.write_through
 

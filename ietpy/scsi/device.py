@@ -7,12 +7,13 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from ietpy.scsi.attention import LUNS_CHANGED, UnitAttention, establish, withdraw
-from ietpy.scsi.device_server import AbsentLogicalUnit
+from ietpy.scsi.device_server import AbsentLogicalUnit, DeviceServer
 from ietpy.scsi.nexus import FIRST_PORT
 from ietpy.scsi.port_groups import ONE_GROUP, PortGroup
 from ietpy.scsi.view import EVERYTHING, View
 
 if TYPE_CHECKING:
+    from ietpy.errors import StoreError
     from ietpy.scsi.logical_unit import LogicalUnit
     from ietpy.scsi.nexus import ItNexus, Nexus
     from ietpy.scsi.task import Task
@@ -32,6 +33,10 @@ def _nobody_listens(attention: UnitAttention, nexuses: Collection[Nexus]) -> Non
 
 def _never() -> bool:
     return False
+
+
+def _nobody_is_told(unit: DeviceServer, error: StoreError, cdb: bytes) -> None:
+    """The initiator is, by sense data."""
 
 
 def _nothing_to_abort(unit: LogicalUnit, nexuses: Sequence[Nexus], author: Task) -> None:
@@ -54,11 +59,13 @@ class ScsiDevice:
     ``report(attention, nexuses)``  tells the initiators of these, unasked, that the attention waits for them; never
                                waits, and may be called with the lock held
 
-    Two more are for workers, without ``lock``:
+    The others are for workers, but for ``fault`` without ``lock``:
 
     ``abort_tasks(unit, nexuses, author)``  abort what these nexuses have under way on ``unit``, but for the task
                                ``author``, which is not answered before that can do no more harm: this waits for it,
                                or the answer does
+    ``fault(unit, error, cdb)``  tells that the store of a unit failed, and with what command, if one is to be named; by
+                               whatever thread, which may hold the lock
     ``keeping``                a lock that is held from deciding on a change until it was kept in a unit's state and
                                has taken effect; taken before ``lock``
     """
@@ -76,6 +83,7 @@ class ScsiDevice:
         self.abort_tasks: Callable[[LogicalUnit, Sequence[Nexus], Task], None] = _nothing_to_abort
         self.keeping: AbstractContextManager[Any] = nullcontext()
         self.report: Callable[[UnitAttention, Collection[Nexus]], None] = _nobody_listens
+        self.fault: Callable[[DeviceServer, StoreError, bytes], None] = _nobody_is_told
         self._served = False
 
     def served(
@@ -86,6 +94,7 @@ class ScsiDevice:
         abort_tasks: Callable[[LogicalUnit, Sequence[Nexus], Task], None] = _nothing_to_abort,
         keeping: AbstractContextManager[Any] | None = None,
         report: Callable[[UnitAttention, Collection[Nexus]], None] | None = None,
+        fault: Callable[[DeviceServer, StoreError, bytes], None] = _nobody_is_told,
     ) -> None:
         """A transport serves this device from now on; its units may be there already, and more may come.
 
@@ -94,7 +103,7 @@ class ScsiDevice:
         with self.lock:
             self.quiesce, self.background, self.stopping = quiesce, background, stopping
             self.abort_tasks, self.keeping = abort_tasks, keeping or nullcontext()
-            self.report = report or _nobody_listens
+            self.report, self.fault = report or _nobody_listens, fault
             self._served = True
             for lu in self.logical_units.values():
                 lu.resume()

@@ -116,7 +116,7 @@ class DeviceServer:
             self.fail(task, condition)
             return True
         except StoreError as error:
-            self.fail(task, store_failure(error, command.access is not _READ))
+            self.fail_store(task, error, command.access is not _READ)
             return True
         if result is BLOCKS or result is WRITTEN:
             return False
@@ -174,6 +174,18 @@ class DeviceServer:
         task.status = _CHECK_CONDITION
         task.sense = condition.sense(self.descriptor_sense)
         task.data_in = None
+
+    def fail_store(self, task: Task, error: StoreError, writing: bool) -> None:
+        """Answer ``task`` with what a failure of the store is to initiators; the transport hears what it was."""
+        self.device.fault(self, error, task.cdb)
+        self.fail(task, store_failure(error, writing))
+
+    def name_of(self, cdb: bytes) -> str:
+        """What a command is called, for people."""
+        command = self._dispatch[cdb[0]]
+        if command.actions is not None:
+            command = command.actions.get(cdb[1] & SERVICE_ACTION, command)
+        return command.name
 
     def turn_away(self, task: Task, status: Status) -> None:
         """Answer ``task``, not executed, with BUSY, TASK SET FULL or RESERVATION CONFLICT."""

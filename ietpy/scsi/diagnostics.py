@@ -87,7 +87,8 @@ def _self_test(lu: LogicalUnit, task: Task) -> Result:
     try:
         for lba in {0, lu.blocks - 1} if lu.blocks else ():
             lu.store.read(lba << lu.shift, scratch)
-    except StoreError:
+    except StoreError as error:
+        lu.device.fault(lu, error, task.cdb)
         raise CheckCondition(SenseKey.HARDWARE_ERROR, Asc.LOGICAL_UNIT_FAILED_SELF_TEST) from None
     return None
 

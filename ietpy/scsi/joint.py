@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from ietpy.errors import StoreError
 from ietpy.scsi.command import BLOCKS, Blocks
 from ietpy.scsi.limits import JOINT_TRANSFER
-from ietpy.scsi.sense import store_failure
 from ietpy.scsi.status import TaskAttribute
 from ietpy.scsi.store import Move
 
@@ -65,9 +64,8 @@ def _commit(lu: LogicalUnit, tasks: Sequence[Task]) -> None:
     try:
         lu.store.commit(min(marks))
     except StoreError as error:
-        failure = store_failure(error, writing=True)
         for task in tasks:
-            lu.fail(task, failure)
+            lu.fail_store(task, error, writing=True)
 
 
 def _perform(lu: LogicalUnit, tasks: Sequence[Task], plans: Sequence[Plan]) -> None:
@@ -101,7 +99,7 @@ def _move(lu: LogicalUnit, tasks: Sequence[Task], plans: Sequence[Plan]) -> None
         try:
             views = task.data if plan.writes else (task.sink(plan.length),)
         except StoreError as error:
-            lu.fail(task, store_failure(error, plan.writes))
+            lu.fail_store(task, error, plan.writes)
             continue
         moves.append(Move(plan.offset, plan.length, views, plan.writes))
         moving.append(task)
@@ -113,7 +111,7 @@ def _move(lu: LogicalUnit, tasks: Sequence[Task], plans: Sequence[Plan]) -> None
     for task, move, failed in zip(moving, moves, errors, strict=True):
         problem = failed or (flushed if move.writes else None)
         if problem is not None:
-            lu.fail(task, store_failure(problem, move.writes))
+            lu.fail_store(task, problem, move.writes)
             continue
         if not move.writes:
             task.data_in = move.views[0]

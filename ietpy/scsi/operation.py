@@ -129,9 +129,10 @@ class Operation:
                 self._step()
             for section in self._kind.clears:
                 self._note(None, section)
-        except StoreError:
+        except StoreError as error:
             if lu.device.ending(lu):
                 return  # perhaps its store was closed under it; who goes on finds out
+            lu.device.fault(lu, error, b"")
             self._failed = True
             with suppress(StoreError):  # not noted as failed it begins again with the daemon, which is no worse
                 self._note({**self._record, "failed": True})

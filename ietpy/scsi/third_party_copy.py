@@ -254,6 +254,9 @@ def _copy(piece: _Piece, result: CopyResult, task: Task) -> None:
         if piece.length and destination.write_through:
             destination.store.flush()
     except (StoreError, CheckCondition) as error:
+        if isinstance(error, StoreError):
+            unit = piece.source.unit if isinstance(error, _SourceError) else destination
+            unit.device.fault(unit, error, task.cdb)
         place = piece.source.place if isinstance(error, _SourceError) else piece.destination.place
         lasting = 0 if destination.write_through else written
         residual = None if written < 0 else (piece.length - lasting) >> destination.shift

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from ietpy.events import Event
 from ietpy.iscsi.target import Portal
 from ietpy.server.logins import Logins
 
@@ -59,7 +60,8 @@ class Acceptor:
                 if problem.errno not in _EXHAUSTED:
                     return  # of the connection alone, which has gone (accept(2))
                 if problem.errno not in _NO_DESCRIPTOR or not self._logins.give_way("no descriptor is left"):
-                    log.warning("cannot accept connections for %.0f s: %s", EXHAUSTED_SECONDS, problem.strerror)
+                    why = problem.strerror
+                    Event.DESCRIPTORS.tell(log, "cannot accept connections for %.0f s: %s", EXHAUSTED_SECONDS, why)
                     self.rest_until = time.monotonic() + EXHAUSTED_SECONDS
                     self._rest()
                 continue

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
+from ietpy.events import Event, confess
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.pdu import portal_name
 from ietpy.iscsi.target import PORTAL_GROUP_TAG, IscsiNode, Portal, TargetNode
@@ -26,6 +27,7 @@ from ietpy.server import resting
 from ietpy.server.accepting import Acceptor
 from ietpy.server.capacity import Capacity, most_connections
 from ietpy.server.drain import still_busy
+from ietpy.server.facts import connection_facts
 from ietpy.server.farewell import drop, say_farewell
 from ietpy.server.handover import Passage
 from ietpy.server.line import Line
@@ -33,8 +35,9 @@ from ietpy.server.logins import HalfOpen, Logins
 from ietpy.server.portals import Portals
 from ietpy.server.pressure import FEW, Pressure, waits
 from ietpy.server.pump import Pump
-from ietpy.server.services import Jobs, serve
+from ietpy.server.services import Jobs, rejected, serve
 from ietpy.server.spinning import Spinner
+from ietpy.server.stuck import Watch
 from ietpy.server.throttle import source
 from ietpy.server.turns import Turns
 from ietpy.server.workers import WorkerPool
@@ -61,7 +64,7 @@ class Server:
 
     def __init__(self, node: IscsiNode, sockets: Sequence[socket.socket] = ()) -> None:
         self.node = node
-        node.memory.watch = self.watch
+        node.memory.watch, node.rejected = self.watch, rejected
         self._lock = threading.Lock()
         self._pumps: dict[Pump, threading.Thread] = {}
         self._workers: dict[TargetNode, WorkerPool] = {}
@@ -79,6 +82,7 @@ class Server:
         self.sessions_changed: Callable[[], None] = _nothing
         self.turns = Turns()
         self._pressure = Pressure(node.memory.limit)
+        self.stuck = Watch()
         self.latest: Spinner | None = None  #: of the connection whose requests came last
         #: Whether tasks may be waiting for an initiator, which is to be given up in time.
         self._attentive = False
@@ -136,25 +140,7 @@ class Server:
             pumps = list(self._pumps)
         lost = [each.owner for session in self.node.sessions() for each in session.stranded]
         pumps += [pump for pump in lost if pump not in pumps]
-        facts = []
-        for pump in pumps:
-            session = pump.connection.session
-            if session is not None:
-                facts.append({
-                    "tsih": session.tsih,
-                    "isid": session.isid.hex(),
-                    "cid": pump.connection.cid,
-                    "initiator": session.initiator,
-                    "address": pump.connection.asker.peer,
-                    "portal": pump.connection.asker.local,
-                    "portal_group": session.asker.group,
-                    "target": session.target.name if session.target is not None else None,
-                    "user": session.user,
-                    "header_digest": pump.connection.header_digest,
-                    "data_digest": pump.connection.data_digest,
-                    "closing": pump.connection.closing,
-                })
-        return facts
+        return [facts for pump in pumps if (facts := connection_facts(pump)) is not None]
 
     def end_connection(self, connection: Connection) -> None:
         """Close a session's connection; any thread may ask. Its tasks are ended by its own thread."""
@@ -296,8 +282,7 @@ class Server:
         try:
             handler(sock)
         except Exception as mistake:
-            debug = log.isEnabledFor(logging.DEBUG)
-            log.critical("internal error on %s: %r", self.name_of(sock), mistake, exc_info=debug)
+            confess(log, "internal error on %s: %r", self.name_of(sock), mistake)
             self._logins.drop(sock)
 
     def _patience(self) -> float | None:
@@ -307,6 +292,8 @@ class Server:
         waits = [] if due is None else [due - now]
         if self._acceptor.rest_until:
             waits.append(self._acceptor.rest_until - now)
+        if (look := self.stuck.due(self._pumps)) is not None:
+            waits.append(look - now)
         if self._attentive or self._kept or self._jobs.waiting or (
             self._pumps and any(target.nop_interval for target in self.node.targets.values())
         ) or len(self._pumps) >= FEW:
@@ -319,6 +306,9 @@ class Server:
         now = time.monotonic()
         self._acceptor.look_at_clock(now)
         self._logins.look_at_clock(now)
+        with self._lock:
+            pumps = list(self._pumps)
+        self.stuck.look(pumps, now)
         if self._jobs.waiting:
             self._jobs.start()
         for line in tuple(self._kept):
@@ -327,16 +317,12 @@ class Server:
             if line.stranded:
                 self._kept.add(line)
         if self._attentive or any(target.nop_interval for target in self.node.targets.values()):
-            with self._lock:
-                pumps = list(self._pumps)
             for pump in pumps:
                 pump.tick(now)
             self._attentive = False  # before one looks: a task that begins to wait now says so itself
             if any(waits(pump) for pump in pumps):
                 self._attentive = True
-        if len(self._pumps) >= FEW:
-            with self._lock:
-                pumps = list(self._pumps)
+        if len(pumps) >= FEW:
             self._pressure.look(now, pumps)
 
     # Logins -------------------------------------------------------------------------------------------------------
@@ -357,7 +343,7 @@ class Server:
         try:
             thread.start()
         except RuntimeError as problem:  # the system has no thread left
-            log.warning("%s: connection dropped: %s", self.name_of(login.sock), problem)
+            Event.THREADS.tell(log, "%s: connection dropped: %s", self.name_of(login.sock), problem)
             login.pump.abandon()
         else:
             self._bound_discoveries(login)
@@ -374,8 +360,8 @@ class Server:
             if session is not None and session.target is None and source(session.asker.peer) == login.source
         ]
         if len(found) > DISCOVERIES_PER_ADDRESS:
-            log.warning(
-                "%s: dropped, %d discovery sessions at once from one address are the limit",
-                self.name_of(found[0].sock), DISCOVERIES_PER_ADDRESS,
+            Event.DISCOVERY_LIMIT.tell(
+                log, "%s: dropped, %d discovery sessions at once from one address are the limit",
+                self.name_of(found[0].sock), DISCOVERIES_PER_ADDRESS, peer=login.source,
             )
             found[0].close()

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from ietpy.errors import FormatError
+from ietpy.events import Event
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.session import Session
 from ietpy.iscsi.target import Asker, IscsiNode, Portal
@@ -105,7 +106,7 @@ class Logins:
         try:
             peer = sock.getpeername()[0]
         except OSError as problem:  # reset meanwhile
-            log.info("%s: connection lost during login: %s", self._listener.name_of(sock), problem)
+            Event.LOGIN_LOST.tell(log, "%s: connection lost during login: %s", self._listener.name_of(sock), problem)
             sock.close()
             return
         self.make_room()
@@ -115,7 +116,10 @@ class Logins:
         if self._has_portal(login):
             space, count = login.connection.space(), len(passage.received)
             if count > len(space):
-                log.warning("%s: connection dropped: too much came behind its login", self._listener.name_of(sock))
+                Event.CONNECTION_DROPPED.tell(
+                    log, "%s: connection dropped: too much came behind its login", self._listener.name_of(sock),
+                    peer=login.source,
+                )
                 self._drop(login)
                 return
             space[:count] = passage.received
@@ -128,7 +132,10 @@ class Logins:
                 try:
                     self.send(login.sock, Passage(target, portal, login.deadline, bytes(login.received), login.sent))
                 except OSError as problem:
-                    log.warning("%s: connection dropped: %s", self._listener.name_of(login.sock), problem)
+                    Event.HANDOVER_FAILED.tell(
+                        log, "%s: connection dropped: %s", self._listener.name_of(login.sock), problem,
+                        peer=login.source,
+                    )
 
     def _begin(self, login: HalfOpen, peer: str, group: int) -> None:
         sock = login.sock
@@ -168,7 +175,7 @@ class Logins:
         if self._listener.portal(login.portal) is not None:
             return True
         name = self._listener.name_of(login.sock)
-        log.info("%s: dropped, its portal was closed before its login was over", name)
+        Event.LOGIN_DROPPED.tell(log, "%s: dropped, its portal was closed before its login was over", name)
         self._drop(login)
         return False
 
@@ -191,9 +198,9 @@ class Logins:
             self._hand_over(login, found.target.name)
             return
         except FormatError as problem:
-            log.warning("%s: connection dropped: %s", name(sock), problem)
+            Event.CONNECTION_DROPPED.tell(log, "%s: connection dropped: %s", name(sock), problem, peer=login.source)
         except OSError as problem:
-            log.info("%s: connection lost during login: %s", name(sock), problem)
+            Event.LOGIN_LOST.tell(log, "%s: connection lost during login: %s", name(sock), problem, peer=login.source)
             self._count(login)  # an answer that nobody waited for was given all the same
         else:
             if connection.closing:
@@ -230,11 +237,12 @@ class Logins:
         """Say so; of many wrong secrets only that there are many."""
         name, problem = self._listener.name_of(login.sock), login.connection.problem
         wrong = self._count(login)
-        log.log(logging.WARNING if wrong <= FREE else logging.DEBUG, "%s: login refused: %s", name, problem)
+        level = logging.WARNING if wrong <= FREE else logging.DEBUG
+        Event.LOGIN_REFUSED.tell(log, "%s: login refused: %s", name, problem, peer=login.source, level=level)
         if wrong == FREE:
-            log.warning(
-                "%s: %d wrong secrets from there; from now on they are heard at growing intervals and no longer listed,"
-                " until there was none for %d min", login.source, wrong, MEMORY // 60,
+            Event.SECRETS_GUESSED.tell(
+                log, "%s: %d wrong secrets from there; from now on they are heard at growing intervals and no longer"
+                " listed, until there was none for %d min", login.source, wrong, MEMORY // 60, peer=login.source,
             )
 
     # The clock ------------------------------------------------------------------------------------------------------
@@ -248,12 +256,15 @@ class Logins:
 
     def look_at_clock(self, now: float) -> None:
         for login in [login for login in self._open.values() if login.deadline <= now]:
-            log.warning("%s: no login within %d s", self._listener.name_of(login.sock), LOGIN_SECONDS)
+            name = self._listener.name_of(login.sock)
+            Event.LOGIN_TIMEOUT.tell(log, "%s: no login within %d s", name, LOGIN_SECONDS, peer=login.source)
             self._drop(login)
         for login in [login for login in self._open.values() if login.waits]:  # in the order they came
             self._hear(login, now)
         for whose, wrong in self.throttle.forget(now):
-            log.warning("%s: %d wrong secrets in all; none for %d min", whose, wrong, MEMORY // 60)
+            Event.SECRETS_GUESSED.tell(
+                log, "%s: %d wrong secrets in all; none for %d min", whose, wrong, MEMORY // 60, peer=whose
+            )
 
     # The end --------------------------------------------------------------------------------------------------------
 
@@ -269,7 +280,7 @@ class Logins:
 
     def _drop_oldest(self, source: str, why: str) -> None:
         login = min((each for each in self._open.values() if each.source == source), key=lambda each: each.deadline)
-        log.warning("%s: dropped, %s", self._listener.name_of(login.sock), why)
+        Event.LOGIN_LIMIT.tell(log, "%s: dropped, %s", self._listener.name_of(login.sock), why, peer=source)
         self._drop(login)
 
     def _drop(self, login: HalfOpen) -> None:

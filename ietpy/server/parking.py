@@ -79,6 +79,10 @@ class Parking:
         self.size += job.size
         return job
 
+    def waiting(self) -> set[Task]:
+        """Those no worker has; needs no lock."""
+        return {task for job in (*self._turns, *self._shared.values()) for task in tuple(job.tasks)}
+
     def ended(self, job: Job) -> None:
         self.running -= 1
         self.size -= job.size

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from ietpy.events import Event
 from ietpy.iscsi.target import Asker, Portal
 from ietpy.server.interfaces import addresses_of_host
 
@@ -134,7 +135,7 @@ class Portals:
             return
         self._wake()
         if not left.wait(FOLLOW_SECONDS):
-            log.warning("the listener has not let go of a portal within %g s", FOLLOW_SECONDS)
+            Event.PORTAL_NOT_LEFT.tell(log, "the listener has not let go of a portal within %g s", FOLLOW_SECONDS)
 
     def follow(self) -> None:
         """Accept on all there are, and on no others."""

@@ -53,9 +53,10 @@ class Pressure:
             if total <= self.limit:
                 break
             if now - behind[pump][1] >= BEHIND_SECONDS and not pump.connection.closing:
-                log.warning(
-                    "%s: connection dropped: it does not take its answers, %d MiB, and all together have %d MiB",
+                Event.PEER_NOT_READING.tell(
+                    log, "%s: connection dropped: it does not take its answers, %d MiB, and all together have %d MiB",
                     pump.name, staged[pump] >> 20, total >> 20,
+                    peer=pump.connection.asker.peer,
                 )
                 pump.close()
                 total -= staged[pump]

@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ietpy.errors import FormatError
+from ietpy.events import Event, confess
 from ietpy.iscsi import deferred, recovery, task_management
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.data_in import complete
@@ -87,11 +88,11 @@ class Pump:
             else:
                 self._serve()
         except FormatError as problem:
-            self._give_up(logging.WARNING, "connection dropped", problem)
+            self._give_up(Event.CONNECTION_DROPPED, "connection dropped", problem)
         except BlockingIOError:
-            self._give_up(logging.WARNING, "connection dropped", TAKES_NOTHING)
+            self._give_up(Event.PEER_NOT_READING, "connection dropped", TAKES_NOTHING)
         except OSError as problem:
-            self._give_up(logging.INFO, "connection lost", problem)
+            self._give_up(Event.CONNECTION_LOST, "connection lost", problem)
         except Exception as mistake:  # ours; it costs this connection and no other
             self.confess(mistake)
         finally:
@@ -126,8 +127,8 @@ class Pump:
                 assert connection.session is not None
                 recovery.release(connection.session, connection.cid)
 
-    def _give_up(self, level: int, what: str, why: object) -> None:
-        log.log(level, "%s: %s: %s", self.name, what, why)
+    def _give_up(self, event: Event, what: str, why: object) -> None:
+        event.tell(log, "%s: %s: %s", self.name, what, why, peer=self.connection.asker.peer)
         self.close()
 
     def _serve(self) -> None:
@@ -165,8 +166,9 @@ class Pump:
 
     def say_why(self) -> None:
         """Log what made the core close the connection, unless that is an orderly logout."""
-        if self.connection.problem:
-            log.warning("%s: connection closed: %s", self.name, self.connection.problem)
+        why, peer = self.connection.problem, self.connection.asker.peer
+        if why:
+            Event.CONNECTION_CLOSED.tell(log, "%s: connection closed: %s", self.name, why, peer=peer)
 
     def _in_turn(self, count: int) -> int:
         """As ``_batch``, when those before it are through."""
@@ -271,9 +273,9 @@ class Pump:
                 sender.start()
                 self.sender = sender
         except RuntimeError as problem:  # the system has no thread left
-            self._give_up(logging.WARNING, "connection dropped", problem)
+            self._give_up(Event.THREADS, "connection dropped", problem)
         except OSError as problem:
-            self._give_up(logging.INFO, "connection lost", problem)
+            self._give_up(Event.CONNECTION_LOST, "connection lost", problem)
 
     def _send_rest(self) -> None:
         with self.line.lock:
@@ -289,9 +291,9 @@ class Pump:
             else:
                 self.egress.flush(self.line.between)
         except BlockingIOError:
-            self._give_up(logging.WARNING, "connection dropped", TAKES_NOTHING)
+            self._give_up(Event.PEER_NOT_READING, "connection dropped", TAKES_NOTHING)
         except OSError as problem:
-            self._give_up(logging.INFO, "connection lost", problem)
+            self._give_up(Event.CONNECTION_LOST, "connection lost", problem)
         else:
             self.connection.heard = True  # who takes his answers is alive
             self.employ()
@@ -314,10 +316,6 @@ class Pump:
             for function in deferred.finish(connection, task) if functions is None else functions:
                 self.answer(function)
 
-    def _finish(self, task: Task) -> None:
-        for function in deferred.finish(task.connection, task):
-            self.answer(function)
-
     def _abort(self, function: Function, other: Session) -> None:
         """Abort another session's part of a function of ours, under its lock."""
         if task_management.abort(function, other):
@@ -330,7 +328,8 @@ class Pump:
 
     def _say(self, function: Function) -> None:
         if function.author is not None:
-            self._finish(function.author)
+            for other in deferred.finish(function.author.connection, function.author):
+                self.answer(other)
             return
         session = self.connection.session
         if function.closing and self.egress.busy and not (session is not None and session.shared):
@@ -364,11 +363,11 @@ class Pump:
         closing = self.connection.closing or self.finished.is_set()
         self.connection.tick(now)
         if self.connection.problem and not closing:  # else somebody else closes it at this moment
-            self._give_up(logging.WARNING, "connection closed", self.connection.problem)
+            self._give_up(Event.CONNECTION_CLOSED, "connection closed", self.connection.problem)
 
     def confess(self, mistake: Exception) -> None:
         """A mistake of ours ends this connection, with all that could be taken over."""
-        log.critical("internal error on %s: %r", self.name, mistake, exc_info=log.isEnabledFor(logging.DEBUG))
+        confess(log, "internal error on %s: %r", self.name, mistake)
         self.end()
 
     # The socket -----------------------------------------------------------------------------------------------------

@@ -10,9 +10,12 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
+from ietpy.errors import StoreError
+from ietpy.events import Event, confess
 from ietpy.iscsi import async_messages, task_management
 from ietpy.iscsi.target import TargetNode
 from ietpy.scsi.attention import UnitAttention
+from ietpy.scsi.device_server import DeviceServer
 from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.scsi.nexus import Nexus
 from ietpy.scsi.task import Task
@@ -35,6 +38,7 @@ def serve(target: TargetNode, jobs: Jobs, later: Callable[[Job], None]) -> None:
         abort_tasks=abort_tasks,
         keeping=threading.Lock(),
         report=lambda attention, nexuses: later(partial(report, target, attention, nexuses)),
+        fault=fault,
     )
 
 
@@ -45,6 +49,22 @@ def report(target: TargetNode, attention: UnitAttention, nexuses: Collection[Nex
     for session in sessions:
         line: Line = session.line
         line.post(partial(async_messages.report, session, attention, nexuses))
+
+
+def fault(unit: DeviceServer, error: StoreError, cdb: bytes) -> None:
+    """Log why a store failed; initiators are told no more than that it did."""
+    command = unit.name_of(cdb) if cdb else ""
+    Event.IO_FAILED.tell(
+        log, "LUN %s of %s: %s%s", unit.number, unit.device.name, f"{command} failed: " if command else "", error,
+        target=unit.device.name, lun=unit.number, command=command, errno=error.errno,
+    )
+
+
+def rejected(peer: str, reason: int, why: str) -> None:
+    """Log that a request was answered with a Reject."""
+    Event.REQUEST_REJECTED.tell(
+        log, "%s: a request is rejected (reason %#04x)%s", peer, reason, f": {why}" if why else "", peer=peer
+    )
 
 
 def quiesce(target: TargetNode) -> None:
@@ -119,9 +139,8 @@ class Jobs:
         try:
             job()
         except Exception as mistake:
-            debug = log.isEnabledFor(logging.DEBUG)
             name = f"LUN {unit.number} of {unit.device.name}"
-            log.critical("internal error in the background of %s: %r", name, mistake, exc_info=debug)
+            confess(log, "internal error in the background of %s: %r", name, mistake)
         with self._lock:
             del self._running[threading.current_thread()]
 

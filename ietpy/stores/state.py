@@ -23,6 +23,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from ietpy.errors import Span, StoreError
+from ietpy.events import Event
 
 log = logging.getLogger(__name__)
 
@@ -300,11 +301,17 @@ class FileState:
             self._keep(text)
         except StoreError as problem:
             if not self._fails:
-                log.error("what LUN %d of %s is to keep cannot be kept: %s", self._number, self._target, problem)
+                Event.STATE_NOT_KEPT.tell(
+                    log, "what LUN %d of %s is to keep cannot be kept: %s", self._number, self._target, problem,
+                    lun=self._number, target=self._target,
+                )
             self._fails = True
             raise
         if self._fails:
-            log.warning("what LUN %d of %s is to keep can be kept again", self._number, self._target)
+            Event.STATE_KEPT.tell(
+                log, "what LUN %d of %s is to keep can be kept again", self._number, self._target,
+                lun=self._number, target=self._target,
+            )
         self._fails = False
 
     def _keep(self, text: bytes) -> None:

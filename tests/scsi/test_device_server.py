@@ -52,3 +52,20 @@ def test_there_is_no_vpd_page_without_a_unit(disk: Any, nobody: Any) -> None:
 def test_a_server_has_nothing_to_report_for_a_start(disk: Any) -> None:
     server = DeviceServer(disk.device, Identity("", "", "", "", b""), (), UNKNOWN_OPERATION)
     assert server.pending_condition(server.attach("x")).fixed()[2:14:10] == b"\0\0"
+
+
+@pytest.mark.parametrize(("cdb", "name"), [
+    ("28", "READ(10)"), ("9E 10", "READ CAPACITY(16)"), ("9E 1F", "unknown service action"), ("FF", "unknown"),
+])
+def test_what_commands_are_called(disk: Any, cdb: str, name: str) -> None:
+    assert disk.lu.name_of(bytes.fromhex(cdb).ljust(16, b"\0")) == name
+
+
+@pytest.mark.parametrize("cdb", ["28 00 00000000 00 0001 00", "35 00 00000000 00 0000 00", "1D 04 00 0000 00"])
+def test_the_transport_hears_why_a_store_fails(disk: Any, cdb: str) -> None:
+    heard: list[Any] = []
+    disk.device.fault = lambda *fault: heard.append(fault)
+    disk.store.fail = 5
+    disk.run(cdb)
+    ((unit, error, command),) = heard
+    assert (unit, error.errno, command[0]) == (disk.lu, 5, int(cdb[:2], 16))

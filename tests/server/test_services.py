@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
@@ -441,3 +442,26 @@ def test_initiators_hear_of_luns_that_come_and_go(served: Any) -> None:
     device.remove(3)
     for client in clients:
         assert client.receive_pdu().header["async_event"] == Event.SCSI
+
+
+class TestFaults:
+    @pytest.fixture(autouse=True)
+    def _details(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.INFO, "ietpy")
+
+    def test_why_a_medium_failed_is_logged(self, served: Any, caplog: pytest.LogCaptureFixture) -> None:
+        served.write_through()
+        served.store.fail = 28
+        client = served.connect()
+        assert client.command(0, WRITE_10, write=bytes(4096)).status == Status.CHECK_CONDITION
+        (record,) = [record for record in caplog.records if record.event.code == "io-failed"]
+        assert record.getMessage() == f"LUN 0 of {served.target.name}: WRITE(10) failed: injected"
+        assert record.facts == {"target": served.target.name, "lun": 0, "command": "WRITE(10)", "errno": 28}
+
+    def test_a_rejected_request_is_logged(self, served: Any, caplog: pytest.LogCaptureFixture) -> None:
+        client = served.connect()
+        client.send_pdu(client.make(0x1F))
+        assert client.receive_pdu().opcode == Opcode.REJECT
+        (record,) = [record for record in caplog.records if record.event.code == "request-rejected"]
+        assert record.getMessage() == "127.0.0.1: a request is rejected (reason 0x05): opcode 0x1f in this phase"
+        assert record.peer == "127.0.0.1"
