@@ -12,6 +12,8 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from ietpy.events import Event
+
 if TYPE_CHECKING:
     from ietpy.server.pump import Pump
 
