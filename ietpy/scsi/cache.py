@@ -1,4 +1,9 @@
-"""What goes into the cache and out of it (SBC-3, Caches): PRE-FETCH, SYNCHRONIZE CACHE, writing back."""
+"""What goes into the cache and out of it (SBC-3, Caches): PRE-FETCH, SYNCHRONIZE CACHE, writing back.
+
+What got lost on its way out of a write cache is nowhere any more, though the next attempt finds nothing wrong: to the
+kernel the pages are clean. Initiators ask again (Linux does, five times), and must not be told that all is well. So a
+unit that lost something of its cache fails whatever would say otherwise, until it is opened anew (decisions 60).
+"""
 
 from __future__ import annotations
 
@@ -20,15 +25,48 @@ CACHE: Final = CommandSet("SBC-3 caches")
 _IMMED: Final = 0x02
 
 
+class Cached:
+    """What the cache of a unit alone may have. ``losses``: of its store, when there was nothing of that."""
+
+    __slots__ = ("losses",)
+
+    def __init__(self, losses: int) -> None:
+        self.losses = losses
+
+
+def fill(lu: LogicalUnit) -> None:
+    """Write caching begins. The caller holds the device's lock."""
+    before = lu.cached
+    lu.cached = Cached(lu.store.losses if before is None else before.losses)
+
+
+def empty(lu: LogicalUnit) -> None:
+    """All that was written goes to the medium, or StoreError is raised; may wait for it."""
+    cached = lu.cached
+    if cached is None:
+        lu.store.flush()
+        return
+    lu.store.commit(cached.losses)
+    with lu.device.lock:
+        if lu.cached is cached and lu.write_through:  # else it may be filled again already
+            lu.cached = None
+
+
+def replaced(lu: LogicalUnit, losses: int) -> None:
+    """All blocks were written anew since there were so many losses, and are stable: earlier ones harm nobody now."""
+    with lu.device.lock:
+        if lu.cached is not None:
+            lu.cached = Cached(losses)
+
+
 def write_back(lu: LogicalUnit) -> None:
     """What the cache alone has goes to the medium; may wait for it. Its failure is a write error, whoever asks."""
-    if lu.cached:
+    if lu.cached is not None:
         try:
-            lu.store.flush()
+            empty(lu)
         except StoreError as error:
             lu.device.fault(lu, error, b"")
             raise store_failure(error, writing=True) from error
-        lu.cached = not lu.write_through
 
 
 def _to_the_end(lu: LogicalUnit, lba: int, blocks: int) -> int:
@@ -85,7 +123,7 @@ def _synchronize(lu: LogicalUnit, task: Task, lba: int, blocks: int) -> Blocks |
     _to_the_end(lu, lba, blocks)
     if not task.may_block:
         return BLOCKS
-    lu.store.flush()
+    empty(lu)
     return None
 
 

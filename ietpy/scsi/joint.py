@@ -103,10 +103,11 @@ def _move(lu: LogicalUnit, tasks: Sequence[Task], plans: Sequence[Plan]) -> None
             continue
         moves.append(Move(plan.offset, plan.length, views, plan.writes))
         moving.append(task)
+    losses = lu.store.losses
     errors = cast("BatchingStore", lu.store).move(moves)
     flushed = None
     if any(plan.writes and (plan.fua or lu.write_through) for plan in plans):
-        flushed = _flush(lu)
+        flushed = _flush(lu, losses)
     done: list[Move] = []
     for task, move, failed in zip(moving, moves, errors, strict=True):
         problem = failed or (flushed if move.writes else None)
@@ -122,9 +123,9 @@ def _move(lu: LogicalUnit, tasks: Sequence[Task], plans: Sequence[Plan]) -> None
             count(move.length >> lu.shift)
 
 
-def _flush(lu: LogicalUnit) -> StoreError | None:
+def _flush(lu: LogicalUnit, losses: int) -> StoreError | None:
     try:
-        lu.store.flush()
+        lu.store.commit(losses)
     except StoreError as error:
         return error
     return None

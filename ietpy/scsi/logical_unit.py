@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from ietpy.scsi import admission, attention, format_unit, joint, mode, persistent_record, reservation, sanitize
+from ietpy.scsi import admission, attention, cache, format_unit, joint, mode, persistent_record, reservation, sanitize
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.command import BLOCKS, UNKNOWN_OPERATION, WRITTEN, Blocks, Command
 from ietpy.scsi.device_server import DeviceServer
@@ -87,7 +87,7 @@ class LogicalUnit(DeviceServer):
         self.write_protected: bool = read_only
         self.write_through: bool
         self.writes_wait: bool
-        self.cached: bool = False  #: the cache alone may have something; longer than write caching is enabled
+        self.cached: cache.Cached | None = None  #: what the cache alone may have; longer than write caching is enabled
         self._immediate = self.capabilities.immediate
         self.set_write_cache(write_cache)
         self.exclusion = exclusion or Exclusion()
@@ -258,7 +258,8 @@ class LogicalUnit(DeviceServer):
     def set_write_cache(self, enabled: bool) -> None:
         """WCE of the caching mode page. Who disables it flushes afterwards."""
         self.write_through = not enabled
-        self.cached = self.cached or enabled
+        if enabled:
+            cache.fill(self)
         self._waits = not self._immediate or (self.write_through and not self.capabilities.commits)
         self.writes_wait = self._waits and not self.capabilities.batches
 

@@ -207,16 +207,17 @@ def _keep(lu: LogicalUnit, state: UnitState, wanted: dict[Field, int]) -> bool:
 def _apply(lu: LogicalUnit, author: Nexus, wanted: dict[Field, int], saved: bool) -> bool:
     """Make parameters current and tell the other nexuses if that changes them, or they were saved.
 
-    Whether the cache has to be flushed now: write caching was switched off, or the medium write protected (SPC-4
-    section 7.5.8, SBC-3 section 6.5.5). The caller holds the device's lock.
+    Whether the cache has to be flushed now: write caching is off, or the medium was write protected (SPC-4 section
+    7.5.8, SBC-3 section 6.5.5), and there may be something in it: also if that was tried before, and has failed, or is
+    just being tried. The caller holds the device's lock.
     """
     changes = {each: value for each, value in wanted.items() if value != each.current(lu)}
-    cached, writable = not lu.write_through, not lu.write_protected
     for each, value in changes.items():
         each.change(lu, value)
     if changes or saved:
         lu.tell_others(author, MODE_PARAMETERS_CHANGED)
-    return cached and (lu.write_through or (writable and lu.write_protected))
+    protected = lu.software_write_protect and not lu.read_only
+    return lu.cached is not None and (lu.write_through or protected)
 
 
 def _select(lu: LogicalUnit, header: Header, task: Task, length: int) -> Blocks | None:

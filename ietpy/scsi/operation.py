@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ietpy.errors import StoreError
 from ietpy.scsi.asc import Asc
+from ietpy.scsi.cache import replaced
 from ietpy.scsi.limits import CHUNK
 from ietpy.scsi.sense import CheckCondition
 from ietpy.scsi.state import keep
@@ -59,10 +60,13 @@ class Operation:
     operation had never begun, however far it was.
     """
 
-    __slots__ = ("_failed", "_kind", "_lu", "_marked", "_passes", "_record", "_size", "_started", "done", "total")
+    __slots__ = (
+        "_failed", "_kind", "_losses", "_lu", "_marked", "_passes", "_record", "_size", "_started", "done", "total",
+    )
 
     def __init__(self, lu: LogicalUnit, kind: Kind, passes: Sequence[Pass], record: Mapping[str, Any]) -> None:
         self._lu = lu
+        self._losses = lu.store.losses  #: what is written from here on has not been among them
         self._kind = kind
         self._passes = passes
         self._size = lu.blocks << lu.shift
@@ -127,6 +131,7 @@ class Operation:
                     lu.device.background(lu, self.run)
                     return
                 self._step()
+            replaced(lu, self._losses)
             for section in self._kind.clears:
                 self._note(None, section)
         except StoreError as error:
@@ -146,14 +151,14 @@ class Operation:
             self._passes[number](store, offset, length)
         self.done += length
         if offset + length == self._size:
-            store.flush()  # every pass reaches the medium
+            store.commit(self._losses)  # every pass reaches the medium
         if self.done < self.total and self.done - self._marked >= max(MARK, self.total // _MARKS):
             self._mark()
 
     def _mark(self) -> None:
         """Note how far it is; a note that cannot be written costs some repetition, no more."""
         if self._kind.resumed and self._lu.state is not None and self.done > self._marked:
-            self._lu.store.flush()
+            self._lu.store.commit(self._losses)
             with suppress(StoreError):
                 self._note({**self._record, "done": self.done})
         self._marked = self.done

@@ -78,11 +78,12 @@ def unmap(lu: LogicalUnit, task: Task) -> Result:
         return None
     data = task.parameter_list(max(length, _HEADER))
     ranges = [(lba << lu.shift, blocks << lu.shift) for lba, blocks in _descriptors(lu, data) if blocks]
+    losses = lu.store.losses
     for span in ranges:
         with lu.readiness.writing(*span):
             lu.store.discard(*span)
     if ranges and lu.write_through:
-        lu.store.flush()
+        lu.store.commit(losses)
     return None
 
 
@@ -217,13 +218,14 @@ def _write_same(lu: LogicalUnit, task: Task, flags: int, lba: int, blocks: int) 
     if block.strip(b"\0"):
         _fill(lu, offset, length, block)
         return None
+    losses = lu.store.losses
     with lu.readiness.writing(offset, length):
         if flags & _UNMAP and lu.capabilities.discard_zeroes:
             lu.store.discard(offset, length)
         else:
             lu.store.zero(offset, length)
     if lu.write_through:
-        lu.store.flush()
+        lu.store.commit(losses)
     return None
 
 

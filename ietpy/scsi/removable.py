@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from ietpy.errors import StoreError
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.attention import MEDIUM_CHANGED
+from ietpy.scsi.cache import empty
 from ietpy.scsi.command import BLOCKS, Access, CommandSet, Result
 from ietpy.scsi.sense import CheckCondition, invalid_field
 from ietpy.scsi.status import SenseKey
@@ -77,7 +78,7 @@ def start_stop_unit(lu: LogicalUnit, task: Task) -> Result:
         return None
     if not task.may_block:
         return BLOCKS
-    lu.store.flush()
+    empty(lu)
     return None
 
 
@@ -109,7 +110,7 @@ def _eject(lu: LogicalUnit, task: Task) -> Result:
         return None
     try:
         with lu.exclusion.sole(0, lu.blocks << lu.shift):
-            lu.store.flush()
+            empty(lu)
     except StoreError:
         with lu.device.lock:
             _set_ejected(lu, False)

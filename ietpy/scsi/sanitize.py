@@ -121,7 +121,7 @@ def _operation(lu: LogicalUnit, record: Mapping[str, Any]) -> Operation:
 def erase(store: BackingStore, offset: int, length: int) -> None:
     """Zeros over all that is there, on stable storage before the space is given back."""
     end = offset + length
-    place, written = offset, False
+    place, losses, written = offset, store.losses, False
     while place < end:
         mapped, run = store.mapped(place, end - place)
         if mapped:
@@ -129,7 +129,7 @@ def erase(store: BackingStore, offset: int, length: int) -> None:
             written = True
         place += run
     if written:
-        store.flush()
+        store.commit(losses)
     store.discard(offset, length)
 
 

@@ -86,7 +86,7 @@ def physical_exponent(lu: LogicalUnit) -> int:
 
 def _forced_read(lu: LogicalUnit, task: Task, lba: int, blocks: int) -> Result:
     """READ with FUA: what is cached goes to the medium first (SBC-3 section 5.11)."""
-    if lu.cached:
+    if lu.cached is not None:
         if not task.may_block:
             return BLOCKS
         write_back(lu)

@@ -92,14 +92,21 @@ class BackingStore(Protocol):
     def write(self, offset: int, views: Sequence[memoryview], fua: bool) -> None:
         """Write the concatenation of ``views`` at ``offset``. ``views`` may have any alignment."""
 
+    @property
+    def losses(self) -> int:
+        """How often something that was written may have got lost on its way to stable storage; never fewer.
+
+        To be asked before a write without FUA that ``commit`` shall make stable.
+        """
+
     def mark(self) -> int | None:
-        """To be asked before a write without FUA that ``commit`` shall make stable; None: it could wait just now."""
+        """As ``losses``; None: the write could wait just now."""
 
     def commit(self, mark: int) -> None:
-        """As ``flush``; raises StoreError also if what was written since ``mark`` may have got lost meanwhile."""
+        """As ``flush``; raises StoreError also if there were more losses than ``mark`` before it or meanwhile."""
 
     def flush(self) -> None:
-        """Bring everything written so far to stable storage."""
+        """Bring everything written so far to stable storage, but for what has got lost before."""
 
     def discard(self, offset: int, length: int) -> None:
         """Give the space back, if ``capabilities.discard``."""

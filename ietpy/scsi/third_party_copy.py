@@ -246,13 +246,14 @@ def _copy(piece: _Piece, result: CopyResult, task: Task) -> None:
     So it does when nobody waits for the copy any more, or the daemon ends: a list may take hours.
     """
     before, written, destination = result.transferred, -1, piece.destination.unit
+    losses = destination.store.losses
     try:
         for written in _moves(piece):
             result.transferred = before + written
             if task.abandoned or destination.device.stopping():
                 raise aborted(Asc.NO_ADDITIONAL_SENSE_INFORMATION, piece.destination.place)
         if piece.length and destination.write_through:
-            destination.store.flush()
+            destination.store.commit(losses)
     except (StoreError, CheckCondition) as error:
         if isinstance(error, StoreError):
             unit = piece.source.unit if isinstance(error, _SourceError) else destination

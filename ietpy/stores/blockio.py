@@ -20,6 +20,7 @@ from typing import Any, Final
 from ietpy.errors import StoreError
 from ietpy.scsi.store import BackingStore, Capabilities, Extent, Move
 from ietpy.stores import aio, linux, medium
+from ietpy.stores.syncs import Syncs
 
 #: Bytes of one pooled buffer and so of one transfer; devices split larger ones anyway.
 _CHUNK: Final = 1 << 20
@@ -27,14 +28,13 @@ _CHUNK: Final = 1 << 20
 _IDLE: Final = 16
 #: Idle queues kept; more exist only while more batches than this are under way.
 _QUEUES: Final = 4
-_UNSUPPORTED: Final = errno.EOPNOTSUPP
 
 
 class BlockStore:
     """A BackingStore (``ietpy.scsi.store``) on a claimed and locked device."""
 
     __slots__ = (
-        "_fd", "_fua_flags", "_idle", "_path", "_queues", "block_size", "capabilities", "physical_block_size", "size",
+        "_fd", "_idle", "_path", "_queues", "_syncs", "block_size", "capabilities", "physical_block_size", "size",
     )
 
     def __init__(
@@ -47,7 +47,7 @@ class BlockStore:
     ) -> None:
         """Open ``path``; ``block_size`` is the LUN's and may not be below the device's. No ``options``."""
         self._path = path
-        self._fua_flags: int = os.RWF_DSYNC
+        self._syncs = Syncs(lambda: os.fdatasync(self._fd))  # for a device: empty its write cache
         #: Lists pop and append atomically, so threads share it without a lock.
         self._idle: list[memoryview] = []
         self._queues: list[aio.Queue] = []
@@ -112,36 +112,34 @@ class BlockStore:
 
     def write(self, offset: int, views: Sequence[memoryview], fua: bool) -> None:
         try:
-            with self._pooled() as pooled:
-                filled = 0
-                for view in views:
-                    while len(view):
-                        part = view[:_CHUNK - filled]
-                        pooled[filled:filled + len(part)] = part
-                        filled += len(part)
-                        view = view[len(part):]
-                        if filled == _CHUNK:
-                            self._write(offset, pooled, fua)
-                            offset += filled
-                            filled = 0
-                self._write(offset, pooled[:filled], fua)
+            if fua:
+                self._syncs.force(lambda flags: self._write(offset, views, flags))
+            else:
+                self._write(offset, views, 0)
         except OSError as error:
             raise medium.failed(self._path, f"be written at byte {offset}", error) from error
 
-    def _write(self, offset: int, buffer: memoryview, fua: bool) -> None:
+    def _write(self, offset: int, views: Sequence[memoryview], flags: int) -> None:
+        with self._pooled() as pooled:
+            filled = 0
+            for view in views:
+                while len(view):
+                    part = view[:_CHUNK - filled]
+                    pooled[filled:filled + len(part)] = part
+                    filled += len(part)
+                    view = view[len(part):]
+                    if filled == _CHUNK:
+                        self._empty(offset, pooled, flags)
+                        offset += filled
+                        filled = 0
+            self._empty(offset, pooled[:filled], flags)
+
+    def _empty(self, offset: int, buffer: memoryview, flags: int) -> None:
+        """Write a buffer, which is aligned."""
         while len(buffer):
-            flags = self._fua_flags if fua else 0
-            try:
-                done = os.pwritev(self._fd, (buffer,), offset, flags)
-            except OSError as error:
-                if error.errno != _UNSUPPORTED or not flags:
-                    raise
-                self._fua_flags = 0  # remembered: from now on a write and a flush
-                continue
+            done = os.pwritev(self._fd, (buffer,), offset, flags)
             if not done:
                 raise OSError(errno.EIO, "nothing was written")
-            if fua and not flags:
-                os.fdatasync(self._fd)
             offset += done
             buffer = buffer[done:]
 
@@ -190,17 +188,21 @@ class BlockStore:
             if len(self._idle) < _IDLE:
                 self._idle.append(buffer)
 
+    @property
+    def losses(self) -> int:
+        return self._syncs.failures
+
     def mark(self) -> int | None:
         return None
 
     def commit(self, mark: int) -> None:
-        self.flush()
-
-    def flush(self) -> None:
         try:
-            os.fdatasync(self._fd)  # for a device: empty its write cache
+            self._syncs.sync(mark)
         except OSError as error:
             raise medium.failed(self._path, "be flushed to stable storage", error) from error
+
+    def flush(self) -> None:
+        self.commit(self._syncs.failures)
 
     def discard(self, offset: int, length: int) -> None:
         self._range(linux.discard_device, "be discarded", offset, length)

@@ -23,8 +23,6 @@ _pwritev = os.pwritev
 
 #: Views one pwritev may take (``linux/uio.h``, UIO_MAXIOV).
 _IOV_MAX: Final = 1024
-#: Kernels before 4.7 and a few file systems refuse RWF_* flags with this.
-_UNSUPPORTED: Final = errno.EOPNOTSUPP
 #: The page cache's unit on nearly every machine, and what file systems allocate at least.
 _FILE_PHYSICAL_BLOCK: Final = 4096
 _ZEROS: Final = memoryview(bytes(1 << 20))
@@ -37,7 +35,7 @@ class FileStore:
     """A BackingStore (``ietpy.scsi.store``) on one file, locked against other daemons until closed."""
 
     __slots__ = (
-        "_discard", "_discard_unit", "_fd", "_fua_flags", "_now_flags", "_path", "_regular", "_syncs",
+        "_discard", "_discard_unit", "_fd", "_now_flags", "_path", "_regular", "_syncs",
         "_zeroers", "block_size",
         "capabilities", "physical_block_size", "size",
     )
@@ -68,7 +66,6 @@ class FileStore:
         fd = self._fd
         self.size: int = medium.measure(fd, self._path)
         self.block_size: int = 512
-        self._fua_flags: int = os.RWF_DSYNC
         self._syncs = Syncs(lambda: os.fdatasync(self._fd))
         self._now_flags, immediate = _reading_at_once(fd)
         self._discard: Callable[[int, int, int], None]
@@ -114,20 +111,17 @@ class FileStore:
         return Extent(self._fd, offset, length)
 
     def write(self, offset: int, views: Sequence[memoryview], fua: bool) -> None:
-        flags = self._fua_flags if fua else 0
-        failures = self._syncs.failures
         try:
-            self._write(offset, views, flags)
-            if fua and not flags:
-                self._syncs.sync(failures)
+            if fua:
+                self._syncs.force(lambda flags: self._write(offset, views, flags))
+            else:
+                self._write(offset, views, 0)
         except OSError as error:
-            if error.errno == _UNSUPPORTED and flags:
-                self._fua_flags = 0  # remembered: from now on a write and a flush
-                self.write(offset, views, fua)
-                return
-            if flags:
-                self._syncs.failed(error)
             raise medium.failed(self._path, f"be written at byte {offset}", error) from error
+
+    @property
+    def losses(self) -> int:
+        return self._syncs.failures
 
     def mark(self) -> int | None:
         return None if self._syncs.stuck else self._syncs.failures

@@ -50,6 +50,8 @@ class NullStore:
 
     def write(self, offset: int, views: Sequence[memoryview], fua: bool) -> None: ...
 
+    losses = 0
+
     def mark(self) -> int | None:
         return None
 

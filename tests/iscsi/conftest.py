@@ -73,6 +73,8 @@ class MemoryStore:
             self.data[offset : offset + len(view)] = view
             offset += len(view)
 
+    losses = 0
+
     def flush(self) -> None:
         self._check()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 from collections.abc import Callable, Sequence
@@ -44,6 +45,7 @@ class Memory:
         self.copies = True
         self.marked: int | None = 0
         self.broken: dict[int, StoreError] = {}
+        self.losses = 0
 
     def _note(self, *call: Any) -> None:
         if self.fail:
@@ -89,10 +91,18 @@ class Memory:
         return self.marked
 
     def commit(self, mark: int) -> None:
-        self._note("commit", mark)
+        """Where nothing was lost since, it is a flush."""
+        self._flush(*(("flush",) if mark == self.losses else ("commit", mark)))
+        if self.losses > mark:
+            raise StoreError(errno.EIO, "lost before")
 
     def flush(self) -> None:
-        self._note("flush")
+        self._flush("flush")
+
+    def _flush(self, *call: Any) -> None:
+        if self.fail:
+            self.losses += 1
+        self._note(*call)
 
     def discard(self, offset: int, length: int) -> None:
         self._inside(offset, length)

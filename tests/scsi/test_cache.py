@@ -132,14 +132,67 @@ def test_a_reset_leaves_something_to_write_back(disk: Any, asking: str) -> None:
         assert disk.store.log.count(("flush",)) == flushes
 
 
-def test_a_flush_that_failed_is_tried_again(disk: Any) -> None:
+_ASKING = [_FUA_READ, _VERIFY, "35 00", "91 00", "1B 00 00 00 00 00"]
+
+
+@pytest.mark.parametrize("asking", _ASKING)
+def test_what_the_cache_has_lost_is_not_forgotten(disk: Any, asking: str) -> None:
+    """The next flush finds nothing wrong, as what was lost is not there any more."""
     assert _wce(disk, True) == 0
     disk.store.fail = errno.EIO
-    assert _wce(disk, False) == (SenseKey.MEDIUM_ERROR, Asc.WRITE_ERROR)
+    assert disk.run(asking).sense == (SenseKey.MEDIUM_ERROR, Asc.WRITE_ERROR)
     disk.store.fail = 0
-    disk.store.log.clear()
+    for again in (*_ASKING, asking):
+        assert disk.run(again).sense == (SenseKey.MEDIUM_ERROR, Asc.WRITE_ERROR)
+    for _ in range(2):  # switching write caching off claims as much
+        assert _wce(disk, False) == (SenseKey.MEDIUM_ERROR, Asc.WRITE_ERROR)
+    assert _wce(disk, True) == 0
+    assert disk.run("35 00").sense == (SenseKey.MEDIUM_ERROR, Asc.WRITE_ERROR)
+    assert disk.run("2A 08 00000000 00 0001 00", bytes(512)).sense == 0
+
+
+def test_without_a_write_cache_each_has_been_told_what_was_lost(disk: Any) -> None:
+    disk.store.fail = errno.EIO
+    assert disk.run("35 00").sense == (SenseKey.MEDIUM_ERROR, Asc.WRITE_ERROR)
+    disk.store.fail = 0
+    assert disk.run("35 00").sense == 0
+
+
+def test_what_was_lost_before_write_caching_began_is_another_matter(disk: Any) -> None:
+    disk.store.losses = 3
+    assert _wce(disk, True) == 0
+    assert disk.run("35 00").sense == 0
+
+
+@pytest.mark.parametrize("caching", [True, False])
+def test_when_all_blocks_were_written_anew_nothing_of_them_is_missing(disk: Any, caching: bool) -> None:
+    assert _wce(disk, caching) == 0
+    disk.store.fail = errno.EIO
+    disk.run("35 00")
+    disk.store.fail = 0
+    assert disk.run("04 00 00 00 00 00").sense == 0
+    assert disk.run("35 00").sense == 0
+
+
+def test_write_caching_that_begins_anew_is_not_over_when_an_earlier_flush_is(
+    disk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flush takes its time. What is cached meanwhile is not on the medium when it ends."""
+    assert _wce(disk, True) == 0
+    disk.lu.set_write_cache(False)
+    commit = disk.store.commit
+
+    def meanwhile(mark: int) -> None:
+        disk.lu.set_write_cache(True)
+        disk.lu.set_write_cache(False)
+        commit(mark)
+
+    monkeypatch.setattr(disk.store, "commit", meanwhile)
     assert disk.run(_FUA_READ).sense == 0
-    assert ("flush",) in disk.store.log
+    assert disk.lu.cached is not None
+    monkeypatch.setattr(disk.store, "commit", commit)
+    assert disk.run(_FUA_READ).sense == 0
+    assert disk.lu.cached is None
 
 
 def test_write_caching_ends_when_writes_under_way_have(disk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,6 +200,6 @@ def test_write_caching_ends_when_writes_under_way_have(disk: Any, monkeypatch: p
     assert _wce(disk, True) == 0
     order: list[str] = []
     monkeypatch.setattr(disk.device, "quiesce", lambda: order.append("quiesce"))
-    monkeypatch.setattr(disk.store, "flush", lambda: order.append("flush"))
+    monkeypatch.setattr(disk.store, "commit", lambda mark: order.append("flush"))
     assert _wce(disk, False) == 0
     assert order == ["quiesce", "flush"]

@@ -150,12 +150,27 @@ def test_each_fails_alone(batching: Disk) -> None:
 def test_a_flush_that_fails_fails_every_write(batching: Disk) -> None:
     tasks = [*reads(batching, 1), *(parked(batching, write(block), FILLED) for block in (8, 9))]
 
-    def flush() -> None:
+    def commit(mark: int) -> None:
         raise StoreError(errno.EIO, "injected")
 
-    batching.store.flush = flush  # type: ignore[method-assign]
+    batching.store.commit = commit  # type: ignore[method-assign]
     joint.work(batching.lu, tasks)
     assert [outcome_of(task).sense for task in tasks] == [0, *[(SenseKey.MEDIUM_ERROR, Asc.WRITE_ERROR)] * 2]
+
+
+def test_what_another_was_told_of_may_have_been_a_write_of_the_batch(
+    batching: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = [parked(batching, write(block), FILLED) for block in (8, 9)]
+    move = batching.store.move
+
+    def meanwhile(moves: Any) -> Any:
+        batching.store.losses += 1
+        return move(moves)
+
+    monkeypatch.setattr(batching.store, "move", meanwhile)
+    joint.work(batching.lu, tasks)
+    assert [outcome_of(task).sense for task in tasks] == [(SenseKey.MEDIUM_ERROR, Asc.WRITE_ERROR)] * 2
 
 
 def test_one_alone_goes_as_if_there_were_no_batches(batching: Disk) -> None:

@@ -208,10 +208,10 @@ def test_the_residual_of_what_was_copied_from_its_end(disk: Disk, monkeypatch: p
 
 
 def test_a_flush_that_fails_leaves_all_to_be_copied(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def flush() -> None:
+    def commit(mark: int) -> None:
         raise StoreError(errno.EIO, "injected")
 
-    monkeypatch.setattr(disk.store, "flush", flush)
+    monkeypatch.setattr(disk.store, "commit", commit)
     outcome = run(disk, copy_list(named(disk), segment()))
     assert (outcome.sense, outcome.field, residual(outcome.raw_sense)) == (FAILED, (16,), 8)
 

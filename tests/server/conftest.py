@@ -78,6 +78,10 @@ class GatedStore:
                 self.inner.read(move.offset, *move.views)
         return [None] * len(moves)
 
+    @property
+    def losses(self) -> int:
+        return self.inner.losses
+
     def mark(self) -> int | None:
         return self.inner.mark()
 

@@ -116,14 +116,120 @@ def test_a_failure_is_told_to_all_who_had_written(device: Device, group: Syncs) 
     assert late.result() == "stable"
 
 
+def refusing(*codes: int) -> Callable[[int], None]:
+    """A ``write`` that fails with these, one after the other; 0: it does not. ``write.flags``: how it was called."""
+    left = list(codes)
+    flags: list[int] = []
+
+    def write(how: int) -> None:
+        flags.append(how)
+        code = left.pop(0)
+        if code:
+            raise OSError(code, os.strerror(code))
+
+    write.flags = flags  # type: ignore[attr-defined]
+    return write
+
+
+@pytest.mark.parametrize(("codes", "failures"), [
+    pytest.param((0,), 0, id="it succeeds"),
+    pytest.param((errno.EIO,), 1, id="an error may be another's"),
+    pytest.param((errno.ENOSPC, errno.ENOSPC), 0, id="there is no space for what it writes"),
+    pytest.param((errno.EDQUOT, errno.ENOSPC), 0, id="nor within the quota"),
+    pytest.param((errno.ENOSPC, 0), 1, id="there was none for what was written before"),
+    pytest.param((errno.ENOSPC, errno.EIO), 1, id="nobody knows"),
+])
+def test_which_failures_of_forced_writes_count(group: Syncs, codes: tuple[int, ...], failures: int) -> None:
+    write = refusing(*codes)
+    if codes[0]:
+        with pytest.raises(OSError, match=os.strerror(codes[0])):
+            group.force(write)
+    else:
+        group.force(write)
+    assert group.failures == failures
+    assert write.flags == [os.RWF_DSYNC, 0][:len(codes)]  # type: ignore[attr-defined]
+
+
 def test_what_another_call_was_told_counts(device: Device, group: Syncs) -> None:
     mark = group.failures
-    group.failed(OSError(errno.ENOSPC, ""))
+    with pytest.raises(OSError):
+        group.force(refusing(errno.EIO))
     device.end()
     device.end()
-    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+    with pytest.raises(OSError, match=LOST):
         group.sync(mark)
     group.sync(group.failures)
+
+
+def test_where_nothing_can_be_forced_it_is_a_write_and_a_sync(device: Device, group: Syncs) -> None:
+    write = refusing(errno.EOPNOTSUPP, 0, 0)
+    for _ in range(2):
+        device.end()
+        group.force(write)
+    assert write.flags == [os.RWF_DSYNC, 0, 0]  # type: ignore[attr-defined]
+    assert device.calls == 2
+    assert group.failures == 0
+
+
+class Forcing(Writer):
+    """Forces what it writes; ``begun`` says when it does, and ``end`` lets it end."""
+
+    def __init__(self, group: Syncs) -> None:
+        self.begun, self.told = threading.Semaphore(0), threading.Semaphore(0)
+        self.fails = 0
+        super().__init__(group)
+
+    def write(self, flags: int) -> None:
+        self.begun.release()
+        assert self.told.acquire(timeout=20)
+        if self.fails:
+            raise OSError(self.fails, os.strerror(self.fails))
+
+    def run(self) -> None:
+        try:
+            self.group.force(self.write)
+            self.outcome = "stable"
+        except OSError as error:
+            self.outcome = str(error.strerror)
+
+    def end(self, fails: int = 0) -> None:
+        self.fails = fails
+        self.told.release()
+
+
+@pytest.mark.parametrize("fails", [0, errno.EIO])
+def test_a_forced_write_waits_for_those_who_may_be_told_in_its_place(group: Syncs, fails: int) -> None:
+    first, second = Forcing(group), Forcing(group)
+    for each in (first, second):
+        assert each.begun.acquire(timeout=20)
+    first.end()
+    wait_until(lambda: waiting(group) == 1)
+    second.end(fails)
+    assert [first.result(), second.result()] == [LOST if fails else "stable"] * 2
+
+
+@pytest.mark.parametrize("fails", [0, errno.EIO])
+def test_a_sync_waits_for_forced_writes_who_may_be_told_in_its_place(
+    device: Device, group: Syncs, fails: int
+) -> None:
+    forced = Forcing(group)
+    assert forced.begun.acquire(timeout=20)
+    syncing = Writer(group)
+    assert device.begun.acquire(timeout=20)
+    device.end()
+    wait_until(lambda: waiting(group) == 1)
+    forced.end(fails)
+    assert [forced.result(), syncing.result()] == [LOST if fails else "stable"] * 2
+
+
+def test_a_forced_write_waits_for_the_sync_that_may_be_told_in_its_place(device: Device, group: Syncs) -> None:
+    syncing = Writer(group)
+    assert device.begun.acquire(timeout=20)
+    forced = Forcing(group)
+    forced.end()
+    wait_until(lambda: waiting(group) == 1)
+    device.end(fail=True)
+    assert [forced.result(), syncing.result()] == [LOST] * 2
 
 
 def test_a_call_that_does_not_come_back_is_noticed(
