@@ -57,6 +57,7 @@ OPERATIONS: Final = (
     Operation("session", "the text of IET's /proc/net/iet/session"),
     Operation("create-target", "serve a target; its number, the next free one for tid 0", {**_TARGET, "name": str}),
     Operation("delete-target", "serve a target, which has no session, no more", _TARGET),
+    Operation("drain-target", "end a target's sessions, having its initiators log out, and serve it no more", _TARGET),
     Operation("show-target", "a target's options that are not negotiated", _TARGET),
     Operation("update-target", "change options and session keys of a target", {**_TARGET, "values": dict}),
     Operation("redirect-target", "send logins of a target elsewhere; empty: no more", {**_TARGET, "address": str}),

@@ -1,7 +1,8 @@
 """``ietadm``: IET's administration command, with its options, texts and exit statuses (iet-compat section 5).
 
 Scripts compare all three, so this is the one place where IET's words are spoken; everything else is an operation of
-the control socket. ``--verbose`` is ours: it prints the number of a new target, and why something failed.
+the control socket. ``--force`` and ``--verbose`` are ours; the latter prints the number of a new target, and why
+something failed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ VERSION: Final = f"{IET_VERSION} (ietpy {ietpy.__version__})"
 
 _SHORT: Final = "o:t:s:c:l:r:p:uvh"
 _LONG: Final = ("op=", "tid=", "sid=", "cid=", "lun=", "redirect=", "params=", "user", "version", "help")
-_OURS: Final = ("verbose",)
+_OURS: Final = ("verbose", "force")
 _LONG_OF: Final = {
     "-o": "--op", "-t": "--tid", "-s": "--sid", "-c": "--cid", "-l": "--lun", "-r": "--redirect", "-p": "--params",
     "-u": "--user", "-v": "--version", "-h": "--help",
@@ -42,7 +43,8 @@ iSCSI Enterprise Target administration utility (ietpy).
   --op new --tid=[id] --params Name=[name]
                         serve a new target; tid 0: the next free number
   --op delete --tid=[id]
-                        serve a target no more; it must have no sessions
+                        serve a target no more; it must have no sessions, or with --force
+                        its initiators are asked to log out, and dropped if they do not
   --op show --tid=[id]  show the options of a target
   --op show --tid=[id] --sid=[sid]
                         show session parameters: of a session, or as configured (sid 0)
@@ -109,6 +111,7 @@ class Request:
     params: str | None = None  #: of --params or --redirect, whichever came last
     redirect: bool = False
     user: bool = False
+    force: bool = False
     verbose: bool = False
     say: list[str] = field(default_factory=list)
 
@@ -194,6 +197,7 @@ _SET: Final[Mapping[str, Callable[[Request, str], None]]] = {
     "--params": lambda request, value: setattr(request, "params", value),
     "--redirect": _set_redirect,
     "--user": lambda request, value: setattr(request, "user", True),
+    "--force": lambda request, value: setattr(request, "force", True),
     "--verbose": lambda request, value: setattr(request, "verbose", True),
 }
 
@@ -270,7 +274,7 @@ def _target(request: Request) -> None:
         if request.verbose:
             request.say.append(str(number))
     elif request.op == "delete":
-        request.ask("delete-target", tid=tid)
+        request.ask("drain-target" if request.force else "delete-target", tid=tid)
     elif request.op == "show":
         shown = request.ask("show-target", tid=tid)
         request.say += [f"{name}={shown[name]}" for name in TARGET_KEYS]

@@ -26,11 +26,14 @@ from ietpy.daemon.served import ServedTarget, configured, negotiated, problem_fa
 from ietpy.errors import AdminError, Span
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.session import Session
-from ietpy.iscsi.target import Portal
+from ietpy.iscsi.target import Portal, TargetNode
 
 #: Seconds to wait for the end of a session, whose commands may wait for a device, and between looks at it.
 PATIENCE: Final = 2.0
 _PAUSE: Final = 0.005
+#: Seconds for sessions of a target that is drained, of which those who do not log out take two. With what its media may
+#: take (``inventory.PATIENCE``) less than clients of the control socket wait, and than a front waits for its worker.
+DRAIN: Final = 4.0
 ACCOUNT_LIMIT: Final = 255  #: bytes of a name, and of a secret (iet-compat 1.7)
 _BY_HAND: Final = Span(SOURCE, 0, 0)  #: where what ietadm made stands in a file: nowhere yet
 
@@ -43,6 +46,8 @@ class Network(Protocol):
     def portals(self) -> list[Portal]: ...
 
     def end_connection(self, connection: Connection) -> None: ...
+
+    def dismiss(self, target: TargetNode, timeout: float) -> None: ...
 
 
 class Names(Protocol):
@@ -124,6 +129,22 @@ class Administration:
         node = self.inventory.target(tid).node
         _wait_while(lambda: node.ending_only)
         self.inventory.remove_target(tid)
+        self.publish()
+
+    def drain_target(self, tid: int) -> None:
+        """Delete a target with its sessions: nobody logs in any more, and who is there is asked to log out.
+
+        Raises AdminError (EBUSY) when commands do not end; then the target stays, without the sessions.
+        """
+        target = self.inventory.target(tid)
+        self.inventory.node.remove(target.node)
+        try:
+            self.network.dismiss(target.node, DRAIN)
+            self.inventory.remove_target(tid)
+        except AdminError:
+            if self.inventory.targets.get(tid) is target:
+                self.inventory.node.offer_again(target.node)
+            raise
         self.publish()
 
     def show_target(self, tid: int) -> dict[str, str]:

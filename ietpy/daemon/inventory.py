@@ -317,7 +317,8 @@ class Inventory:
                 going += self._remove(target)
             except AdminError as busy:
                 name = target.config.name
-                kept.append(f"{name} is not in the file as one to be served, and is still in use: {busy}")
+                how = "or have its initiators log out with ietadm --op delete --force"
+                kept.append(f"{name} is not in the file as one to be served, and is still in use: {busy}, {how}")
                 if config is not None:
                     self._reconfigure(target, replace(target.config, closed=config.closed))
         self._await(going)

@@ -20,6 +20,7 @@ def _follow(mirror: Mirror, arguments: Mapping[str, Any]) -> None:
 #: What the front does after a worker, by operation; after others nothing has changed for it.
 _AFTERWARDS: Final[Mapping[str, Callable[[Mirror, Mapping[str, Any]], None]]] = {
     "delete-target": lambda mirror, arguments: mirror.remove_target(arguments["tid"]),
+    "drain-target": lambda mirror, arguments: mirror.remove_target(arguments["tid"]),
     "redirect-target": lambda mirror, arguments: mirror.redirect(arguments["tid"], arguments["address"]),
     "update-target": _follow,
     "create-lun": _follow,

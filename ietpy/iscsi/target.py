@@ -272,6 +272,10 @@ class IscsiNode:
         if target.name.lower() in self.targets:
             raise ValueError(f"target {target.name} exists already")
         self.serve(target)
+        self.offer_again(target)
+
+    def offer_again(self, target: TargetNode) -> None:
+        """Take back what ``remove`` did."""
         with self.lock:
             self.targets = {**self.targets, target.name.lower(): target}
 

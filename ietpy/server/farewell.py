@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: How long all are waited for that were asked to log out (seconds).
 LOGOUT_SECONDS: Final = 2
+#: What a closed connection may take to notice (seconds).
+CLOSING_SECONDS: Final = 1.0
 #: How long the closing of one connection is put off for a thread that has its lock (seconds, twice).
 DROP_SECONDS: Final = 0.2
 
@@ -39,6 +41,24 @@ def say_farewell(pumps: Mapping[Pump, threading.Thread], timeout: float) -> None
     for pump, thread in pumps.items():
         if thread.is_alive():
             pump.line.post(partial(announce_session_drop, pump.connection))
+
+
+def part(pumps: Mapping[Pump, threading.Thread], stranded: Iterable[Pump], deadline: float) -> None:
+    """Have these end: what came is finished until ``deadline`` (``time.monotonic``), then connections are closed.
+
+    ``stranded``: lost ones that have no thread any more.
+    """
+    for pump in pumps:
+        pump.stop_receiving()
+    for lost in stranded:
+        lost.end()
+    for thread in pumps.values():
+        thread.join(max(0.0, deadline - time.monotonic()))
+    for pump, thread in pumps.items():
+        if thread.is_alive():
+            pump.close()
+    for thread in pumps.values():
+        thread.join(max(0.0, deadline + CLOSING_SECONDS - time.monotonic()))
 
 
 def drop(connection: Connection) -> None:

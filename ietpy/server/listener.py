@@ -28,7 +28,7 @@ from ietpy.server.accepting import Acceptor
 from ietpy.server.capacity import Capacity, most_connections
 from ietpy.server.drain import still_busy
 from ietpy.server.facts import connection_facts
-from ietpy.server.farewell import drop, say_farewell
+from ietpy.server.farewell import CLOSING_SECONDS, drop, part, say_farewell
 from ietpy.server.handover import Passage
 from ietpy.server.line import Line
 from ietpy.server.logins import HalfOpen, Logins
@@ -44,8 +44,7 @@ from ietpy.server.workers import WorkerPool
 
 log = logging.getLogger(__name__)
 
-#: What a closed connection may take to notice, once ``stop``'s time is over (seconds).
-CLOSING_SECONDS: Final = 1.0
+_PAUSE: Final = 0.01  #: seconds between looks at sessions that end
 #: A peer that takes no answer for this long is given up (seconds).
 SEND_SECONDS: Final = 30
 #: Discovery sessions at once from one address: each has a thread, and whoever may discover needs no secret for it.
@@ -54,6 +53,11 @@ DISCOVERIES_PER_ADDRESS: Final = 64
 
 def _nothing() -> None:
     pass
+
+
+def _is_of(pump: Pump, target: TargetNode) -> bool:
+    session = pump.connection.session
+    return session is not None and session.target is target
 
 
 class Server:
@@ -234,18 +238,7 @@ class Server:
             pumps = dict(self._pumps)
         if first:
             say_farewell(pumps, timeout)
-        for pump in pumps:
-            pump.stop_receiving()
-        for line in tuple(self._kept):
-            for stranded in tuple(line.stranded):
-                stranded.end()
-        for thread in pumps.values():
-            thread.join(max(0.0, deadline - time.monotonic()))
-        for pump, thread in pumps.items():
-            if thread.is_alive():
-                pump.close()
-        for thread in pumps.values():
-            thread.join(max(0.0, deadline + CLOSING_SECONDS - time.monotonic()))
+        part(pumps, self._stranded(), deadline)
         clean = self._jobs.join(deadline) and not any(thread.is_alive() for thread in pumps.values())
         if clean:
             with self._lock:  # targets may still be removed
@@ -253,6 +246,19 @@ class Server:
             for pool in pools:
                 pool.close()
         return clean
+
+    def dismiss(self, target: TargetNode, timeout: float) -> None:
+        """As ``stop`` does, end all sessions of a target that nobody can log in to any more."""
+        deadline = time.monotonic() + timeout
+        while (target.sessions or target.ending) and (left := deadline - time.monotonic()) > 0:
+            with self._lock:
+                pumps = {pump: thread for pump, thread in self._pumps.items() if _is_of(pump, target)}
+            say_farewell(pumps, left)
+            part(pumps, [pump for pump in self._stranded() if _is_of(pump, target)], deadline)
+            time.sleep(_PAUSE)  # a login that had ended just before may not have its thread yet
+
+    def _stranded(self) -> list[Pump]:
+        return [pump for line in tuple(self._kept) for pump in tuple(line.stranded)]
 
     def later(self, word: Callable[[], None]) -> None:
         """Have the listener's thread call ``word`` soon, where no lock is held; it must not wait."""

@@ -272,6 +272,18 @@ def test_a_new_target_is_seen_and_served_at_once(two_luns: Daemon) -> None:
     assert refused(two_luns).status == LoginStatus.NOT_FOUND
 
 
+def test_a_target_with_sessions_is_deleted_where_that_is_said(two_luns: Daemon) -> None:
+    client = two_luns.login(NAME)
+    assert two_luns.ietadm("--op", "delete", "--tid=1") == Ended(240, "", "Device or resource busy.\n")
+    drained = threading.Thread(target=two_luns.do, args=("--op", "delete", "--tid=1", "--force"))
+    drained.start()
+    assert client.receive_pdu().opcode == Opcode.ASYNC_MESSAGE
+    client.logout()
+    drained.join(20)
+    assert two_luns.volume() == ""
+    assert refused(two_luns).status == LoginStatus.NOT_FOUND
+
+
 def test_a_target_can_be_deleted_right_after_a_logout(two_luns: Daemon) -> None:
     for number in range(2, 32):
         two_luns.do("--op", "new", "--tid=0", "--params", "Name=image1")

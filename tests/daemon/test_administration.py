@@ -49,6 +49,12 @@ class Network:
     def end_connection(self, connection: Any) -> None:
         self.ended.append(connection)
 
+    def dismiss(self, target: Any, timeout: float) -> None:
+        """Their sessions end, but for those that hang."""
+        self.ended.append(target)
+        for key in [key for key, session in target.sessions.items() if not getattr(session, "hangs", False)]:
+            del target.sessions[key]
+
 
 class Names:
     def __init__(self) -> None:
@@ -347,3 +353,24 @@ def test_a_pipe_in_the_place_of_the_file_hangs_nobody(daemon: Administration, co
     os.mkfifo(config)
     with failure(errno.EINVAL, "not a regular file"):
         daemon.rewritten(True)
+
+
+def test_a_target_is_drained_and_deleted(daemon: Administration, session: Any, published: list[str]) -> None:
+    node = daemon.inventory.target(1).node
+    daemon.drain_target(1)
+    assert daemon.network.ended == [node]  # type: ignore[attr-defined]
+    assert daemon.inventory.targets == {}
+    assert published == [""]
+    with failure(errno.ENOENT):
+        daemon.drain_target(1)
+
+
+def test_a_target_whose_sessions_do_not_end_stays(daemon: Administration, session: Any) -> None:
+    session.hangs = True
+    node = daemon.inventory.target(1).node
+    with failure(errno.EBUSY, "has sessions"):
+        daemon.drain_target(1)
+    assert daemon.inventory.node.targets[node.name.lower()] is node
+    session.hangs = False
+    daemon.drain_target(1)
+    assert daemon.inventory.node.targets == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,6 +14,8 @@ from ietpy.admin.operations import OPERATIONS
 from ietpy.daemon import inventory
 from ietpy.daemon.relay import _AFTERWARDS
 from ietpy.errors import AdminError
+from ietpy.iscsi.async_messages import Event
+from ietpy.iscsi.pdu import Opcode
 
 TWO = "Target a\n\tLun 0 Type=nullio\nTarget b\n\tLun 0 Type=nullio\n"
 
@@ -46,6 +49,22 @@ def test_the_front_follows(fronted: Callable[..., Any]) -> None:
     front.relay("delete-target", {"tid": 2})
     assert [target.config.name for target in front.mirror.all()] == ["a"]
     assert not front.fleet.reachable("b")
+
+
+def test_a_target_is_drained_by_the_worker_that_has_it(fronted: Callable[..., Any]) -> None:
+    front = fronted(TWO)
+    client, other = front.log_in("b"), front.log_in("a")
+    with pytest.raises(AdminError, match="has sessions"):
+        front.relay("delete-target", {"tid": 2})
+    drained = threading.Thread(target=front.relay, args=("drain-target", {"tid": 2}))
+    drained.start()
+    pdu = client.receive_pdu()
+    assert (pdu.opcode, pdu.header["async_event"]) == (Opcode.ASYNC_MESSAGE, Event.LOGOUT_REQUEST)
+    client.logout()
+    drained.join(20)
+    assert [target.config.name for target in front.mirror.all()] == ["a"]
+    assert not front.fleet.reachable("b")
+    assert other.ping(b"still here") == b"still here"
 
 
 def test_what_is_about_no_target_is_the_fronts(fronted: Callable[..., Any]) -> None:

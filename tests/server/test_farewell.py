@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from ietpy.initiator.errors import LoginRefused
 from ietpy.initiator.login import LoginPlan
 from ietpy.iscsi.async_messages import Event
+from ietpy.iscsi.errors import LoginStatus
 from ietpy.iscsi.pdu import Opcode
 from ietpy.server import farewell
 
@@ -83,3 +85,79 @@ def test_a_connection_whose_thread_is_busy_is_dropped_all_the_same(served: Any) 
         served.server.end_connection(connection)
     assert connection.closing
     assert client.closed_by_target()
+
+
+# One target ----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def dismissing(served: Any) -> Iterator[None]:
+    """Nobody gets into the target any more, and who is there has twenty seconds."""
+    served.node.remove(served.target)
+    thread = threading.Thread(target=lambda: served.server.dismiss(served.target, 20))
+    thread.start()
+    yield
+    thread.join(20)
+    assert not thread.is_alive()
+    assert not served.target.sessions
+
+
+def test_who_is_at_a_target_that_goes_is_asked_and_nobody_else(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(farewell, "LOGOUT_SECONDS", 15)
+    other = served.dial()
+    other.login(LoginPlan())
+    client = served.connect()
+    with dismissing(served):
+        assert event(client) == (Event.LOGOUT_REQUEST, 0, 0, 15)
+        assert client.read(0, 0, 8) == bytes(4096)
+        with pytest.raises(LoginRefused) as refused:
+            served.connect(isid=b"\x80\0\0\0\0\7")
+        assert refused.value.status == LoginStatus.NOT_FOUND
+        assert client.logout().response == 0
+    assert other.discover() == [], "a discovery session is of no target"
+
+
+def test_commands_of_who_does_not_leave_a_target_are_finished(
+    served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(farewell, "LOGOUT_SECONDS", 0.05)
+    client = served.connect()
+    served.lu.set_write_cache(False)
+    served.store.hold()
+    tag = client.submit(0, bytes.fromhex("2a 00 00000000 00 0008 00"), write=b"o" * 4096)
+    assert served.store.entered.acquire(timeout=20)
+    with dismissing(served):
+        assert event(client)[0] == Event.LOGOUT_REQUEST
+        assert event(client)[0] == Event.SESSION_DROP
+        served.store.open_gate()
+        assert client.wait(tag).good
+        assert client.closed_by_target()
+    assert served.path.read_bytes()[:4096] == b"o" * 4096
+
+
+def test_who_is_lost_and_waited_for_goes_too(served: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(farewell, "LOGOUT_SECONDS", 0.05)
+    served.target.key_values = {"ErrorRecoveryLevel": 2, "DefaultTime2Retain": 3600}
+    client = served.connect(keys={"ErrorRecoveryLevel": "2", "DefaultTime2Retain": "3600"})
+    served.store.hold()
+    client.submit(0, bytes.fromhex("28 00 00000000 00 0008 00"), read=4096)
+    assert served.store.entered.acquire(timeout=20)
+    client.close()
+    served.store.open_gate()
+    (session,) = served.target.sessions.values()
+    eventually(lambda: bool(session.stranded))
+    with dismissing(served):
+        pass
+
+
+def test_a_device_that_hangs_is_not_waited_for(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(farewell, "LOGOUT_SECONDS", 0.05)
+    monkeypatch.setattr(farewell, "CLOSING_SECONDS", 0.05)
+    client = served.connect()
+    served.lu.set_write_cache(False)
+    served.store.hold()
+    client.submit(0, bytes.fromhex("2a 00 00000000 00 0008 00"), write=b"o" * 4096)
+    assert served.store.entered.acquire(timeout=20)
+    served.node.remove(served.target)
+    served.server.dismiss(served.target, 0.2)
+    assert served.target.sessions, "who asked finds that there are still some"
