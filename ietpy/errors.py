@@ -108,6 +108,10 @@ class StoreError(IetpyError):
         self.errno = errno
 
 
+class NoRoom(StoreError):
+    """Others have the memory that is needed at the moment: the same may go well in a while."""
+
+
 class AdminError(IetpyError):
     """An operation on the control socket failed; ``code`` is an errno value."""
 

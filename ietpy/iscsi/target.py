@@ -16,7 +16,7 @@ from ietpy.iscsi.memory import LIMIT, Memory
 from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.port_groups import set_ports
 from ietpy.scsi.view import EVERYTHING, View
-from ietpy.wire.buffers import Chunk
+from ietpy.wire.buffers import Budget, Chunk
 
 if TYPE_CHECKING:
     from ietpy.iscsi.connection import Connection
@@ -248,6 +248,8 @@ class IscsiNode:
     ) -> None:
         self.lock = lock
         self.memory = Memory(lock, memory)
+        #: What reads of more than a MiB may have together, where their data is not a file's to send.
+        self.staging = Budget(lock, memory)
         self.chunks: list[Chunk] = []  #: receive memory that no connection needs at the moment
         self.discovery = discovery or Accounts()
         self.revision = 0  #: how often ``discovery`` has changed

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from ietpy.errors import StoreError
+from ietpy.errors import NoRoom, StoreError
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.cdb import SERVICE_ACTION
 from ietpy.scsi.command import (
@@ -176,7 +176,13 @@ class DeviceServer:
         task.data_in = None
 
     def fail_store(self, task: Task, error: StoreError, writing: bool) -> None:
-        """Answer ``task`` with what a failure of the store is to initiators; the transport hears what it was."""
+        """Answer ``task`` with what a failure of the store is to initiators; the transport hears what it was.
+
+        Where others have the memory it needs, that is BUSY.
+        """
+        if isinstance(error, NoRoom):
+            self.turn_away(task, Status.BUSY)
+            return
         self.device.fault(self, error, task.cdb)
         self.fail(task, store_failure(error, writing))
 

@@ -33,7 +33,7 @@ from ietpy.server.handover import Passage
 from ietpy.server.line import Line
 from ietpy.server.logins import HalfOpen, Logins
 from ietpy.server.portals import Portals
-from ietpy.server.pressure import FEW, Pressure, waits
+from ietpy.server.pressure import FEW, STAGED_LIMIT, Pressure, allowance, waits
 from ietpy.server.pump import Pump
 from ietpy.server.services import Jobs, rejected, serve
 from ietpy.server.spinning import Spinner
@@ -85,8 +85,9 @@ class Server:
         #: Called when a session has begun or ended, in whatever thread that happens; must not wait.
         self.sessions_changed: Callable[[], None] = _nothing
         self.turns = Turns()
-        self._pressure = Pressure(node.memory.limit)
         self.stuck = Watch()
+        self._pressure = Pressure(node.memory.limit // 2)
+        self.allowance = STAGED_LIMIT  #: what a connection may have staged (``pressure``)
         self.latest: Spinner | None = None  #: of the connection whose requests came last
         #: Whether tasks may be waiting for an initiator, which is to be given up in time.
         self._attentive = False
@@ -194,6 +195,7 @@ class Server:
         """A pump has ended."""
         with self._lock:
             self._pumps.pop(pump, None)
+            self.allowance = allowance(self.node.memory.limit, len(self._pumps))
         self.capacity.leave(pump)
         self.sessions_changed()
 
@@ -345,6 +347,7 @@ class Server:
         thread = threading.Thread(target=login.pump.run, name=f"session-{login.sock.fileno()}", daemon=True)
         with self._lock:
             self._pumps[login.pump] = thread
+            self.allowance = allowance(self.node.memory.limit, len(self._pumps))
         self.capacity.enter(login.pump, login.source)
         try:
             thread.start()

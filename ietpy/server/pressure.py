@@ -1,9 +1,10 @@
 """What answers take that their peers do not read: for each connection it is bounded, and for all together here.
 
-A connection has at most so much staged as ``sharing.STAGED_LIMIT`` and ``parking.UNDER_WAY`` say, and a command of its
-own thread and one of a worker more. Its peer has ``listener.SEND_SECONDS`` to take some of it. When all together have
-more than ``limit`` that is too long: those who have taken nothing, or not all that was for them, for ``BEHIND_SECONDS``
-are given up, those who hold most first, until the others have no more than that (decisions 65).
+A connection has its ``allowance`` staged, and what ``parking.UNDER_WAY`` says on workers; and a command of its own
+thread, and one of a worker, more. Those of more than a MiB have a budget for all (``wire.buffers.Budget``), and who
+finds no room there is told BUSY. A peer has ``listener.SEND_SECONDS`` to take some of what there is for him. When all
+together have more than half of the budget that is too long: those who have not taken all that was for them for
+``BEHIND_SECONDS`` are given up, those who hold most first, until the others have no more than that (decisions 65).
 """
 
 from __future__ import annotations
@@ -19,9 +20,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: A batch is sent in parts when its answers take more memory than this (bytes), and no worker gets a task while more
+#: waits to be sent; where there are many connections it is less.
+STAGED_LIMIT: Final = 4 * 1024 * 1024
+STAGED_AT_LEAST: Final = 128 * 1024
 BEHIND_SECONDS: Final = 5.0
 #: So few connections cannot hold much.
 FEW: Final = 4
+
+
+def allowance(budget: int, connections: int) -> int:
+    """Bytes that one of so many connections may have staged."""
+    return max(STAGED_AT_LEAST, min(STAGED_LIMIT, budget // max(1, connections)))
 
 
 def waits(pump: Pump) -> bool:

@@ -33,7 +33,6 @@ from ietpy.server.egress import Egress
 from ietpy.server.line import Line
 from ietpy.server.parking import UNDER_WAY, Job, Parking
 from ietpy.server.resting import rest
-from ietpy.server.sharing import STAGED_LIMIT
 from ietpy.server.spinning import FEW, Spinner
 from ietpy.server.turns import ALONE
 from ietpy.server.workers import WorkerPool
@@ -187,7 +186,7 @@ class Pump:
 
     def _execute(self, tasks: list[Task]) -> None:
         """Execute a batch, or so much of it as may be staged: nobody shall ask for too much at once. Never waits."""
-        connection, line = self.connection, self.line
+        connection, line, allowance = self.connection, self.line, self.server.allowance
         line.executing = True
         for task in tasks:
             if task.attribute == _ORDERED and connection.pings.streamed:
@@ -197,7 +196,7 @@ class Pump:
                 self.hand_over(task)
                 continue
             complete(connection, task)
-            if connection.staged_size > STAGED_LIMIT:
+            if connection.staged_size > allowance:
                 del tasks[: tasks.index(task) + 1]  # those executed must not be there to be aborted while we send
                 line.executing = False
                 return
@@ -227,8 +226,8 @@ class Pump:
         workers, parked = self.workers, self.parked
         if workers is None:
             return
-        connection, limit = self.connection, workers.limit
-        while parked.running < limit and parked.size <= UNDER_WAY and connection.staged_size <= STAGED_LIMIT:
+        connection, limit, allowance = self.connection, workers.limit, self.server.allowance
+        while parked.running < limit and parked.size <= UNDER_WAY and connection.staged_size <= allowance:
             job = parked.take()
             if job is None:
                 return

@@ -22,9 +22,6 @@ from ietpy.server.resting import rest
 if TYPE_CHECKING:
     from ietpy.server.pump import Pump
 
-#: A batch is sent in parts when its answers take more memory than this (bytes), and no worker gets a task while more
-#: waits to be sent.
-STAGED_LIMIT: Final = 4 * 1024 * 1024
 #: No more requests are taken while so many pieces of answers wait to be sent, or so many bytes that are not staged.
 UNSENT_LIMIT: Final = 1024
 UNSENT_BYTES: Final = 16 * 1024 * 1024
@@ -87,10 +84,11 @@ def execute(pump: Pump, tasks: list[Task]) -> None:
             if connection.stranded and not owner.ending:
                 kept.append(task)  # removed for recovery: nothing may follow the answer to that
                 continue
-            if connection.staged_size > STAGED_LIMIT:
+            allowance = owner.server.allowance
+            if connection.staged_size > allowance:
                 owner.flush_now()
             lu = task.nexus.lu
-            waits = connection.staged_size > STAGED_LIMIT or (task.data_length and lu.writes_wait)
+            waits = connection.staged_size > allowance or (task.data_length and lu.writes_wait)
             if waits or not lu.execute(task):
                 owner.hand_over(task)
             else:

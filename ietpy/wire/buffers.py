@@ -6,10 +6,13 @@ reused only when nobody holds such a view (``pins``). Nothing here knows a proto
 
 from __future__ import annotations
 
+import errno
 import mmap
-from typing import Final
+from collections.abc import Hashable
+from contextlib import AbstractContextManager
+from typing import Any, Final, cast
 
-from ietpy.errors import StoreError
+from ietpy.errors import NoRoom, StoreError
 
 #: Room for one receive call: 32 outstanding 8 KiB writes, or two 256 KiB segments with their headers, which are then
 #: not cut: alone, such writes take 1.08 times the time in chunks of 512 KiB (2026-11).
@@ -21,11 +24,53 @@ MOVE_LIMIT: Final = 16 * 1024
 #: Chunks kept for reuse, by all who share them, and staging memory of each power-of-two size, by a connection.
 KEPT_CHUNKS: Final = 32
 KEPT_STAGING: Final = 4 * 1024 * 1024
+#: Of all sizes together: with more of them, what is kept is let go.
+KEPT_IN_ALL: Final = 2 * KEPT_STAGING
+#: Staging memory of more than this is counted, for all together, while it is lent.
+COUNTED: Final = 1024 * 1024
 _PRIVATE: Final = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 
 
+class Budget:
+    """How much large staging memory all may be lent together, and one ``owner`` half of. ``lock`` guards it."""
+
+    def __init__(self, lock: AbstractContextManager[Any], limit: int) -> None:
+        self.limit = limit
+        self._lock = lock
+        self._lent = 0
+        self._shares: dict[Hashable, int] = {}
+
+    def take(self, owner: Hashable, size: int) -> bool:
+        """Whether there is room for ``size`` bytes; who has nothing yet may have more than half."""
+        with self._lock:
+            share = self._shares.get(owner, 0)
+            if self._lent + size > self.limit or (share and share + size > self.limit // 2):
+                return False
+            self._lent += size
+            self._shares[owner] = share + size
+            return True
+
+    def give(self, owner: Hashable, size: int) -> None:
+        with self._lock:
+            self._lent -= size
+            self._shares[owner] -= size
+            if not self._shares[owner]:
+                del self._shares[owner]
+
+
 class _Staging(mmap.mmap):
-    """Tells what a pool has lent from other memory."""
+    """Tells what a pool has lent from other memory. ``counted``: in which budget, while it is lent; whose, how much."""
+
+    counted: tuple[Budget, Hashable, int] | None = None
+
+    def release(self) -> None:
+        """It is lent no more."""
+        if self.counted is not None:
+            budget, owner, size = self.counted
+            self.counted = None
+            budget.give(owner, size)
+
+    __del__ = release  # of a task that was aborted nobody gives it back
 
 
 def pages(size: int, kind: type[mmap.mmap] = mmap.mmap) -> mmap.mmap:
@@ -141,34 +186,62 @@ class ReceiveWindow:
 class StagingPool:
     """Page-aligned buffers for data that cannot lie behind its header; any thread may take, any may give back."""
 
-    __slots__ = ("_free",)
+    __slots__ = ("_free", "_kept", "budget", "owner")
 
     def __init__(self) -> None:
-        self._free: dict[int, list[mmap.mmap]] = {}
+        self._free: dict[int, list[_Staging]] = {}
+        self._kept = 0
+        #: Where memory is counted, and on whose account; None where that is not to be.
+        self.budget: Budget | None = None
+        self.owner: Hashable = None
 
     def take(self, length: int) -> memoryview:
         """A writable view of exactly ``length`` bytes, with whatever an earlier user of this pool left in it.
 
-        Raises StoreError when the system has no memory left.
+        Raises StoreError when the system has no memory left, NoRoom when all have too much.
         """
         size = max(mmap.PAGESIZE, 1 << (length - 1).bit_length()) if length else mmap.PAGESIZE
+        if size > COUNTED and self.budget is not None:
+            return self._counted(self.budget, size)[:length]
         try:
             buffer = self._free[size].pop()
+            self._kept -= size
         except (KeyError, IndexError):
             try:
-                buffer = pages(size, _Staging)
+                buffer = cast(_Staging, pages(size, _Staging))
             except OSError as error:
                 raise StoreError(error.errno or 0, f"no memory for {size} bytes of data") from None
         return memoryview(buffer)[:length]
+
+    def _counted(self, budget: Budget, size: int) -> memoryview:
+        """Memory that is never kept, as it would be for this connection alone."""
+        if not budget.take(self.owner, size):
+            raise NoRoom(errno.EAGAIN, f"others have the memory that {size} bytes of data need")
+        try:
+            buffer = cast(_Staging, pages(size, _Staging))
+        except OSError as error:
+            budget.give(self.owner, size)
+            raise StoreError(error.errno or 0, f"no memory for {size} bytes of data") from None
+        buffer.counted = budget, self.owner, size
+        return memoryview(buffer)
 
     def give(self, view: memoryview) -> None:
         """Take back what ``take`` lent; the caller uses no view of it any more. Other memory is let go."""
         buffer = view.obj
         if isinstance(buffer, _Staging):
-            kept = self._free.setdefault(len(buffer), [])
-            if len(kept) < max(1, KEPT_STAGING // len(buffer)):
+            size = len(buffer)
+            if buffer.counted is not None:
+                buffer.release()
+                return
+            kept = self._free.setdefault(size, [])
+            if len(kept) < KEPT_STAGING // size:
+                if self._kept + size > KEPT_IN_ALL:
+                    self.let_go()
+                    kept = self._free.setdefault(size, [])
                 kept.append(buffer)
+                self._kept += size
 
     def let_go(self) -> None:
         """Keep nothing for reuse."""
         self._free.clear()
+        self._kept = 0

@@ -3,8 +3,8 @@
     PYTHON crowds.py NAME PORT TARGET LUN COUNT
 
 It prints ``ready`` when all are there. Who is thrown out comes again, so many times a second as ``AGAIN`` says: an
-attack is as long as the measurement. All come from loopback; ``spread`` ones from addresses of their own, so what is
-counted by address is nothing against them.
+attack is as long as the measurement. All come from loopback, whoever logs in from one address of it, which is not the
+healthy one's; ``spread`` ones from addresses of their own, so what is counted by address is nothing against them.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from typing import Any, Final
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from ietpy.initiator.client import Client
-from ietpy.initiator.errors import InitiatorError
+from ietpy.initiator.errors import InitiatorError, TimedOut
 from ietpy.initiator.login import LoginPlan, exchange
 from ietpy.initiator.numbering import Numbering
 from ietpy.iscsi.pdu import Opcode
 from ietpy.scsi.lun import encode
 
 ADDRESS: Final = "127.0.0.1"
+SOURCE: Final = "127.2.0.1"  #: of those who log in
 AGAIN: Final = 500  #: connections a second, of those who were thrown out
 MIB: Final = 1 << 20
 BLOCK: Final = 512
@@ -160,17 +161,20 @@ def noise(port: int, target: str, lun: int, count: int, stopped: Callable[[], bo
     return Crowd(port, count, act, spread=True).run(stopped)
 
 
-def session(port: int, target: str, number: int, window: int, **keys: str) -> Client:
+def session(port: int, target: str, lun: int, number: int, window: int, **keys: str) -> Client:
     """A session as anybody has it; ``window``: bytes of its receive buffer, 0 for the system's."""
     sock = socket.socket()
     if window:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
     sock.settimeout(10)
+    sock.bind((SOURCE, 0))
     sock.connect((ADDRESS, port))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     client = Client(sock, timeout=10)
     plan = LoginPlan(target=target, initiator=f"iqn.2026-11.test:crowd{number}", keys=keys)
     client.login(plan)
+    while client.command(lun, bytes(6)).status:  # unit attentions
+        pass
     return client
 
 
@@ -186,7 +190,7 @@ def ten(operation: int, lba: int, blocks: int) -> bytes:
 
 
 def sessions(
-    port: int, target: str, count: int, begin: Callable[[Client], None], follow: Callable[[Client], None],
+    port: int, target: str, lun: int, count: int, begin: Callable[[Client], None], follow: Callable[[Client], None],
     stopped: Callable[[], bool], window: int, every: float, **keys: str,
 ) -> dict[str, Any]:
     """``count`` sessions; ``begin`` each, then ``follow`` each one every so many seconds. Who is thrown out returns."""
@@ -197,7 +201,7 @@ def sessions(
         for number, client in enumerate(there):
             try:
                 if client is None:
-                    client = session(port, target, number, window, **keys)
+                    client = session(port, target, lun, number, window, **keys)
                     counts["sessions"] += 1
                     there[number] = client
                     begin(client)
@@ -218,7 +222,7 @@ def sessions(
             told = True
             print("ready", flush=True)
         time.sleep(every)
-    return counts
+    return {**counts, "there": sum(client is not None for client in there)}
 
 
 def never_reads(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
@@ -229,7 +233,7 @@ def never_reads(port: int, target: str, lun: int, count: int, stopped: Callable[
             command(client, lun, ten(0x28, number * 2048 % 16384, 2048), 0xC0, MIB) for number in range(WINDOW)
         ))
 
-    return sessions(port, target, count, begin, lambda client: None, stopped, 4096, 0.2)
+    return sessions(port, target, lun, count, begin, lambda client: None, stopped, 4096, 0.2)
 
 
 def slow_reads(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
@@ -243,7 +247,7 @@ def slow_reads(port: int, target: str, lun: int, count: int, stopped: Callable[[
     def follow(client: Client) -> None:
         client.socket.recv(2000)
 
-    return sessions(port, target, count, begin, follow, stopped, 4096, 0.5, DataDigest="CRC32C")
+    return sessions(port, target, lun, count, begin, follow, stopped, 4096, 0.5, DataDigest="CRC32C")
 
 
 def r2ts(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
@@ -264,40 +268,93 @@ def r2ts(port: int, target: str, lun: int, count: int, stopped: Callable[[], boo
                 raise ConnectionResetError
             asked += len(data) // 48
 
-    found = sessions(port, target, -(-count // each), begin, follow, stopped, 0, 0.05)
+    found = sessions(port, target, lun, -(-count // each), begin, follow, stopped, 0, 0.05)
     return {**found, "R2Ts": asked}
+
+
+def hoard(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
+    """Sessions with one write of 32 MiB each, of which all but the last block comes."""
+    size = 32 * MIB
+    sent = 0
+
+    def begin(client: Client) -> None:
+        cdb = b"\x8a\0" + (0).to_bytes(8, "big") + (size // BLOCK).to_bytes(4, "big")
+        client.send_pdu(command(client, lun, cdb, 0xA0, size))
+
+    def follow(client: Client) -> None:
+        nonlocal sent
+        poll = select.poll()
+        poll.register(client.socket, select.POLLIN)
+        if not poll.poll(0):
+            return
+        pdu = client.receive_pdu()
+        if pdu.opcode != Opcode.READY_TO_TRANSFER:
+            return
+        offset = pdu.header["buffer_offset"]
+        end = min(offset + pdu.header["desired_data_transfer_length"], size - BLOCK)
+        pieces = []
+        for number, start in enumerate(range(offset, end, 65536)):
+            pieces.append(client.make(
+                Opcode.DATA_OUT, bytes(min(65536, end - start)), lun=encode(lun), buffer_offset=start, data_sn=number,
+                flags=0x80 if start + 65536 >= end and end < size - BLOCK else 0,
+                initiator_task_tag=pdu.header["initiator_task_tag"],
+                target_transfer_tag=pdu.header["target_transfer_tag"],
+            ))
+        client.send_pdu(b"".join(pieces))
+        sent += end - offset
+
+    found = sessions(port, target, lun, count, begin, follow, stopped, 0, 0.0)
+    return {**found, "MiB sent": sent // MIB}
+
+
+def deaf(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
+    """Sessions that ask for 32 MiB with digests, four times, and take nothing."""
+
+    def begin(client: Client) -> None:
+        cdb = b"\x88\0" + (0).to_bytes(8, "big") + (32 * MIB // BLOCK).to_bytes(4, "big")
+        client.send_pdu(b"".join(command(client, lun, cdb, 0xC0, 32 * MIB) for _ in range(4)))
+
+    return sessions(port, target, lun, count, begin, lambda client: None, stopped, 4096, 0.0, DataDigest="CRC32C")
+
+
+def swarm(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
+    """As many sessions as can be had, which then do nothing."""
+    return sessions(port, target, lun, count, lambda client: None, lambda client: None, stopped, 0, 0.2)
 
 
 def slow_writes(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
     """As ``r2ts``, but some data comes all the time: a block a second of each session."""
     each = min(WINDOW, count)
+    under_way: dict[Client, tuple[int, int, int, float]] = {}
 
     def begin(client: Client) -> None:
         client.send_pdu(b"".join(
             command(client, lun, ten(0x2A, 16384 + number * 2048 % 16384, 2048), 0xA0, MIB) for number in range(each)
         ))
-        first = client.receive_pdu()
-        while first.opcode != Opcode.READY_TO_TRANSFER:
-            first = client.receive_pdu()
-        client.attack = [first.header["initiator_task_tag"], first.header["target_transfer_tag"], 0, time.monotonic()]
+        with contextlib.suppress(TimedOut):  # there may be no room for its writes
+            first = client.receive_pdu(0.2)
+            tags = first.header["initiator_task_tag"], first.header["target_transfer_tag"]
+            under_way[client] = *tags, 0, time.monotonic()
 
     def follow(client: Client) -> None:
-        tag, transfer, data_sn, before = client.attack
+        if client not in under_way:
+            return
+        tag, transfer, data_sn, before = under_way[client]
         with contextlib.suppress(BlockingIOError):
             if not client.socket.recv(MIB, socket.MSG_DONTWAIT):
                 raise ConnectionResetError
         if time.monotonic() - before > 1 and data_sn < 2000:
-            client.attack[2:] = [data_sn + 1, time.monotonic()]
+            under_way[client] = tag, transfer, data_sn + 1, time.monotonic()
             client.send_pdu(client.make(
                 Opcode.DATA_OUT, bytes(BLOCK), flags=0, initiator_task_tag=tag, target_transfer_tag=transfer,
                 buffer_offset=data_sn * BLOCK, data_sn=data_sn, lun=encode(lun),
             ))
 
-    return sessions(port, target, -(-count // each), begin, follow, stopped, 0, 0.05)
+    return sessions(port, target, lun, -(-count // each), begin, follow, stopped, 0, 0.05)
 
 
 ATTACKS: Final = {each.__name__: each for each in (
-    half_open, half_open_at_one, loris, noise, never_reads, slow_reads, r2ts, slow_writes,
+    half_open, half_open_at_one, loris, noise, swarm, never_reads, slow_reads, deaf, r2ts, slow_writes, hoard,
 )}
 
 

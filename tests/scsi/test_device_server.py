@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import pytest
 
+from ietpy.errors import NoRoom, StoreError
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.command import UNKNOWN_OPERATION
 from ietpy.scsi.device_server import DeviceServer
 from ietpy.scsi.direct_access import DIRECT_ACCESS
 from ietpy.scsi.identity import Identity
-from ietpy.scsi.status import SenseKey
+from ietpy.scsi.status import SenseKey, Status
 
 ABSENT = (SenseKey.ILLEGAL_REQUEST, Asc.LOGICAL_UNIT_NOT_SUPPORTED)
 INVALID = (SenseKey.ILLEGAL_REQUEST, Asc.INVALID_FIELD_IN_CDB)
@@ -69,3 +71,17 @@ def test_the_transport_hears_why_a_store_fails(disk: Any, cdb: str) -> None:
     disk.run(cdb)
     ((unit, error, command),) = heard
     assert (unit, error.errno, command[0]) == (disk.lu, 5, int(cdb[:2], 16))
+
+
+@pytest.mark.parametrize(("error", "status"), [
+    (StoreError(errno.ENOMEM, "no memory"), Status.CHECK_CONDITION),
+    (NoRoom(errno.EAGAIN, "others have it"), Status.BUSY),
+])
+def test_memory_that_others_have_may_come_free(disk: Any, error: StoreError, status: Status) -> None:
+    def no_memory(length: int) -> memoryview:
+        raise error
+
+    task = disk.task("28 00 00000000 00 0001 00")
+    task.sink = no_memory
+    assert disk.lu.execute(task)
+    assert (task.status, bool(task.sense), task.data_in) == (status, status != Status.BUSY, None)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from ietpy.initiator.login import LoginPlan
+from ietpy.scsi.status import Status
 from ietpy.server import pressure, pump
-from ietpy.server.pressure import BEHIND_SECONDS, Pressure
+from ietpy.server.pressure import BEHIND_SECONDS, STAGED_AT_LEAST, STAGED_LIMIT, Pressure, allowance
 from tests.server.conftest import BLOCKS, NAME
 
 LIMIT = 100 << 20
@@ -122,3 +123,36 @@ def test_workers_read_no_more_than_may_wait_to_be_sent(
     served.store.open_gate()
     assert [client.wait(tag).data for tag in list(client.session.tasks)] == [bytes(4096)] * 16
     assert sole.parked.size == 0
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_large_read_for_which_there_is_no_memory_may_be_tried_again(served: Any, waits: bool) -> None:
+    """In place, and on a worker: BUSY, and nothing is counted for it afterwards."""
+    if waits:
+        served.batch()
+    client = served.connect(keys={"DataDigest": "CRC32C"})
+    served.node.staging.limit = BLOCKS * 512
+    (owner,) = served.server._pumps
+    assert served.node.staging.take("another", BLOCKS * 512)
+    assert client.wait(client.submit(0, read(BLOCKS), read=BLOCKS * 512)).status == Status.BUSY
+    assert client.read(0, 0, 2048) == bytes(1 << 20)  # which is no large one
+    served.node.staging.give("another", BLOCKS * 512)
+    for _ in range(3):
+        assert client.read(0, 0, BLOCKS) == bytes(BLOCKS * 512)
+    assert owner.connection.pool.budget is served.node.staging
+
+
+@pytest.mark.parametrize(("connections", "mine"), [
+    (0, STAGED_LIMIT), (1, STAGED_LIMIT), (64, STAGED_LIMIT), (128, STAGED_LIMIT // 2), (1 << 20, STAGED_AT_LEAST),
+])
+def test_many_have_less_each(connections: int, mine: int) -> None:
+    assert allowance(64 * STAGED_LIMIT, connections) == mine
+
+
+def test_the_allowance_follows_the_number_of_connections(served: Any, eventually: Callable[..., None]) -> None:
+    served.node.memory.limit = STAGED_LIMIT
+    first, second = served.connect(), served.connect(isid=b"\x80\0\0\0\0\2")
+    assert served.server.allowance == STAGED_LIMIT // 2
+    second.logout()
+    eventually(lambda: served.server.allowance == STAGED_LIMIT)
+    first.test_unit_ready(0)

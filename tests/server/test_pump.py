@@ -22,6 +22,7 @@ from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.scsi.status import Status
 from ietpy.server import listener
 from ietpy.server import pump as pump_module
+from ietpy.server.pressure import STAGED_LIMIT
 from ietpy.server.turns import ALONE, Turns
 from tests.server.conftest import replace_while_writing
 
@@ -371,7 +372,7 @@ def test_a_batch_of_reads_is_staged_in_parts(served: Any, monkeypatch: pytest.Mo
         tags = [client.submit(0, READ_4_MIB, read=4 << 20) for _ in range(8)]
     for tag in tags:
         assert client.wait(tag).status == 0
-    assert max(staged) <= pump_module.STAGED_LIMIT + (4 << 20)
+    assert max(staged) <= STAGED_LIMIT + (4 << 20)
 
 
 def test_workers_get_no_more_than_can_be_answered(served: Any, eventually: Callable[..., None]) -> None:
@@ -393,7 +394,7 @@ def test_nothing_goes_to_workers_while_much_is_staged(served: Any, eventually: C
     client = served.connect()
     (pump,) = served.server._pumps
     with pump.line.lock:
-        pump.connection.staged_size = pump_module.STAGED_LIMIT + 1
+        pump.connection.staged_size = STAGED_LIMIT + 1
         pump.connection.staged.append(memoryview(b""))
         pump.parked.add(SimpleNamespace(
             nexus=SimpleNamespace(lu=served.lu), unstable=None, plan=None, attribute=0, data_length=0, expected=0

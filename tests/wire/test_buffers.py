@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import gc
 import mmap
+import threading
 from typing import Any
 
 import pytest
 
-from ietpy.errors import StoreError
+from ietpy.errors import NoRoom, StoreError
 from ietpy.wire import buffers
-from ietpy.wire.buffers import KEPT_CHUNKS, KEPT_STAGING, Chunk, ReceiveWindow, StagingPool
+from ietpy.wire.buffers import COUNTED, KEPT_CHUNKS, KEPT_STAGING, Budget, Chunk, ReceiveWindow, StagingPool
 from tests.memory import resident
 
 
@@ -207,3 +209,66 @@ def test_no_memory_is_said_as_stores_say_it(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(buffers, "pages", exhausted)
     with pytest.raises(StoreError, match="no memory for 8192 bytes"):
         StagingPool().take(5000)
+
+
+def test_of_all_sizes_only_so_much_is_kept() -> None:
+    pool = StagingPool()
+    buffers = {}
+    for size in (KEPT_STAGING, KEPT_STAGING // 2, KEPT_STAGING // 4):
+        views = [pool.take(size) for _ in range(KEPT_STAGING // size)]
+        buffers[size] = [view.obj for view in views]
+        for view in views:
+            pool.give(view)
+    for size, kept in ((KEPT_STAGING, False), (KEPT_STAGING // 2, False), (KEPT_STAGING // 4, True)):
+        found = pool.take(size).obj
+        assert any(each is found for each in buffers[size]) is kept
+
+
+class TestBudget:
+    """Large memory is counted while it is lent, and then not kept."""
+
+    @pytest.fixture
+    def budget(self) -> Budget:
+        return Budget(threading.Lock(), 16 * COUNTED)
+
+    def pool(self, budget: Budget, owner: str) -> StagingPool:
+        pool = StagingPool()
+        pool.budget, pool.owner = budget, owner
+        return pool
+
+    def test_one_has_half_and_all_have_no_more_than_there_is(self, budget: Budget) -> None:
+        one, two, three = (self.pool(budget, name) for name in ("one", "two", "three"))
+        lent = [one.take(2 * COUNTED) for _ in range(4)]
+        with pytest.raises(NoRoom, match="others have the memory"):
+            one.take(2 * COUNTED)
+        huge = two.take(8 * COUNTED)
+        with pytest.raises(NoRoom):
+            three.take(COUNTED + 1)
+        assert len(three.take(COUNTED)) == COUNTED  # which is not counted
+        one.give(lent.pop())
+        assert len(three.take(COUNTED + 1)) == COUNTED + 1
+        two.give(huge)
+
+    def test_who_has_nothing_may_have_more_than_half(self, budget: Budget) -> None:
+        one = self.pool(budget, "one")
+        view = one.take(16 * COUNTED)
+        one.give(view)
+        assert one.take(16 * COUNTED).obj is not view.obj
+
+    def test_what_nobody_gives_back_is_given_back(self, budget: Budget) -> None:
+        pool = self.pool(budget, "one")
+        view = pool.take(16 * COUNTED)
+        del view
+        gc.collect()
+        pool.take(16 * COUNTED)
+
+    def test_what_the_system_has_not_is_not_counted(self, budget: Budget, monkeypatch: pytest.MonkeyPatch) -> None:
+        def exhausted(*_: Any) -> Any:
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+        pool = self.pool(budget, "one")
+        with monkeypatch.context() as patch:
+            patch.setattr(buffers, "pages", exhausted)
+            with pytest.raises(StoreError, match="no memory for"):
+                pool.take(16 * COUNTED)
+        pool.take(16 * COUNTED)
