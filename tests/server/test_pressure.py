@@ -23,7 +23,9 @@ class Idle:
 
     def __init__(self, staged: int, under_way: int = 0) -> None:
         self.name = f"{staged} MiB"
-        self.connection = SimpleNamespace(staged_size=staged << 20, closing=False)
+        self.connection = SimpleNamespace(
+            staged_size=staged << 20, closing=False, asker=SimpleNamespace(peer="192.0.2.1")
+        )
         self.parked = SimpleNamespace(size=under_way << 20)
         self.egress = SimpleNamespace(rounds=0)
 
