@@ -1,11 +1,13 @@
 """What one worker does for many tasks at once: it makes writes stable that are in the cache, or moves their data.
 
-Of reads and writes on a store that moves in batches, only those that nothing stands in the way of are moved so.
+Of reads and writes on a store that moves in batches, only those that nothing stands in the way of are moved so. Those
+that need no flush may also be begun by who must not wait, and left to a worker if they take long (``begin``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from ietpy.errors import StoreError
@@ -16,7 +18,7 @@ from ietpy.scsi.store import Move
 
 if TYPE_CHECKING:
     from ietpy.scsi.logical_unit import LogicalUnit
-    from ietpy.scsi.store import BatchingStore
+    from ietpy.scsi.store import Batch, BatchingStore
     from ietpy.scsi.task import Task
 
 _SIMPLE: Final = int(TaskAttribute.SIMPLE)
@@ -79,6 +81,68 @@ def _perform(lu: LogicalUnit, tasks: Sequence[Task], plans: Sequence[Plan]) -> N
     for task in (tasks[n] for n in order):  # who has to wait for a claim keeps no other waiting
         if task.aborted_by is None:
             task.nexus.lu.execute(task)
+
+
+class Moving:
+    """Tasks whose data is on its way: once ``wait`` has said that it has arrived, ``conclude``."""
+
+    __slots__ = ("_batch", "_claims", "_plans", "_tasks", "_unit")
+
+    def __init__(
+        self, unit: LogicalUnit, tasks: Sequence[Task], plans: Sequence[Plan], batch: Batch, claims: ExitStack
+    ) -> None:
+        self._unit = unit
+        self._tasks = tasks
+        self._plans = plans
+        self._batch = batch
+        self._claims = claims
+
+    def wait(self, seconds: float | None = None) -> bool:
+        return self._batch.wait(seconds)
+
+    def conclude(self) -> list[Task]:
+        """The tasks that ``work`` has to do again, or at all; the others have what they are to be answered with."""
+        unit, batch = self._unit, self._batch
+        left: list[Task] = []
+        with self._claims:
+            for number, (task, plan) in enumerate(zip(self._tasks, self._plans, strict=True)):
+                try:
+                    problem = batch.failure(number)
+                    if plan.writes and unit.write_through:  # the cache was disabled meanwhile
+                        raise BlockingIOError
+                    if problem is None and not plan.writes:
+                        task.data_in = view = task.sink(plan.length)
+                        view[:] = batch.data(number)
+                except BlockingIOError:
+                    left.append(task)
+                    continue
+                except StoreError as error:
+                    problem = error
+                if problem is not None:
+                    unit.fail_store(task, problem, plan.writes)
+                    continue
+                with unit.device.lock:
+                    (unit.deferred.wrote if plan.writes else unit.deferred.read)(plan.length >> unit.shift)
+            batch.close()
+        return left
+
+
+def begin(unit: LogicalUnit, tasks: Sequence[Task]) -> Moving | None:
+    """Begin to move the data of tasks of which ``unit_of`` says ``unit``; None where ``work`` must, as that waits."""
+    plans = [task.plan for task in tasks if task.plan is not None]
+    if not plans or any(plan.writes and (plan.fua or unit.write_through) for plan in plans):
+        return None
+    with ExitStack() as claims:
+        if not claims.enter_context(unit.exclusion.together((plan.offset, plan.length) for plan in plans)):
+            return None
+        if not _unhindered(unit, tasks, plans):
+            return None
+        moves = [
+            Move(plan.offset, plan.length, task.data if plan.writes else (), plan.writes)
+            for task, plan in zip(tasks, plans, strict=True)
+        ]
+        batch = cast("BatchingStore", unit.store).begin(moves)
+        return None if batch is None else Moving(unit, tasks, plans, batch, claims.pop_all())
 
 
 def _unhindered(lu: LogicalUnit, tasks: Sequence[Task], plans: Sequence[Plan]) -> bool:

@@ -138,3 +138,22 @@ class BatchingStore(BackingStore, Protocol):
 
     def move(self, moves: Sequence[Move]) -> Sequence[StoreError | None]:
         """Do all of these, in any order and without FUA; why each failed, or None. Raises nothing."""
+
+    def begin(self, moves: Sequence[Move]) -> Batch | None:
+        """Begin these, in any order and without FUA, if it need not wait for anything. Reads come to ``Batch.data``."""
+
+
+class Batch(Protocol):
+    """Reads and writes under way: one thread at a time waits for them, looks at each, and closes it. Raises nothing."""
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Whether all have ended, within so many seconds."""
+
+    def failure(self, number: int) -> StoreError | None:
+        """Why the move of this number failed, or None. Raises BlockingIOError if it has not been done."""
+
+    def data(self, number: int) -> memoryview:
+        """What a read has brought, until ``close``."""
+
+    def close(self) -> None:
+        """Let go of it, all having ended."""

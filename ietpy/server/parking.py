@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ietpy.scsi import joint
 from ietpy.scsi.limits import MAXIMUM_TRANSFER
 from ietpy.scsi.status import TaskAttribute
 
@@ -31,21 +32,34 @@ class Job(NamedTuple):
     unit: LogicalUnit | None
     size: int = 0
 
+    @property
+    def wanted(self) -> list[Task]:
+        """Those that were not aborted while they waited."""
+        return [task for task in self.tasks if task.aborted_by is None]
+
+    def execute(self) -> None:
+        """Do it; waits for the device."""
+        tasks = self.wanted
+        if tasks and self.unit is not None:
+            joint.work(self.unit, tasks)
+        elif tasks:
+            tasks[0].nexus.lu.execute(tasks[0])
+
 
 class Parking:
     """Used by the holder of the session's lock. ``running`` counts jobs that have been taken and have not ended, and
     ``size`` the bytes that they read."""
 
-    __slots__ = ("_busy", "_shared", "_turns", "running", "size")
+    __slots__ = ("_busy", "_shared", "running", "size", "turns")
 
     def __init__(self) -> None:
         self.running = self.size = 0
-        self._turns: deque[Job] = deque()  #: in the order in which they are taken
+        self.turns: deque[Job] = deque()  #: in the order in which they are taken
         self._shared: dict[LogicalUnit, Job] = {}  #: those that can still grow
         self._busy: set[LogicalUnit] = set()  #: that have a shared job now
 
     def __len__(self) -> int:
-        return sum(len(job.tasks) for job in (*self._turns, *self._waiting()))
+        return sum(len(job.tasks) for job in (*self.turns, *self._waiting()))
 
     def _waiting(self) -> list[Job]:
         """What is kept from its turn."""
@@ -65,13 +79,13 @@ class Parking:
             job = self._shared[unit] = Job(deque((task,)), unit)
             if unit in self._busy:
                 return
-        self._turns.appendleft(job) if head else self._turns.append(job)
+        self.turns.appendleft(job) if head else self.turns.append(job)
 
     def take(self) -> Job | None:
         """The next job, if there is one; ``ended`` when it was done."""
-        if not self._turns:
+        if not self.turns:
             return None
-        job = self._turns.popleft()
+        job = self.turns.popleft()
         self.running += 1
         if job.unit is not None:
             del self._shared[job.unit]
@@ -81,7 +95,7 @@ class Parking:
 
     def waiting(self) -> set[Task]:
         """Those no worker has; needs no lock."""
-        return {task for job in (*self._turns, *self._shared.values()) for task in tuple(job.tasks)}
+        return {task for job in (*self.turns, *self._shared.values()) for task in tuple(job.tasks)}
 
     def ended(self, job: Job) -> None:
         self.running -= 1
@@ -89,11 +103,11 @@ class Parking:
         if job.unit is not None:
             self._busy.remove(job.unit)
             if job.unit in self._shared:
-                self._turns.append(self._shared[job.unit])
+                self.turns.append(self._shared[job.unit])
 
     def clear(self) -> list[Task]:
         """Take away all tasks that no worker has."""
-        tasks = [task for job in (*self._turns, *self._waiting()) for task in job.tasks]
-        self._turns.clear()
+        tasks = [task for job in (*self.turns, *self._waiting()) for task in job.tasks]
+        self.turns.clear()
         self._shared.clear()
         return tasks

@@ -25,13 +25,12 @@ from ietpy.iscsi.function import Function
 from ietpy.iscsi.pings import hold_back
 from ietpy.iscsi.session import Session
 from ietpy.iscsi.transfer import Turn
-from ietpy.scsi import joint
-from ietpy.scsi.status import Status, TaskAttribute
+from ietpy.scsi.status import TaskAttribute
 from ietpy.scsi.task import Task
-from ietpy.server import ending, sharing
+from ietpy.server import employing, ending, sharing
 from ietpy.server.egress import Egress
 from ietpy.server.line import Line
-from ietpy.server.parking import UNDER_WAY, Job, Parking
+from ietpy.server.parking import Job, Parking
 from ietpy.server.resting import rest
 from ietpy.server.spinning import FEW, Spinner
 from ietpy.server.turns import ALONE
@@ -134,15 +133,19 @@ class Pump:
         connection, line, egress = self.connection, self.line, self.egress
         lock, inbox, between = line.lock, line.inbox, line.between
         receive, space, tasks = self.sock.recv_into, connection.space, connection.ready
+        parked = self.parked
         spin = Spinner(self.server, self.sock).spin
         many = count = 0  # what came behind the login is in the window already
         while True:
             with lock:
                 many = self._in_turn(count) if many > ALONE else self._batch(count)
+                if parked.turns:
+                    employing.here(self)
                 while tasks:  # answers of much memory leave before more are made
                     line.read()
                     egress.flush(between)
                     self._execute(tasks)
+                    self.employ()
                 if inbox or connection.enabled:
                     line.read()
                 egress.flush(between)
@@ -202,7 +205,6 @@ class Pump:
                 return
         tasks.clear()
         line.executing = False
-        self.employ()
 
     def hand_over(self, task: Task) -> None:
         """A task cannot be executed here and now: it is a worker's, or waits for others. ``employ`` when all are."""
@@ -219,24 +221,8 @@ class Pump:
             self.employ()
 
     def employ(self) -> None:
-        """Give parked tasks to workers: no more than there may be, and none whose answer could not leave yet.
-
-        So a peer that does not read bounds what is staged for it, whatever it asks for.
-        """
-        workers, parked = self.workers, self.parked
-        if workers is None:
-            return
-        connection, limit, allowance = self.connection, workers.limit, self.server.allowance
-        while parked.running < limit and parked.size <= UNDER_WAY and connection.staged_size <= allowance:
-            job = parked.take()
-            if job is None:
-                return
-            try:
-                workers.submit(self._work, job)
-            except RuntimeError:  # the system has no thread left
-                for task in job.tasks:
-                    task.status, task.sense = int(Status.BUSY), b""
-                self.line.inbox.append(partial(self._worked, job))
+        """Give parked tasks to workers."""
+        employing.employ(self)
 
     def spread_functions(self) -> None:
         """Ask the other sessions to abort their part of task management functions (``task_management``)."""
@@ -297,16 +283,8 @@ class Pump:
             self.connection.heard = True  # who takes his answers is alive
             self.employ()
 
-    def _work(self, job: Job) -> None:
-        """Do a worker's job, but for tasks that were aborted while they waited."""
-        tasks = [task for task in job.tasks if task.aborted_by is None]
-        if tasks and job.unit is not None:
-            self.line.guarded(partial(joint.work, job.unit, tasks))
-        elif tasks:
-            self.line.guarded(partial(tasks[0].nexus.lu.execute, tasks[0]))
-        self.line.post(partial(self._worked, job))
-
-    def _worked(self, job: Job) -> None:
+    def worked(self, job: Job) -> None:
+        """Answer the tasks of a job that is done; the caller holds the session's lock."""
         self.parked.ended(job)
         for task in job.tasks:
             connection: Connection = task.connection

@@ -70,7 +70,10 @@ def available() -> bool:
 class Queue:
     """What one thread at a time moves by. Raises OSError where the system has no room for another."""
 
-    __slots__ = ("_addresses", "_base", "_call", "_context", "_events", "_iocbs", "_numbers", "_view")
+    __slots__ = (
+        "_addresses", "_base", "_begun", "_call", "_context", "_events", "_iocbs", "_numbers", "_patience", "_places",
+        "_under_way", "_view", "results",
+    )
 
     def __init__(self) -> None:
         numbers = _numbers()
@@ -84,6 +87,11 @@ class Queue:
         first = ctypes.addressof(self._iocbs)
         self._addresses = (ctypes.c_uint64 * DEPTH)(*range(first, first + DEPTH * _IOCB.size, _IOCB.size))
         self._events = (ctypes.c_char * (DEPTH * _EVENT.size))()
+        self._patience = (ctypes.c_int64 * 2)()  #: struct timespec
+        #: Of each that was begun the bytes moved, or minus an errno; of meaning once ``wait`` has said True.
+        self.results: list[int] = []
+        self._places: list[int] = []
+        self._begun = self._under_way = 0
         context = ctypes.c_ulong(0)
         if self._call(numbers.setup, DEPTH, ctypes.addressof(context), 0, 0, 0) < 0:
             code = ctypes.get_errno()
@@ -91,21 +99,27 @@ class Queue:
         self._context = context.value  # last: nothing would destroy it if something failed after it
 
     def move(self, fd: int, moves: Sequence[Move]) -> list[int]:
-        """Of each the bytes moved, or minus an errno; none is longer than ``ROOM``."""
+        """Of each the bytes moved, or minus an errno; none is longer than ``ROOM``. Waits for all of them."""
         results: list[int] = []
         while len(results) < len(moves):
-            results += self._round(fd, moves, len(results))
+            some = moves[len(results):]
+            self.begin(fd, some)
+            self.wait()
+            for number, (move, result) in enumerate(zip(some, self.results, strict=False)):
+                if not move.writes and result == move.length:
+                    move.views[0][:] = self.data(number)
+            results += self.results
         return results
 
-    def _round(self, fd: int, moves: Sequence[Move], first: int) -> list[int]:
-        """As many as there is room for."""
+    def begin(self, fd: int, moves: Sequence[Move], flags: int = 0) -> int:
+        """Begin as many as there is room for, and say how many; reads come to ``data``. ``flags``: RWF_..."""
         view, filled = self._view, 0
         places: list[int] = []
-        for move in moves[first:first + DEPTH]:
+        for move in moves[:DEPTH]:
+            if filled + move.length > ROOM:
+                break
             place = filled
             filled += move.length
-            if filled > ROOM:
-                break
             if move.writes:
                 start = place
                 for part in move.views:
@@ -113,55 +127,61 @@ class Queue:
                     view[start:end] = part
                     start = end
             _IOCB.pack_into(
-                self._iocbs, len(places) * _IOCB.size, len(places), 0, 0, _PWRITE if move.writes else _PREAD, 0, fd,
+                self._iocbs, len(places) * _IOCB.size, len(places), 0, flags, _PWRITE if move.writes else _PREAD, 0, fd,
                 self._base + place, move.length, move.offset, 0, 0, 0)
             places.append(place)
-        try:
-            results = self._run(len(places))
-        except BaseException:
-            self.close()  # nobody writes to the memory any more
-            raise
-        for move, place, result in zip(moves[first:], places, results, strict=False):
-            if not move.writes and result == move.length:
-                move.views[0][:] = view[place:place + result]
-        return results
+        places.append(filled)
+        self._places = places
+        self.results = [0] * (len(places) - 1)
+        self._begun = self._under_way = 0
+        self._submit()
+        return len(self.results)
 
-    def _run(self, many: int) -> list[int]:
-        """Have the first ``many`` done; returns when none is under way."""
-        results = [0] * many
-        begun = under_way = 0
-        while begun < many or under_way:
-            if begun < many:
-                taken = self._submit(begun, many - begun)
-                if taken > 0:
-                    begun += taken
-                    under_way += taken
-                    continue
-                if taken != -errno.EAGAIN or not under_way:
-                    results[begun] = taken  # of the first; those behind it have not been looked at
-                    begun += 1
-                    continue
-            for place, result in self._reap(under_way):
+    def _submit(self) -> None:
+        """Have the kernel take those it has not; what it refuses has failed, unless it may take it later."""
+        results = self.results
+        many = len(results)
+        while self._begun < many:
+            first = ctypes.addressof(self._addresses) + 8 * self._begun
+            taken = self._checked(self._numbers.submit, many - self._begun, first, 0)
+            if taken > 0:
+                self._begun += taken
+                self._under_way += taken
+            elif taken == -errno.EAGAIN and self._under_way:
+                return
+            else:
+                results[self._begun] = taken  # of the first; those behind it have not been looked at
+                self._begun += 1
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Whether all that was begun has ended, after so long at most. Raises OSError when that cannot be known."""
+        limit = 0
+        if seconds is not None:
+            self._patience[:] = [*divmod(int(seconds * 1e9), 1_000_000_000)]
+            limit = ctypes.addressof(self._patience)
+        events, results = self._events, self.results
+        while self._under_way:
+            many = self._under_way
+            got = self._checked(self._numbers.getevents, many, many, ctypes.addressof(events), limit)
+            if got < 0:
+                self.close()  # nobody writes to the memory any more
+                raise OSError(-got, os.strerror(-got))
+            for place, _, result in _EVENT.iter_unpack(memoryview(events)[:got * _EVENT.size]):
                 results[place] = result
-                under_way -= 1
-        return results
+            self._under_way -= got
+            if got < many and limit:
+                return False
+            self._submit()
+        return True
 
-    def _submit(self, first: int, many: int) -> int:
-        """How many were taken, or minus an errno."""
-        return self._checked(self._numbers.submit, many, ctypes.addressof(self._addresses) + 8 * first, 0)
+    def data(self, number: int) -> memoryview:
+        """What a read has brought, until the next ``begin``."""
+        return self._view[self._places[number]:self._places[number + 1]]
 
-    def _reap(self, many: int) -> list[tuple[int, int]]:
-        """Wait for ``many``: which they are, and what became of each."""
-        events = self._events
-        got = self._checked(self._numbers.getevents, many, many, ctypes.addressof(events))
-        if got < 0:
-            raise OSError(-got, os.strerror(-got))
-        return [(place, result) for place, _, result in _EVENT.iter_unpack(memoryview(events)[:got * _EVENT.size])]
-
-    def _checked(self, number: int, *arguments: int) -> int:
+    def _checked(self, number: int, one: int, two: int, three: int, four: int = 0) -> int:
         """A call on the context, again if a signal interrupts it (PEP 475); what it says, or minus an errno."""
         while True:
-            result = self._call(number, self._context, *arguments, 0)
+            result = self._call(number, self._context, one, two, three, four)
             if result >= 0:
                 return result
             code = ctypes.get_errno()

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from ietpy.errors import StoreError
-from ietpy.scsi.store import BackingStore, Capabilities, Extent, Move
+from ietpy.scsi.store import BackingStore, Batch, Capabilities, Extent, Move
 from ietpy.stores import aio, linux, medium
 from ietpy.stores.syncs import Syncs
 
@@ -30,11 +30,56 @@ _IDLE: Final = 16
 _QUEUES: Final = 4
 
 
+def _failure(path: str, move: Move, result: int) -> StoreError | None:
+    """Of ``result``, bytes or minus an errno; BlockingIOError where it was moved in part, or not even begun."""
+    if result == move.length:
+        return None
+    if result >= 0 or result == -errno.EAGAIN:
+        raise BlockingIOError
+    doing = f"be {'written' if move.writes else 'read'} at byte {move.offset}"
+    return medium.failed(path, doing, OSError(-result, ""))
+
+
+class _Batch:
+    """A Batch (``ietpy.scsi.store``); ``begun``: how many of the moves."""
+
+    __slots__ = ("_begun", "_moves", "_queue", "_store")
+
+    def __init__(self, store: BlockStore, queue: aio.Queue, begun: int, moves: Sequence[Move]) -> None:
+        self._store = store
+        self._queue = queue
+        self._begun = begun
+        self._moves = moves
+
+    def wait(self, seconds: float | None = None) -> bool:
+        try:
+            return self._queue.wait(seconds)
+        except OSError:  # the system does not say what it did, and does nothing more
+            self._begun = 0
+            return True
+
+    def failure(self, number: int) -> StoreError | None:
+        if number >= self._begun:
+            raise BlockingIOError
+        result = self._queue.results[number]
+        if result == -errno.EOPNOTSUPP:  # the device knows no RWF_NOWAIT
+            self._store.begins = False
+            raise BlockingIOError
+        return _failure(self._store.path, self._moves[number], result)
+
+    def data(self, number: int) -> memoryview:
+        return self._queue.data(number)
+
+    def close(self) -> None:
+        self._store.keep(self._queue)
+
+
 class BlockStore:
     """A BackingStore (``ietpy.scsi.store``) on a claimed and locked device."""
 
     __slots__ = (
-        "_fd", "_idle", "_path", "_queues", "_syncs", "block_size", "capabilities", "physical_block_size", "size",
+        "_fd", "_idle", "_queues", "_syncs", "begins", "block_size", "capabilities", "path", "physical_block_size",
+        "size",
     )
 
     def __init__(
@@ -46,11 +91,12 @@ class BlockStore:
         options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         """Open ``path``; ``block_size`` is the LUN's and may not be below the device's. No ``options``."""
-        self._path = path
+        self.path = path
         self._syncs = Syncs(lambda: os.fdatasync(self._fd))  # for a device: empty its write cache
         #: Lists pop and append atomically, so threads share it without a lock.
         self._idle: list[memoryview] = []
         self._queues: list[aio.Queue] = []
+        self.begins = True  #: as far as is known
         self._fd = medium.open_medium(
             path, store="blockio", accepts=(stat.S_IFBLK,), read_only=read_only,
             flags=os.O_DIRECT | os.O_EXCL)
@@ -65,13 +111,13 @@ class BlockStore:
 
     def _probe(self, read_only: bool, block_size: int | None) -> None:
         fd = self._fd
-        self.size: int = medium.measure(fd, self._path)
+        self.size: int = medium.measure(fd, self.path)
         self.block_size: int = linux.logical_block_size(fd)
         self.physical_block_size: int = linux.physical_block_size(fd)
         if block_size is not None and block_size < self.block_size:
             raise StoreError(
                 errno.EINVAL,
-                f"{self._path} has logical blocks of {self.block_size} bytes; blockio cannot serve blocks of "
+                f"{self.path} has logical blocks of {self.block_size} bytes; blockio cannot serve blocks of "
                 f"{block_size}: use {self.block_size} or more, or serve it as fileio",
             )
         self.capabilities: Capabilities = Capabilities(
@@ -89,7 +135,7 @@ class BlockStore:
                     self._fill(offset + start, pooled[:len(part)])
                     part[:] = pooled[:len(part)]
         except OSError as error:
-            raise medium.failed(self._path, f"be read at byte {offset}", error) from error
+            raise medium.failed(self.path, f"be read at byte {offset}", error) from error
 
     def _aligned(self, buffer: memoryview) -> bool:
         """Whether the device can put its blocks right into ``buffer``."""
@@ -101,7 +147,7 @@ class BlockStore:
         while done < len(buffer):
             got = os.preadv(self._fd, (buffer[done:done + _CHUNK],), offset + done)
             if not got:
-                raise medium.too_short(self._path)
+                raise medium.too_short(self.path)
             done += got
 
     def read_now(self, offset: int, buffer: memoryview) -> bool:
@@ -117,7 +163,7 @@ class BlockStore:
             else:
                 self._write(offset, views, 0)
         except OSError as error:
-            raise medium.failed(self._path, f"be written at byte {offset}", error) from error
+            raise medium.failed(self.path, f"be written at byte {offset}", error) from error
 
     def _write(self, offset: int, views: Sequence[memoryview], flags: int) -> None:
         with self._pooled() as pooled:
@@ -149,20 +195,30 @@ class BlockStore:
             results = queue.move(self._fd, moves)
         except (IndexError, OSError):  # another thread was quicker; the system has no more, or does not say what it did
             return [self._alone(move) for move in moves]
+        self.keep(queue)
+        return [self._outcome(move, result) for move, result in zip(moves, results, strict=True)]
+
+    def begin(self, moves: Sequence[Move]) -> Batch | None:
+        if not self.begins:
+            return None
+        try:
+            queue = self._queues.pop() if self._queues else aio.Queue()
+        except (IndexError, OSError):
+            return None
+        return _Batch(self, queue, queue.begin(self._fd, moves, os.RWF_NOWAIT), moves)
+
+    def keep(self, queue: aio.Queue) -> None:
+        """For the next batch."""
         if len(self._queues) < _QUEUES and self._fd != medium.CLOSED:
             self._queues.append(queue)
         else:
             queue.close()
-        return [self._outcome(move, result) for move, result in zip(moves, results, strict=True)]
 
     def _outcome(self, move: Move, result: int) -> StoreError | None:
-        """``result``: bytes, or minus an errno."""
-        if result == move.length:
-            return None
-        if result >= 0 or result == -errno.EAGAIN:  # in part, or not even begun
+        try:
+            return _failure(self.path, move, result)
+        except BlockingIOError:
             return self._alone(move)
-        doing = f"be {'written' if move.writes else 'read'} at byte {move.offset}"
-        return medium.failed(self._path, doing, OSError(-result, ""))
 
     def _alone(self, move: Move) -> StoreError | None:
         try:
@@ -199,7 +255,7 @@ class BlockStore:
         try:
             self._syncs.sync(mark)
         except OSError as error:
-            raise medium.failed(self._path, "be flushed to stable storage", error) from error
+            raise medium.failed(self.path, "be flushed to stable storage", error) from error
 
     def flush(self) -> None:
         self.commit(self._syncs.failures)
@@ -216,7 +272,7 @@ class BlockStore:
         try:
             operation(self._fd, offset, length)
         except OSError as error:
-            raise medium.failed(self._path, f"{doing} at byte {offset}", error) from error
+            raise medium.failed(self.path, f"{doing} at byte {offset}", error) from error
 
     def mapped(self, offset: int, length: int) -> tuple[bool, int]:
         return True, length  # no device tells

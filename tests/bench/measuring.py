@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.bench.generators import Generator
-from tests.bench.rows import GUESTS, MIB, SETUPS, WORKS, Setup
+from tests.bench.rows import GUESTS, MIB, PIECE, SETUPS, WORKS, Setup
 from tests.bench.targets import Layout, NotHere, Target, loop_devices
 
 
@@ -45,13 +45,13 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def make_media(folder: Path, count: int, size: int) -> list[Path]:
-    """Files of the same noise, written and so in the page cache."""
+def make_media(folder: Path, count: int, size: int, piece: int = PIECE) -> list[Path]:
+    """Files of the same noise, written in pieces of this many bytes, and so in the page cache in folios as large."""
     folder.mkdir(exist_ok=True)
-    noise = os.urandom(min(size, MIB))
+    noise = os.urandom(piece)
     paths = [folder / f"{number}.img" for number in range(count)]
     for path in paths:
-        with path.open("wb") as file:
+        with path.open("wb", buffering=0) as file:
             for _ in range(size // len(noise)):
                 file.write(noise)
             os.fsync(file.fileno())  # else its writing out falls into somebody's round
@@ -74,7 +74,7 @@ def running(
             try:
                 # Copies of a file may lie in the page cache in pieces of another size, which shows in large reads.
                 place.mkdir(exist_ok=True)
-                media = (ours if target_name in GUESTS else []) or make_media(place, setup.count, each)
+                media = (ours if target_name in GUESTS else []) or make_media(place, setup.count, each, setup.piece)
                 if setup.loop:
                     media = stack.enter_context(loop_devices(media))
                 target = stack.enter_context(factory(place / "run", Layout([[medium] for medium in media], each)))

@@ -18,6 +18,7 @@ from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.scsi.nexus import Nexus
 from ietpy.scsi.store import Capabilities, Extent, Move
 from ietpy.scsi.task import Task
+from tests.batches import MadeBatch
 
 NAME = "iqn.2001-04.com.example:storage.lun1"
 ANN = "iqn.2001-04.com.example:ann,i,0x400000000001"
@@ -46,6 +47,8 @@ class Memory:
         self.marked: int | None = 0
         self.broken: dict[int, StoreError] = {}
         self.losses = 0
+        self.begins = True
+        self.undone: dict[int, BlockingIOError] = {}
 
     def _note(self, *call: Any) -> None:
         if self.fail:
@@ -86,6 +89,13 @@ class Memory:
             elif errors[-1] is None:
                 self.read(move.offset, *move.views)
         return errors
+
+    def begin(self, moves: Sequence[Move]) -> MadeBatch | None:
+        if not self.begins:
+            return None
+        self.log.append(("begin", len(moves)))
+        self.batch = MadeBatch(self, moves, lambda seconds: True, {**self.broken, **self.undone})
+        return self.batch
 
     def mark(self) -> int | None:
         return self.marked

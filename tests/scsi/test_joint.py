@@ -252,3 +252,76 @@ def test_who_has_to_wait_for_a_claim_keeps_no_other_waiting(batching: Disk, monk
     with batching.lu.exclusion.sole(512, 512):
         joint.work(batching.lu, tasks)
     assert order == [tasks[1], tasks[2], tasks[0]]
+
+
+class TestBegun:
+    """Moved by who must not wait."""
+
+    @pytest.fixture
+    def cached(self, batching: Disk) -> Disk:
+        batching.lu.set_write_cache(True)
+        return batching
+
+    @staticmethod
+    def begun(disk: Disk, tasks: list[Task]) -> list[Task]:
+        """What is left of them."""
+        moving = joint.begin(disk.lu, tasks)
+        assert moving is not None
+        assert disk.lu.exclusion._claims
+        assert moving.wait(0.0)
+        left = moving.conclude()
+        assert disk.store.batch.closed
+        assert disk.lu.exclusion._claims == []
+        return left
+
+    def test_all_are_moved_and_none_is_flushed(self, cached: Disk) -> None:
+        tasks = [*reads(cached, 1, 2), *(parked(cached, write(block), FILLED) for block in (8, 9))]
+        assert self.begun(cached, tasks) == []
+        assert cached.store.log[0] == ("begin", 4)
+        assert ("flush",) not in cached.store.log
+        assert [outcome_of(task).data for task in tasks] == [bytes([1]) * 512, bytes([2]) * 512, None, None]
+        assert cached.store.content[8 * 512:10 * 512] == FILLED * 2
+        counted = cached.lu.statistics()
+        assert (counted.reads, counted.blocks_read, counted.writes, counted.blocks_written) == (2, 2, 2, 2)
+
+    def test_each_fails_alone_and_what_was_not_done_is_left(self, cached: Disk) -> None:
+        tasks = [*reads(cached, 1, 2, 3), *(parked(cached, write(block), FILLED) for block in (8, 9))]
+        cached.store.broken = {512: StoreError(errno.EIO, "bad"), 9 * 512: StoreError(errno.EIO, "bad")}
+        cached.store.undone = {3 * 512: BlockingIOError()}
+
+        def no_memory(length: int) -> memoryview:
+            raise StoreError(errno.ENOMEM, "no memory")
+
+        tasks[1].sink = no_memory
+        assert self.begun(cached, tasks) == [tasks[2]]
+        joint.work(cached.lu, [tasks[2]])
+        failed = [outcome_of(task).sense for task in tasks]
+        assert failed[0] == (SenseKey.MEDIUM_ERROR, Asc.UNRECOVERED_READ_ERROR)
+        assert failed[1] != 0
+        assert failed[2:] == [0, 0, (SenseKey.MEDIUM_ERROR, Asc.WRITE_ERROR)]
+        assert (cached.lu.statistics().reads, cached.lu.statistics().writes) == (1, 1)
+
+    def test_writes_are_left_to_who_flushes_if_the_cache_is_disabled_meanwhile(self, cached: Disk) -> None:
+        tasks = [*reads(cached, 1), parked(cached, write(8), FILLED)]
+        moving = joint.begin(cached.lu, tasks)
+        assert moving is not None
+        cached.lu.set_write_cache(False)
+        assert moving.conclude() == [tasks[1]]
+
+    @pytest.mark.parametrize("how", ["FUA", "no cache", "exclusive", "not ready", "the store waits", "nothing"])
+    def test_what_may_wait_is_not_begun(self, cached: Disk, how: str) -> None:
+        tasks = [*reads(cached, 1), parked(cached, write(8, 0x08 if how == "FUA" else 0), FILLED)]
+        if how == "no cache":
+            cached.lu.set_write_cache(False)
+        elif how == "exclusive":
+            cached.lu.exclusion.ranges = ((512, 1024),)
+        elif how == "not ready":
+            cached.lu.readiness.ejected = True
+            cached.lu.readiness.refresh()
+        elif how == "the store waits":
+            cached.store.begins = False
+        elif how == "nothing":
+            tasks = []
+        assert joint.begin(cached.lu, tasks) is None
+        assert cached.store.log == []
+        assert cached.lu.exclusion._claims == []

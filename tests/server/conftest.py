@@ -22,6 +22,7 @@ from ietpy.scsi.store import Capabilities, Extent, Move
 from ietpy.server.listener import Server
 from ietpy.server.portals import bind
 from ietpy.stores.fileio import FileStore
+from tests.batches import MadeBatch
 
 NAME = "iqn.2026-11.test.server:disk"
 BLOCKS = 8192
@@ -31,7 +32,7 @@ class GatedStore:
     """A file store in front of a gate: ``hold`` makes reads and writes wait on workers until ``open_gate``.
 
     With ``commits`` those wait instead of writes; ``fail`` is the errno they fail with, if not 0. ``moved``: of how
-    many each ``move`` was.
+    many each ``move`` was, ``begun`` each ``begin``, which there is with ``begins``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,6 +44,9 @@ class GatedStore:
         self.entered = threading.Semaphore(0)
         self.commits = self.fail = 0
         self.moved: list[int] = []
+        self.begun: list[int] = []
+        self.begins = False
+        self.undone: dict[int, StoreError | BlockingIOError] = {}
 
     def hold(self) -> None:
         self._gate.clear()
@@ -81,6 +85,13 @@ class GatedStore:
     @property
     def losses(self) -> int:
         return self.inner.losses
+
+    def begin(self, moves: Sequence[Move]) -> MadeBatch | None:
+        if not self.begins:
+            return None
+        self.begun.append(len(moves))
+        self.entered.release()
+        return MadeBatch(self.inner, moves, lambda seconds: self._gate.wait(30 if seconds is None else 0), self.undone)
 
     def mark(self) -> int | None:
         return self.inner.mark()
@@ -128,11 +139,11 @@ class Served:
         self.store.capabilities = self.lu.capabilities = replace(self.store.capabilities, commits=True)
         self.lu.set_write_cache(False)
 
-    def batch(self) -> None:
-        """Have reads and writes be moved by workers, many at once."""
+    def batch(self, write_cache: bool = False) -> None:
+        """Have reads and writes be moved many at once."""
         self.store.capabilities = self.lu.capabilities = Capabilities(batches=True)
         self.lu._immediate = False
-        self.lu.set_write_cache(False)
+        self.lu.set_write_cache(write_cache)
 
     def dial(self, source: str = "127.0.0.1") -> Client:
         """A connection from an address of the loopback network."""

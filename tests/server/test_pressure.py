@@ -11,7 +11,7 @@ import pytest
 
 from ietpy.initiator.login import LoginPlan
 from ietpy.scsi.status import Status
-from ietpy.server import pressure, pump
+from ietpy.server import employing, pressure
 from ietpy.server.pressure import BEHIND_SECONDS, STAGED_AT_LEAST, STAGED_LIMIT, Pressure, allowance
 from tests.server.conftest import BLOCKS, NAME
 
@@ -111,7 +111,7 @@ def test_workers_read_no_more_than_may_wait_to_be_sent(
     served: Any, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., None]
 ) -> None:
     """Each of them might read as much as a command may; what is beyond the bound waits for those before."""
-    monkeypatch.setattr(pump, "UNDER_WAY", 2 * 4096)
+    monkeypatch.setattr(employing, "UNDER_WAY", 2 * 4096)
     served.store.hold()
     client = served.connect()
     for _ in range(16):

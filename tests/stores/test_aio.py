@@ -124,6 +124,21 @@ def test_who_does_not_hear_what_became_of_them_is_not_written_to(fd: int, queue:
     assert not queue._context
 
 
+def test_waiting_has_an_end(fd: int, queue: Queue, kernel: Kernel) -> None:
+    kernel.script[kernel.numbers.getevents] = [(0, 0)]
+    assert queue.begin(fd, [reading(1), writing(2, bytes([9]) * PAGE)]) == 2
+    assert not queue.wait(0.0)
+    assert queue.wait(20.5)
+    assert queue.results == [PAGE, PAGE]
+    assert bytes(queue.data(0)) == bytes([1]) * PAGE
+    assert os.pread(fd, PAGE, 2 * PAGE) == bytes([9]) * PAGE
+
+
+def test_no_more_are_begun_than_there_is_room_for(fd: int, queue: Queue) -> None:
+    assert queue.begin(fd, [reading(0, aio.ROOM // 2), reading(0, aio.ROOM // 2), reading(0)]) == 2
+    assert queue.wait()
+
+
 def test_the_system_may_have_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: int) -> int:
         ctypes.set_errno(errno.EAGAIN)

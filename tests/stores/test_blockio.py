@@ -9,6 +9,7 @@ import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -234,6 +235,90 @@ def test_a_queue_that_does_not_say_what_it_did_is_used_no_more(device: Path) -> 
     assert device.read_bytes()[512:3 * 512:512] == bytes([1, 2])
     assert store._queues == []
     store.close()
+
+
+@pytest.mark.skipif(not aio.available(), reason="this kernel has no native AIO for us")
+class TestBegun:
+    @pytest.fixture(autouse=True)
+    def known(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Not every file system knows RWF_NOWAIT for writes."""
+        monkeypatch.setattr(os, "RWF_NOWAIT", 0)
+
+    def test_many_at_once(self, device: Path) -> None:
+        store = BlockStore(str(device))
+        moves = [*moves_of(1, 2, writes=True), Move(1024, 512, (), False), Move(store.size, 512, (), False)]
+        for _ in range(2):
+            batch = store.begin(moves)
+            assert batch is not None
+            assert batch.wait(20)
+            assert batch.wait()
+            assert [batch.failure(number) for number in range(3)] == [None] * 3
+            with pytest.raises(BlockingIOError):  # past the end there is nothing
+                batch.failure(3)
+            batch.close()
+        assert device.read_bytes()[512:3 * 512:512] == bytes([1, 2])
+        assert len(store._queues) == 1
+        store.close()
+
+    def test_a_read_brings_its_data(self, device: Path) -> None:
+        device.write_bytes(bytes([3]) * 4096)
+        store = BlockStore(str(device))
+        batch = store.begin([Move(512, 512, (), False)])
+        assert batch is not None
+        assert batch.wait(20)
+        assert bytes(batch.data(0)) == bytes([3]) * 512
+        batch.close()
+        store.close()
+
+    def test_what_failed_and_what_was_not_begun(self, device: Path) -> None:
+        store = BlockStore(str(device))
+        moves = moves_of(*range(aio.DEPTH + 1), writes=True)
+        batch = store.begin(moves)
+        assert batch is not None
+        assert batch.wait(20)
+        batch._queue.results[:2] = -errno.EIO, -errno.EAGAIN  # type: ignore[attr-defined]
+        assert str(batch.failure(0)) == f"{device} cannot be written at byte 0: Input/output error"
+        for number in (1, aio.DEPTH):
+            with pytest.raises(BlockingIOError):
+                batch.failure(number)
+        batch.close()
+        store.close()
+
+    def test_where_waiting_cannot_be_forbidden_no_other_is_begun(self, device: Path) -> None:
+        store = BlockStore(str(device))
+        batch = store.begin(moves_of(1, writes=True))
+        assert batch is not None
+        assert batch.wait(20)
+        batch._queue.results[0] = -errno.EOPNOTSUPP  # type: ignore[attr-defined]
+        with pytest.raises(BlockingIOError):
+            batch.failure(0)
+        batch.close()
+        assert store.begin(moves_of(1, writes=True)) is None
+        store.close()
+
+    def test_without_a_queue_none_is_begun(self, device: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def none() -> None:
+            raise OSError(errno.EAGAIN, "no room")
+
+        monkeypatch.setattr(aio, "Queue", none)
+        store = BlockStore(str(device))
+        assert store.begin(moves_of(1, writes=True)) is None
+        store.close()
+
+    def test_if_nobody_knows_what_was_done_nothing_was(self, device: Path) -> None:
+        store = BlockStore(str(device))
+        batch = store.begin(moves_of(1, writes=True))
+        assert batch is not None
+
+        def fail(seconds: float | None) -> bool:
+            raise OSError(errno.EFAULT, "")
+
+        batch._queue = SimpleNamespace(wait=fail, close=batch._queue.close)  # type: ignore[attr-defined]
+        assert batch.wait(20)
+        with pytest.raises(BlockingIOError):
+            batch.failure(0)
+        store.close()
+        batch.close()
 
 
 @pytest.mark.parametrize(("asked", "allowed"), [(None, True), (512, False), (2048, False), (4096, True)])
