@@ -135,6 +135,17 @@ def start_detached(here: Path, port: int = 0, *more: str) -> int:
     return int(json.loads(program(here, "ietpy-daemon", "status", "--json"))["portals"][0]["port"])
 
 
+def end_detached(here: Path, how: str) -> None:
+    """End what ``start_detached`` started: "TERM", in order, or "KILL"."""
+    if how == "TERM":
+        program(here, "ietpy-daemon", "stop")
+        return
+    pid = int((here / "ietd.pid").read_text())
+    os.kill(pid, signal.SIGKILL)
+    while Path(f"/proc/{pid}").exists():  # it is nobody's child here
+        time.sleep(0.01)
+
+
 def guest_with_hook(
     kit: Path, here: Path, port: int, script: str, hook: str, *arguments: str, timeout: float = 600
 ) -> str:
