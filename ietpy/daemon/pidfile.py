@@ -26,7 +26,10 @@ class AlreadyRunning(IetpyError):
 
 
 class PidFile:
-    """A pid file locked by us, empty until ``write``. ``stale``: whether one was left that did not end in order."""
+    """A pid file locked by us, empty until ``write``. ``stale``: one was there, as an orderly end leaves none.
+
+    (After -u it does, an empty one; and who was killed while it started left such a one, too.)
+    """
 
     def __init__(self, path: str, descriptor: int, stale: bool = False) -> None:
         self.path = path
@@ -37,6 +40,7 @@ class PidFile:
     def acquire(cls, path: str) -> PidFile:
         """Lock ``path``, taking over one whose daemon is gone. Raises AlreadyRunning, or UsageError."""
         while True:
+            stale = os.path.lexists(path)
             try:
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
             except OSError as error:
@@ -52,7 +56,6 @@ class PidFile:
                 raise AlreadyRunning(f"another ietpy-daemon is running ({who}, {path} is locked)")
             if _is_at(descriptor, path):  # else its owner removed it between our open and our lock
                 os.fchmod(descriptor, 0o644)
-                stale = _read_pid(descriptor) > 0
                 os.ftruncate(descriptor, 0)
                 return cls(path, descriptor, stale)
             os.close(descriptor)
