@@ -20,6 +20,7 @@ from ietpy.admin.paths import state_directory
 from ietpy.daemon.instance import GRACE
 from ietpy.initiator.client import Client
 from ietpy.initiator.login import LoginPlan
+from ietpy.iscsi.pdu import DEFAULT_PORT
 
 ROOT = Path(__file__).parents[2]
 SYSV = ROOT / "init" / "sysv"
@@ -272,10 +273,10 @@ class _Lines(dict[str, Any]):
         super().__setitem__(key, value)
 
 
-def unit() -> configparser.RawConfigParser:
+def unit(path: Path = UNIT) -> configparser.RawConfigParser:
     parser = configparser.RawConfigParser(dict_type=_Lines, strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
-    parser.read(UNIT)
+    parser.read(path)
     return parser
 
 
@@ -288,6 +289,14 @@ def test_the_unit_waits_long_enough_and_knows_what_not_to_repeat() -> None:
     assert (f"/var/lib/{service['StateDirectory']}", service["StateDirectoryMode"]) == (state_directory({}, 0), "0700")
     assert int(service["TimeoutStopSec"]) > GRACE
     assert service["RestartPreventExitStatus"] == "2"
+
+
+def test_the_sockets_are_those_the_daemon_would_open_and_can_take() -> None:
+    """One for each family: what takes both is refused (``daemon/activation.py``)."""
+    sockets = unit(UNIT.with_suffix(".socket"))["Socket"]
+    assert sockets["ListenStream"].splitlines() == [f"0.0.0.0:{DEFAULT_PORT}", f"[::]:{DEFAULT_PORT}"]
+    assert sockets["BindIPv6Only"] == "ipv6-only"
+    assert "Accept" not in sockets
 
 
 def test_the_unit_reads_the_settings_of_iet_s_packages_and_has_the_names_of_its_services() -> None:
