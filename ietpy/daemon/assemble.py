@@ -40,6 +40,10 @@ class LunRefused(IetpyError):
         self.hint = hint
 
 
+#: Bytes that a worker process has at least of it: one write of the longest must leave room for others.
+SHARE_AT_LEAST: Final = 64 * 1024 * 1024
+
+
 def memory_limit() -> int:
     """Bytes for writes that are not whole yet: at most a quarter of the machine's memory (docs/decisions 45)."""
     return min(LIMIT, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4)

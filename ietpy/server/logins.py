@@ -12,7 +12,7 @@ import selectors
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from ietpy.errors import FormatError
@@ -47,6 +47,7 @@ class HalfOpen:
         self.portal = portal
         self.source = source(address)
         self.deadline = deadline
+        self.said = False  #: whether anything came yet
         self.heard = False  #: what follows our challenge is listened to
         self.waits = False  #: it is not yet, and the socket not looked at
         #: All that came, and how much was sent: for the process that has its target (``Passage``).
@@ -54,6 +55,11 @@ class HalfOpen:
         self.sent = 0
         self.connection: Connection
         self.pump: Pump
+
+
+def _worth(login: HalfOpen) -> tuple[bool, float]:
+    """Who has said nothing yet goes first, then who has been there the longest."""
+    return login.said, login.deadline
 
 
 class Listener(Protocol):
@@ -90,11 +96,12 @@ class Logins:
             self.give_way(f"{LOGINS_AT_ONCE} logins at once are the limit")
 
     def give_way(self, why: str) -> bool:
-        """The address that has most of the logins loses its oldest one; False if there are none."""
+        """Who has most of the logins loses one; False if there are none. Of several the one is chosen by ``_worth``."""
         if not self._open:
             return False
-        (greediest, _), = Counter(login.source for login in self._open.values()).most_common(1)
-        self._drop_oldest(greediest, why)
+        counts = Counter(login.source for login in self._open.values())
+        most = max(counts.values())
+        self._drop_least((login for login in self._open.values() if counts[login.source] == most), why)
         return True
 
     def begin(self, sock: socket.socket, peer: str, portal: socket.socket, group: int) -> None:
@@ -139,8 +146,9 @@ class Logins:
 
     def _begin(self, login: HalfOpen, peer: str, group: int) -> None:
         sock = login.sock
-        if sum(other.source == login.source for other in self._open.values()) >= LOGINS_PER_ADDRESS:
-            self._drop_oldest(login.source, f"{LOGINS_PER_ADDRESS} logins at once from one address are the limit")
+        mine = [other for other in self._open.values() if other.source == login.source]
+        if len(mine) >= LOGINS_PER_ADDRESS:
+            self._drop_least(mine, f"{LOGINS_PER_ADDRESS} logins at once from one address are the limit")
         local = sock.getsockname()
 
         def on_login(session: Session, replaced: Sequence[Connection]) -> None:
@@ -166,6 +174,7 @@ class Logins:
             return
         except OSError:
             count = 0
+        login.said = True
         if self.send is not None:
             login.received += space[:count]
         self._take(login, count)
@@ -278,9 +287,9 @@ class Logins:
         for login in list(self._open.values()):
             self._drop(login)
 
-    def _drop_oldest(self, source: str, why: str) -> None:
-        login = min((each for each in self._open.values() if each.source == source), key=lambda each: each.deadline)
-        Event.LOGIN_LIMIT.tell(log, "%s: dropped, %s", self._listener.name_of(login.sock), why, peer=source)
+    def _drop_least(self, among: Iterable[HalfOpen], why: str) -> None:
+        login = min(among, key=_worth)
+        Event.LOGIN_LIMIT.tell(log, "%s: dropped, %s", self._listener.name_of(login.sock), why, peer=login.source)
         self._drop(login)
 
     def _drop(self, login: HalfOpen) -> None:

@@ -20,6 +20,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,16 +39,25 @@ AGAIN: Final = 500  #: connections a second, of those who were thrown out
 MIB: Final = 1 << 20
 BLOCK: Final = 512
 WINDOW: Final = 128  #: commands a session has under way at most
-_POINTLESS: Final = (errno.ECONNREFUSED, errno.ECONNRESET, errno.ETIMEDOUT)
+
+
+@dataclass
+class Site:
+    """What is attacked, by how many, and until when; ``ready`` is told when all are there."""
+
+    port: int
+    target: str
+    lun: int
+    count: int
+    stopped: Callable[[], bool]
+    ready: Callable[[], object]
 
 
 class Crowd:
-    """``count`` sockets to a port. ``act(sock, now)`` says when it wants to act again; None: when something came."""
+    """``at.count`` sockets to a port. ``act(sock, now)`` says when it wants to act again; None: when something came."""
 
-    def __init__(
-        self, port: int, count: int, act: Callable[[socket.socket, float], float | None], spread: bool
-    ) -> None:
-        self.port, self.count, self.act, self.spread = port, count, act, spread
+    def __init__(self, at: Site, act: Callable[[socket.socket, float], float | None], spread: bool) -> None:
+        self.at, self.count, self.act, self.spread = at, at.count, act, spread
         self.poll = select.epoll()
         self.socks: dict[int, socket.socket] = {}
         self.due: dict[int, float] = {}
@@ -59,7 +69,7 @@ class Crowd:
         if self.spread:
             number = self.counts["dialled"] % 60000
             sock.bind((f"127.1.{number // 250}.{number % 250 + 1}", 0))
-        problem = sock.connect_ex((ADDRESS, self.port))
+        problem = sock.connect_ex((ADDRESS, self.at.port))
         if problem not in (0, errno.EINPROGRESS):
             sock.close()
             return
@@ -73,9 +83,9 @@ class Crowd:
         self.due.pop(number, None)
         self.socks.pop(number).close()
 
-    def run(self, stopped: Callable[[], bool]) -> dict[str, Any]:
+    def run(self) -> dict[str, Any]:
         credit, before, told = float(self.count), time.monotonic(), False
-        while not stopped():
+        while not self.at.stopped():
             now = time.monotonic()
             credit, before = min(credit + AGAIN * (now - before), max(credit, AGAIN / 10)), now
             for _ in range(200):  # in between, what came is looked at
@@ -90,8 +100,14 @@ class Crowd:
                 self.turn(number, now)
             if not told and self.counts["dialled"] >= self.count:
                 told = True
-                print("ready", flush=True)
+                self.at.ready()
+        self.close()
         return self.counts
+
+    def close(self) -> None:
+        for sock in self.socks.values():
+            sock.close()
+        self.poll.close()
 
     def heard(self, number: int, events: int) -> None:
         sock = self.socks[number]
@@ -124,19 +140,19 @@ def login_request(target: str, initiator: str) -> bytes:
     return next(exchange(plan, Numbering(), os.urandom))
 
 
-def half_open(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
+def half_open(at: Site) -> dict[str, Any]:
     """Connections on which nothing is ever said."""
-    return Crowd(port, count, lambda sock, now: None, spread=True).run(stopped)
+    return Crowd(at, lambda sock, now: None, spread=True).run()
 
 
-def half_open_at_one(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
+def half_open_at_one(at: Site) -> dict[str, Any]:
     """The same, all from one address."""
-    return Crowd(port, count, lambda sock, now: None, spread=False).run(stopped)
+    return Crowd(at, lambda sock, now: None, spread=False).run()
 
 
-def loris(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
+def loris(at: Site) -> dict[str, Any]:
     """Logins of a byte a second."""
-    request = login_request(target, "iqn.2026-11.test:loris")
+    request = login_request(at.target, "iqn.2026-11.test:loris")
     said: dict[socket.socket, int] = {}
 
     def act(sock: socket.socket, now: float) -> float:
@@ -145,37 +161,45 @@ def loris(port: int, target: str, lun: int, count: int, stopped: Callable[[], bo
         said[sock] = at + 1 if at < len(request) - 2 else at  # the last is never said
         return now + random.uniform(0.5, 1.5)
 
-    return Crowd(port, count, act, spread=True).run(stopped)
+    return Crowd(at, act, spread=True).run()
 
 
-def noise(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
+def noise(at: Site) -> dict[str, Any]:
     """Random bytes; of every other connection behind a header that says they are a Login Request's."""
     source = random.Random(7143)
-    request = login_request(target, "iqn.2026-11.test:noise")
+    request = login_request(at.target, "iqn.2026-11.test:noise")
 
     def act(sock: socket.socket, now: float) -> float:
         data = source.randbytes(source.choice((1, 48, 500, 8192, 65536)))
         sock.send(request[:48] + data if source.random() < 0.5 else data)
         return now + source.uniform(0.05, 0.5)
 
-    return Crowd(port, count, act, spread=True).run(stopped)
+    return Crowd(at, act, spread=True).run()
 
 
-def session(port: int, target: str, lun: int, number: int, window: int, **keys: str) -> Client:
+def session(at: Site, number: int, window: int, **keys: str) -> Client:
     """A session as anybody has it; ``window``: bytes of its receive buffer, 0 for the system's."""
     sock = socket.socket()
     if window:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
     sock.settimeout(10)
     sock.bind((SOURCE, 0))
-    sock.connect((ADDRESS, port))
+    sock.connect((ADDRESS, at.port))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     client = Client(sock, timeout=10)
-    plan = LoginPlan(target=target, initiator=f"iqn.2026-11.test:crowd{number}", keys=keys)
-    client.login(plan)
-    while client.command(lun, bytes(6)).status:  # unit attentions
-        pass
+    try:
+        log_in(client, at, number, **keys)
+    except Exception:
+        client.close()
+        raise
     return client
+
+
+def log_in(client: Client, at: Site, number: int, **keys: str) -> None:
+    plan = LoginPlan(target=at.target, initiator=f"iqn.2026-11.test:crowd{number}", keys=keys)
+    client.login(plan)
+    while client.command(at.lun, bytes(6)).status:  # unit attentions
+        pass
 
 
 def command(client: Client, lun: int, cdb: bytes, flags: int, expected: int) -> bytes:
@@ -190,18 +214,18 @@ def ten(operation: int, lba: int, blocks: int) -> bytes:
 
 
 def sessions(
-    port: int, target: str, lun: int, count: int, begin: Callable[[Client], None], follow: Callable[[Client], None],
-    stopped: Callable[[], bool], window: int, every: float, **keys: str,
+    at: Site, count: int, begin: Callable[[Client], None], follow: Callable[[Client], None], window: int, every: float,
+    **keys: str,
 ) -> dict[str, Any]:
     """``count`` sessions; ``begin`` each, then ``follow`` each one every so many seconds. Who is thrown out returns."""
     counts = {"sessions": 0, "thrown out": 0, "refused": 0}
     there: list[Client | None] = [None] * count
-    told, ready = False, time.monotonic() + 5
-    while not stopped():
+    told = False
+    while not at.stopped():
         for number, client in enumerate(there):
             try:
                 if client is None:
-                    client = session(port, target, lun, number, window, **keys)
+                    client = session(at, number, window, **keys)
                     counts["sessions"] += 1
                     there[number] = client
                     begin(client)
@@ -216,48 +240,51 @@ def sessions(
                 if client is not None:
                     client.close()
                 there[number] = None
-            if stopped():
+            if at.stopped():
                 break
-        if not told and (all(there) or time.monotonic() > ready):
+        if not told:
             told = True
-            print("ready", flush=True)
+            at.ready()
         time.sleep(every)
+    for client in there:
+        if client is not None:
+            client.close()
     return {**counts, "there": sum(client is not None for client in there)}
 
 
-def never_reads(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
+def never_reads(at: Site) -> dict[str, Any]:
     """Sessions that ask for a window full of reads of 1 MiB, and take nothing."""
 
     def begin(client: Client) -> None:
         client.send_pdu(b"".join(
-            command(client, lun, ten(0x28, number * 2048 % 16384, 2048), 0xC0, MIB) for number in range(WINDOW)
+            command(client, at.lun, ten(0x28, number * 2048 % 16384, 2048), 0xC0, MIB) for number in range(WINDOW)
         ))
 
-    return sessions(port, target, lun, count, begin, lambda client: None, stopped, 4096, 0.2)
+    return sessions(at, at.count, begin, lambda client: None, 4096, 0.2)
 
 
-def slow_reads(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
+def slow_reads(at: Site) -> dict[str, Any]:
     """The same, and they take a few bytes a second, so they are not quite dead; with digests, so no file is sent."""
 
     def begin(client: Client) -> None:
         client.send_pdu(b"".join(
-            command(client, lun, ten(0x28, number * 2048 % 16384, 2048), 0xC0, MIB) for number in range(WINDOW)
+            command(client, at.lun, ten(0x28, number * 2048 % 16384, 2048), 0xC0, MIB) for number in range(WINDOW)
         ))
 
     def follow(client: Client) -> None:
         client.socket.recv(2000)
 
-    return sessions(port, target, lun, count, begin, follow, stopped, 4096, 0.5, DataDigest="CRC32C")
+    return sessions(at, at.count, begin, follow, 4096, 0.5, DataDigest="CRC32C")
 
 
-def r2ts(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
+def r2ts(at: Site) -> dict[str, Any]:
     """Writes of 1 MiB, as many in all as ``count`` says, whose data never comes."""
-    each = min(WINDOW, count)
+    each = min(WINDOW, at.count)
     asked = 0
 
     def begin(client: Client) -> None:
         client.send_pdu(b"".join(
-            command(client, lun, ten(0x2A, 16384 + number * 2048 % 16384, 2048), 0xA0, MIB) for number in range(each)
+            command(client, at.lun, ten(0x2A, 16384 + number * 2048 % 16384, 2048), 0xA0, MIB) for number in range(each)
         ))
 
     def follow(client: Client) -> None:
@@ -268,18 +295,18 @@ def r2ts(port: int, target: str, lun: int, count: int, stopped: Callable[[], boo
                 raise ConnectionResetError
             asked += len(data) // 48
 
-    found = sessions(port, target, lun, -(-count // each), begin, follow, stopped, 0, 0.05)
+    found = sessions(at, -(-at.count // each), begin, follow, 0, 0.05)
     return {**found, "R2Ts": asked}
 
 
-def hoard(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
+def hoard(at: Site) -> dict[str, Any]:
     """Sessions with one write of 32 MiB each, of which all but the last block comes."""
     size = 32 * MIB
     sent = 0
 
     def begin(client: Client) -> None:
         cdb = b"\x8a\0" + (0).to_bytes(8, "big") + (size // BLOCK).to_bytes(4, "big")
-        client.send_pdu(command(client, lun, cdb, 0xA0, size))
+        client.send_pdu(command(client, at.lun, cdb, 0xA0, size))
 
     def follow(client: Client) -> None:
         nonlocal sent
@@ -295,41 +322,41 @@ def hoard(port: int, target: str, lun: int, count: int, stopped: Callable[[], bo
         pieces = []
         for number, start in enumerate(range(offset, end, 65536)):
             pieces.append(client.make(
-                Opcode.DATA_OUT, bytes(min(65536, end - start)), lun=encode(lun), buffer_offset=start, data_sn=number,
-                flags=0x80 if start + 65536 >= end and end < size - BLOCK else 0,
+                Opcode.DATA_OUT, bytes(min(65536, end - start)), lun=encode(at.lun), buffer_offset=start,
+                data_sn=number, flags=0x80 if start + 65536 >= end and end < size - BLOCK else 0,
                 initiator_task_tag=pdu.header["initiator_task_tag"],
                 target_transfer_tag=pdu.header["target_transfer_tag"],
             ))
         client.send_pdu(b"".join(pieces))
         sent += end - offset
 
-    found = sessions(port, target, lun, count, begin, follow, stopped, 0, 0.0)
+    found = sessions(at, at.count, begin, follow, 0, 0.0)
     return {**found, "MiB sent": sent // MIB}
 
 
-def deaf(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
+def deaf(at: Site) -> dict[str, Any]:
     """Sessions that ask for 32 MiB with digests, four times, and take nothing."""
 
     def begin(client: Client) -> None:
         cdb = b"\x88\0" + (0).to_bytes(8, "big") + (32 * MIB // BLOCK).to_bytes(4, "big")
-        client.send_pdu(b"".join(command(client, lun, cdb, 0xC0, 32 * MIB) for _ in range(4)))
+        client.send_pdu(b"".join(command(client, at.lun, cdb, 0xC0, 32 * MIB) for _ in range(4)))
 
-    return sessions(port, target, lun, count, begin, lambda client: None, stopped, 4096, 0.0, DataDigest="CRC32C")
+    return sessions(at, at.count, begin, lambda client: None, 4096, 0.0, DataDigest="CRC32C")
 
 
-def swarm(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
+def swarm(at: Site) -> dict[str, Any]:
     """As many sessions as can be had, which then do nothing."""
-    return sessions(port, target, lun, count, lambda client: None, lambda client: None, stopped, 0, 0.2)
+    return sessions(at, at.count, lambda client: None, lambda client: None, 0, 0.2)
 
 
-def slow_writes(port: int, target: str, lun: int, count: int, stopped: Callable[[], bool]) -> dict[str, Any]:
+def slow_writes(at: Site) -> dict[str, Any]:
     """As ``r2ts``, but some data comes all the time: a block a second of each session."""
-    each = min(WINDOW, count)
+    each = min(WINDOW, at.count)
     under_way: dict[Client, tuple[int, int, int, float]] = {}
 
     def begin(client: Client) -> None:
         client.send_pdu(b"".join(
-            command(client, lun, ten(0x2A, 16384 + number * 2048 % 16384, 2048), 0xA0, MIB) for number in range(each)
+            command(client, at.lun, ten(0x2A, 16384 + number * 2048 % 16384, 2048), 0xA0, MIB) for number in range(each)
         ))
         with contextlib.suppress(TimedOut):  # there may be no room for its writes
             first = client.receive_pdu(0.2)
@@ -347,10 +374,10 @@ def slow_writes(port: int, target: str, lun: int, count: int, stopped: Callable[
             under_way[client] = tag, transfer, data_sn + 1, time.monotonic()
             client.send_pdu(client.make(
                 Opcode.DATA_OUT, bytes(BLOCK), flags=0, initiator_task_tag=tag, target_transfer_tag=transfer,
-                buffer_offset=data_sn * BLOCK, data_sn=data_sn, lun=encode(lun),
+                buffer_offset=data_sn * BLOCK, data_sn=data_sn, lun=encode(at.lun),
             ))
 
-    return sessions(port, target, lun, -(-count // each), begin, follow, stopped, 0, 0.05)
+    return sessions(at, -(-at.count // each), begin, follow, 0, 0.05)
 
 
 ATTACKS: Final = {each.__name__: each for each in (
@@ -366,7 +393,10 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
     poll = select.poll()
     poll.register(sys.stdin, select.POLLIN | select.POLLHUP)
-    print(json.dumps(ATTACKS[name](int(port), target, int(lun), int(count), lambda: bool(poll.poll(0)))), flush=True)
+    site = Site(
+        int(port), target, int(lun), int(count), lambda: bool(poll.poll(0)), lambda: print("ready", flush=True)
+    )
+    print(json.dumps(ATTACKS[name](site)), flush=True)
 
 
 if __name__ == "__main__":
