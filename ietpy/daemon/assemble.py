@@ -49,6 +49,11 @@ def memory_limit() -> int:
     return min(LIMIT, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4)
 
 
+def memory_share(processes: int) -> int:
+    """Of these so many for each worker process."""
+    return max(SHARE_AT_LEAST, memory_limit() // processes)
+
+
 def accounts(
     incoming: Iterable[Account], outgoing: Account | None, closed: str, algorithms: tuple[str, ...] = ()
 ) -> Accounts:

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from ietpy.config.model import Configuration, TargetConfig
 from ietpy.daemon import logs
-from ietpy.daemon.assemble import SHARE_AT_LEAST, memory_limit
+from ietpy.daemon.assemble import memory_share
 from ietpy.daemon.channel import PATIENCE, Call, Channel, Message, all_true
 from ietpy.daemon.inventory import RELOAD_TURN
 from ietpy.daemon.media import Media
@@ -92,7 +92,7 @@ class Fleet:
         self._options = options
         self._states = states
         self._media = media
-        self._memory = max(memory_limit() // count, SHARE_AT_LEAST)
+        self._memory = memory_share(count)
         self._owners: Mapping[str, Member] = {}  #: by name in lower case; replaced, never changed
         self._mirror: Followed
         self._network: Network

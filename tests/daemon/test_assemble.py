@@ -18,6 +18,7 @@ from ietpy.daemon.assemble import LunRefused, accounts, follow, logical_unit, re
 from ietpy.daemon.rules import Rules
 from ietpy.errors import Span, StoreError
 from ietpy.scsi.device import ScsiDevice
+from ietpy.scsi.limits import MAXIMUM_TRANSFER
 from ietpy.scsi.store import Capabilities
 from ietpy.stores.state import StateDirectory
 
@@ -184,3 +185,12 @@ def test_the_alias_is_told_as_far_as_it_can_be() -> None:
     for text, told in (("Alias Disk of the office", "Disk of the office"), (f"Alias {'a' * 300}", "a" * 255)):
         config = target(text)
         assert target_node(config, device(), rule(config)).alias == told
+
+
+@pytest.mark.parametrize(("processes", "share"), [(1, 256), (2, 128), (4, 64), (16, 64)])
+def test_a_worker_has_room_for_more_than_one_write(
+    processes: int, share: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assemble, "memory_limit", lambda: 256 << 20)
+    assert assemble.memory_share(processes) == share << 20
+    assert share << 20 >= 2 * MAXIMUM_TRANSFER

@@ -81,6 +81,23 @@ def test_one_address_may_not_use_up_all_places(
     patient.login(LoginPlan(target=served.target.name))
 
 
+def test_who_says_nothing_goes_before_who_does(
+    served: Any, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., None]
+) -> None:
+    """In a crowd from everywhere a login that is under way is not what makes room."""
+    monkeypatch.setattr(logins, "LOGINS_AT_ONCE", 3)
+    honest = served.dial(source="127.0.0.2")
+    honest.socket.sendall(b"\x43")
+    eventually(lambda: any(login.said for login in served.server._logins._open.values()))
+    silent = [served.dial(source=f"127.0.0.{number}") for number in (3, 4)]
+    eventually(lambda: len(served.server._logins) == 3)
+    newcomer = served.dial(source="127.0.0.5")
+    assert silent[0].closed_by_target(timeout=20)
+    newcomer.login(LoginPlan(target=served.target.name))
+    eventually(lambda: len(served.server._logins) == 2)
+    assert any(login.said for login in served.server._logins._open.values())
+
+
 def test_one_address_has_so_many_places(
     served: Any, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
