@@ -112,19 +112,19 @@ class Fleet:
 
     def start(self) -> None:
         """Have all of them serve. Raises AdminError."""
-        self._nursery.become(self._options.uid, self._options.gid)
+        self._nursery.become(self._options.uid, self._options.gid, self._options.core)
         self._serving = True
         self._serve([member for member in self.members if member.channel is not None])
 
     def stopping(self, timeout: float) -> list[Call]:
         """Have all of them end their sessions, in so many seconds; to be waited for with ``all_true``."""
         self._over.set()
-        return self._call("stop", timeout, patience=timeout + _LEAVING * 2)
+        return self.call("stop", timeout, patience=timeout + _LEAVING * 2)
 
     def close(self) -> bool:
         """Have all of them flush and close what they have open, and end; whether all could."""
         self._over.set()
-        clean = all_true(self._call("close", patience=OPENING))
+        clean = all_true(self.call("close", patience=OPENING))
         for channel in [member.channel for member in self.members]:
             if channel is not None:
                 channel.end()
@@ -217,13 +217,13 @@ class Fleet:
                 log.debug("%s: worker process %d: %s", operation, member.number + 1, problem)
                 yield member, problem
 
-    def _call(self, operation: str, *arguments: Any, patience: float = PATIENCE) -> list[Call]:
+    def call(self, operation: str, *arguments: Any, patience: float = PATIENCE) -> list[Call]:
         return [Call(each.channel, operation, *arguments, patience=patience) for each in self.members if each.channel]
 
     def tell_portals(self) -> None:
         """Returns when all workers know them: no login that came by one that is gone goes on."""
         if self._serving:
-            for call in self._call("told", self._network.portals()):
+            for call in self.call("told", self._network.portals()):
                 try:
                     call.result()
                 except AdminError as problem:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ietpy.config.model import Configuration
 from ietpy.daemon.administration import Administration
-from ietpy.daemon.channel import all_true
+from ietpy.daemon.channel import Call, all_true
 from ietpy.daemon.fleet import Fleet
 from ietpy.daemon.media import Media
 from ietpy.daemon.mirror import Mirror
@@ -18,6 +20,7 @@ from ietpy.daemon.nursery import Nursery
 from ietpy.daemon.options import StartOptions
 from ietpy.daemon.relay import Relay
 from ietpy.daemon.worker import work
+from ietpy.errors import AdminError
 from ietpy.iscsi.target import PORTAL_GROUP_TAG, IscsiNode
 from ietpy.server.listener import Server
 from ietpy.stores import STORES
@@ -43,6 +46,10 @@ class FrontServer(Server):
 
     def sessions(self) -> list[dict[str, Any]]:
         return [*super().sessions(), *self._fleet.gather("sessions")]
+
+    def pulse(self, patience: float) -> list[tuple[str, Callable[[], bool]]]:
+        calls = self._fleet.call("pulse", patience=patience)
+        return [*super().pulse(patience), *(("a worker process", partial(_answered, call)) for call in calls)]
 
     def start(self) -> None:
         self._fleet.start()
@@ -79,6 +86,14 @@ class Front:
         """What answers on the control socket."""
         administration.processes = self.fleet.facts
         return Relay(administration, self.inventory, self.fleet)
+
+
+def _answered(call: Call) -> bool:
+    """Whether it was; one that has ended meanwhile is started again, and is no reason to end the others."""
+    try:
+        return bool(call.result())
+    except AdminError as problem:
+        return problem.code == errno.EAGAIN
 
 
 def nursery(detached: bool, umask: int) -> Nursery:

@@ -20,12 +20,14 @@ from ietpy.admin.service import Service
 from ietpy.config.model import Configuration
 from ietpy.daemon import logs
 from ietpy.daemon.administration import Administration
+from ietpy.daemon.confine import become
 from ietpy.daemon.inventory import RELOAD_TURN, Inventory
 from ietpy.daemon.naming import Naming
 from ietpy.daemon.options import StartOptions
 from ietpy.daemon.pidfile import PidFile
 from ietpy.daemon.portals import Portals
 from ietpy.daemon.publish import Publisher
+from ietpy.daemon.supervisor import Supervisor
 from ietpy.errors import AdminError, Diagnostic, IetpyError
 from ietpy.events import Event, confess
 from ietpy.iscsi.pdu import portal_name
@@ -51,6 +53,8 @@ class Network(Protocol):
 
     def leave(self, sockets: list[socket.socket]) -> None: ...
 
+    def pulse(self, patience: float) -> list[tuple[str, Callable[[], bool]]]: ...
+
 
 @dataclass
 class Instance:
@@ -66,6 +70,7 @@ class Instance:
     service: Service
     portals: Portals
     read: Callable[[], Configuration]
+    supervisor: Supervisor = field(default_factory=Supervisor)
     _reading: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -75,17 +80,33 @@ class Instance:
         """Serve until SIGTERM or SIGINT; call ``ready`` when everything serves. Returns the exit status."""
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # all threads inherit it: only wait() gets them
-        become(self.options.uid, self.options.gid)
+        become(self.options.uid, self.options.gid, self.options.core)
         self.pid_file.write(os.getpid())
         self.server.start()
         self.naming.follow(self.inventory.configuration)
         self.publisher.start()
         self.service.start()
         self.report(self.inventory.configuration.diagnostics)
+        warn_of_group(self.options.uid)
         Event.STARTED.tell(log, "%s (pid %d)", self.summary(), os.getpid())
         ready()
-        wait(self.reload_apart)
+        wait(self.reload_apart, self.supervisor.period, self.give_signs())
+        self.supervisor.tell("STOPPING=1")
         return self.end(time.monotonic() + GRACE)
+
+    def give_signs(self) -> Callable[[float], None]:
+        """A function that lets the supervisor know that we live, if what it asked the last time has answered."""
+        asked: list[tuple[str, Callable[[], bool]]] = []
+
+        def give(patience: float) -> None:
+            silent = [part for part, answered in asked if not answered()]
+            if silent:
+                Event.NOT_ALIVE.tell(log, "no sign of life from %s", " and ".join(silent))
+            else:
+                self.supervisor.tell("WATCHDOG=1")
+            asked[:] = self.server.pulse(patience)
+
+        return give
 
     def report(self, found: Iterable[Diagnostic]) -> None:
         """Log what was found in the files, and what is not served."""
@@ -166,23 +187,28 @@ class Instance:
         return f"serving {count} target{'' if count == 1 else 's'} on {portals}"
 
 
-def wait(reload: Callable[[], None]) -> None:
-    """Until the first SIGTERM or SIGINT; SIGHUP reloads. The signals are blocked, so no handler ever runs."""
-    while signal.sigwait(_SIGNALS) == signal.SIGHUP:
-        reload()
+def wait(reload: Callable[[], None], period: float | None = None, tick: Callable[[float], None] = print) -> None:
+    """Until the first SIGTERM or SIGINT; SIGHUP reloads. The signals are blocked, so no handler ever runs.
+
+    ``tick`` is called every ``period`` seconds, and told how many they are.
+    """
+    due = time.monotonic()
+    while True:
+        if period is None:
+            found: int | None = signal.sigwait(_SIGNALS)
+        else:
+            told = signal.sigtimedwait(_SIGNALS, max(0.0, due - time.monotonic()))
+            found = told.si_signo if told else None
+            if due <= time.monotonic():
+                tick(period)
+                due = time.monotonic() + period
+        if found == signal.SIGHUP:
+            reload()
+        elif found is not None:
+            return
 
 
-def become(uid: int, gid: int) -> None:
-    """setgid, then setuid (0: no change), as IET; other groups are given up with either."""
-    if not uid and not gid:
-        return
-    try:
-        if os.geteuid() == 0:
-            os.setgroups([])
-        if gid:
-            os.setgid(gid)
-        if uid:
-            os.setuid(uid)
-    except OSError as error:
-        problem = f"user {uid} and group {gid} cannot be taken on: {error.strerror}; start as root"
-        raise IetpyError(problem) from None
+def warn_of_group(uid: int) -> None:
+    """IET changed the user alone where no group was given, and so do we."""
+    if uid and not os.getegid():
+        Event.GROUP_IS_ROOT.tell(log, "user %d keeps root's group, as no -g was given", uid)

@@ -28,6 +28,7 @@ from ietpy.config.model import Configuration
 from ietpy.daemon import logs
 from ietpy.daemon.activation import passed
 from ietpy.daemon.administration import Administration
+from ietpy.daemon.confine import gain_nothing, leave_no_core
 from ietpy.daemon.instance import Instance
 from ietpy.daemon.inventory import Inventory
 from ietpy.daemon.media import LETTING_GO, OPENING, Media
@@ -36,6 +37,8 @@ from ietpy.daemon.options import Places, StartOptions
 from ietpy.daemon.pidfile import PidFile
 from ietpy.daemon.portals import Portals, check
 from ietpy.daemon.publish import Publisher
+from ietpy.daemon.supervisor import Supervisor
+from ietpy.daemon.troubles import stuck
 from ietpy.errors import ConfigError, IetpyError, UsageError
 from ietpy.server.capacity import ask_for_descriptors
 from ietpy.server.listener import Server
@@ -44,7 +47,7 @@ from ietpy.stores.state import StateDirectory
 if TYPE_CHECKING:
     from ietpy.daemon.front import Front
 
-UMASK: Final = 0o022
+UMASK: Final = 0o077  #: what others are to read is given its mode where it is made
 _READY: Final = b"ready "
 _FAILED: Final = b"failed "
 
@@ -136,7 +139,9 @@ def compose(
         options, inventory, server, isns=naming,
         reread=lambda: instance.reread(), publish=lambda: publisher.publish(), published=places.published,
     )
-    inventory.elsewhere = lambda: portals.problems
+    inventory.elsewhere = lambda: [
+        *portals.problems, *stuck(server.stuck.facts(), inventory.all(), inventory.configuration.file)
+    ]
     inventory.rules.gate = naming
     publisher = Publisher(places.published, {"volume": administration.volume, "session": administration.session})
     inventory.units.transport = server
@@ -159,6 +164,8 @@ def start(
 ) -> int:
     """Start a daemon and return the exit status: at once when detached, at its end in the foreground."""
     inherited = descriptors()
+    leave_no_core(options.core)
+    gain_nothing()
     held = passed(os.environ)
     ask_for_descriptors()  # workers, too, have what it brings
     with lasting():
@@ -167,6 +174,8 @@ def start(
         complain(str(diagnostic))
     if options.foreground:
         logs.set_up(True, options.debug, log_format, options.log_format == "json")
+        instance.supervisor = Supervisor.of(os.environ)
+        os.umask(UMASK)
         return instance.run(lambda: announce(instance, say))
     ours = (descriptors() - inherited).union(sock.fileno() for sock in held)
     return detach(instance, ours, say)
@@ -187,10 +196,7 @@ def lasting() -> Iterator[None]:
 def announce(instance: Instance, say: Say) -> None:
     """Say that a foreground daemon serves; to a supervisor too that asked for it (sd_notify(3))."""
     say(f"ietpy-daemon: {instance.summary()} (pid {os.getpid()})")
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
-            supervisor.sendto(b"READY=1", "\0" + address[1:] if address.startswith("@") else address)
+    instance.supervisor.tell("READY=1")
 
 
 def detach(instance: Instance, preserve: Iterable[int], say: Say) -> int:
@@ -223,6 +229,7 @@ def become_daemon(preserve: list[int]) -> None:
         detach_process=True,
         files_preserve=preserve,
         umask=UMASK,
+        prevent_core=False,  # that is decided (``leave_no_core``)
         working_directory="/",
         signal_map={signal.SIGTTIN: None, signal.SIGTTOU: None, signal.SIGTSTP: None, signal.SIGPIPE: None},
         pidfile=None,

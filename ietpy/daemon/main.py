@@ -38,6 +38,7 @@ _START: Final = (
         "--compat", type=click.Choice(["repair", "iet", "strict"]), help="How mistakes in the file are taken."
     ),
     click.option("--log-format", type=click.Choice(["text", "json"]), help="Log lines as text, or as JSON objects."),
+    click.option("--core/--no-core", default=None, help="Allow a core file after a crash; secrets are in it."),
     click.option("--processes", metavar="N|auto", help="Serve with so many processes (default: Processes, or 1)."),
     click.option("--state-dir", metavar="DIR", help="Keep what survives power loss here (root: /var/lib/ietpy)."),
 )

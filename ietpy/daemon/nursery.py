@@ -9,7 +9,6 @@ import contextlib
 import errno
 import gc
 import os
-import resource
 import select
 import signal
 import sys
@@ -20,7 +19,7 @@ from functools import partial
 from typing import Final, NoReturn
 
 from ietpy.daemon.channel import Channel
-from ietpy.daemon.instance import become
+from ietpy.daemon.confine import become, name_process
 from ietpy.errors import AdminError
 
 _IGNORED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -62,20 +61,14 @@ class Nursery:
             raise AdminError(errno.ECHILD, f"no worker process can be started: {why}; restart ietpy-daemon")
         return ours, born.facts[0]
 
-    def become(self, uid: int, gid: int) -> None:
+    def become(self, uid: int, gid: int, core: bool = False) -> None:
         """Let it and its later children be another user, as the daemon now is."""
         with contextlib.suppress(OSError):
-            self._channel.send("become", uid, gid)
+            self._channel.send("become", uid, gid, core)
 
     def close(self) -> None:
         self._channel.end()
         self._channel.close()
-
-
-def name_process(name: str) -> None:
-    """What ``ps -o comm`` shows of this process (proc(5))."""
-    with contextlib.suppress(OSError), open("/proc/self/comm", "w", encoding="ascii") as file:
-        file.write(name)
 
 
 def _guard(work: Callable[[], None]) -> NoReturn:
@@ -98,10 +91,9 @@ def _tend(channel: Channel, work: Callable[[Channel], None], detached: bool, uma
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _IGNORED)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
     name_process("ietpy-nursery")
+    os.umask(umask)
     if detached:
         os.chdir("/")
-        os.umask(umask)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         nowhere = os.open(os.devnull, os.O_RDWR)
         for standard in (0, 1, 2):
             os.dup2(nowhere, standard)

@@ -21,6 +21,7 @@ class StartOptions:
     ``uid`` and ``gid`` 0 mean no change, as with IET. ``compat`` empty: the file decides. ``state_dir`` is absolute, or
     empty for the default place, which the daemon reports as the one it was.
     ``processes``: as ``Configuration`` has it; None: the file decides.
+    ``core``: whether a core file may be written, with all secrets in it.
     ``log_format``: one of ``logs.FORMS``; empty: text.
     ``lenient``: a configuration file that does not exist is an empty one, as it was for ietd.
     """
@@ -37,6 +38,7 @@ class StartOptions:
     state_dir: str = ""
     processes: int | None = None
     log_format: str = ""
+    core: bool = False
 
     @classmethod
     def from_facts(cls, facts: dict[str, Any], **given: Any) -> StartOptions:

@@ -23,6 +23,7 @@ from ietpy.stores.state import FileState, StateDirectory
 log = logging.getLogger(__name__)
 
 _PAUSE: Final = 0.02  #: seconds between looks at commands under way
+_MAKE_ROOM: Final = "make room there, or let this user write; the next command that keeps something tries again"
 
 
 class Transport(Protocol):
@@ -234,11 +235,15 @@ class Units:
                 self._note_shared(target, unit)
 
     def by_initiators(self) -> list[Diagnostic]:
-        """Units that initiators have, at this moment, made less useful than their lines say. Needs no lock."""
+        """Units that initiators have, at this moment, made less useful than their lines say, or that cannot keep what
+        they asked for. Needs no lock."""
         found = []
         for target in self._targets():
             for unit in [*target.units.values()]:
                 name = f"LUN {unit.config.number} of {target.config.name}"
+                if unit.state is not None and unit.state.failing:
+                    problem = f"{name} cannot keep persistent reservations and mode pages: {unit.state.failing}"
+                    found.append(Diagnostic(unit.config.span, "error", "state-not-kept", problem, _MAKE_ROOM))
                 for code, problem, hint in _made_less(unit.unit):
                     found.append(Diagnostic(unit.config.span, "warning", code, f"{name} {problem}", hint))
         return found

@@ -22,15 +22,15 @@ from ietpy.admin import operations
 from ietpy.config.model import Configuration
 from ietpy.daemon import channel, logs
 from ietpy.daemon.administration import Administration
-from ietpy.daemon.channel import Channel
-from ietpy.daemon.instance import become
+from ietpy.daemon.channel import PATIENCE, Channel
+from ietpy.daemon.confine import become, name_process
 from ietpy.daemon.inventory import Inventory
 from ietpy.daemon.lifecycle import lasting
 from ietpy.daemon.media import OPENING, Media
 from ietpy.daemon.naming import Naming
-from ietpy.daemon.nursery import name_process
 from ietpy.daemon.options import StartOptions
 from ietpy.daemon.served import ServedTarget
+from ietpy.daemon.troubles import stuck
 from ietpy.errors import AdminError, Diagnostic, StoreError
 from ietpy.events import Event
 from ietpy.iscsi.target import Portal
@@ -100,6 +100,7 @@ class Worker:
             "targets": lambda: self._administration.targets(),
             "sessions": lambda: self._server.sessions(),
             "problems": self.problems,
+            "pulse": self.pulse,
             "stop": lambda timeout: self._server.stop(timeout),
             "close": lambda: self._inventory.close(),
         }
@@ -143,6 +144,7 @@ class Worker:
         server = Server(inventory.node)
         inventory.units.transport = server
         inventory.rules.gate = _AskedInFront()
+        inventory.elsewhere = lambda: stuck(server.stuck.facts(), inventory.all(), inventory.configuration.file)
         for target in inventory.all():
             target.node.redirect = assignment.redirects.get(target.config.name, "")
         self._inventory, self._server = inventory, server
@@ -162,7 +164,7 @@ class Worker:
         """Become who the daemon is, and begin to take logins."""
         options = self._administration.options
         logs.set_up(*style)
-        become(options.uid, options.gid)
+        become(options.uid, options.gid, options.core)
         self._inventory.media.patience = OPENING  # from now on somebody waits
         self._server.told(portals)
         self._server.start()
@@ -182,6 +184,12 @@ class Worker:
 
     def problems(self) -> list[Diagnostic]:
         return self._inventory.problems
+
+    def pulse(self) -> bool:
+        """A sign of life: the main thread had this answered, and the listener does so now."""
+        beat = threading.Event()
+        self._server.later(beat.set)
+        return beat.wait(PATIENCE)
 
     def _target(self, name: str) -> ServedTarget:
         for target in self._inventory.all():

@@ -158,6 +158,12 @@ class Server:
         commands = still_busy(pumps, unit)
         return lambda: commands() or self._jobs.under_way(unit)  # in this order: a command may begin a job
 
+    def pulse(self, patience: float) -> list[tuple[str, Callable[[], bool]]]:
+        """Ask for signs of life: of what, and whether it has come, which is to be asked after ``patience`` seconds."""
+        beat = threading.Event()
+        self.later(beat.set)
+        return [("the listener", beat.is_set)]
+
     def follow(self, target: TargetNode) -> None:
         """Take over options of a target that were changed while it is served: Wthreads, NOPInterval."""
         with self._lock:

@@ -171,8 +171,8 @@ class FileState:
     """
 
     __slots__ = (
-        "_closed", "_descriptor", "_doubtful", "_fails", "_lock", "_medium", "_number", "_sections", "_target", "_text",
-        "elsewhere", "path",
+        "_closed", "_descriptor", "_doubtful", "_lock", "_medium", "_number", "_sections", "_target", "_text",
+        "elsewhere", "failing", "path",
     )
 
     def __init__(self, path: str, target: str, number: int, medium: str = "") -> None:
@@ -185,7 +185,7 @@ class FileState:
         self._descriptor = -1
         self._closed = False
         self._doubtful = False  #: whether the file may be another than ``_text``
-        self._fails = False  #: so the log says already
+        self.failing = ""  #: why the last attempt to write failed; the log says so already
         self._text = b""
         self._sections: Mapping[str, Any] = {}
         try:
@@ -300,19 +300,19 @@ class FileState:
         try:
             self._keep(text)
         except StoreError as problem:
-            if not self._fails:
+            if not self.failing:
                 Event.STATE_NOT_KEPT.tell(
                     log, "what LUN %d of %s is to keep cannot be kept: %s", self._number, self._target, problem,
                     lun=self._number, target=self._target,
                 )
-            self._fails = True
+            self.failing = str(problem)
             raise
-        if self._fails:
+        if self.failing:
             Event.STATE_KEPT.tell(
                 log, "what LUN %d of %s is to keep can be kept again", self._number, self._target,
                 lun=self._number, target=self._target,
             )
-        self._fails = False
+        self.failing = ""
 
     def _keep(self, text: bytes) -> None:
         """Let the file be ``text``. Raises StoreError; then it is what it was."""

@@ -112,7 +112,7 @@ class Crew:
             worker._inventory.close()
         end.close()
 
-    def become(self, uid: int, gid: int) -> None:
+    def become(self, uid: int, gid: int, core: bool) -> None:
         pass
 
     def close(self) -> None:

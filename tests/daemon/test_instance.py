@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -16,14 +17,15 @@ from ietpy.admin import service
 from ietpy.config.load import load
 from ietpy.config.model import Configuration
 from ietpy.daemon import instance as module
-from ietpy.daemon.instance import Instance, become
+from ietpy.daemon.instance import Instance
 from ietpy.daemon.inventory import Inventory
 from ietpy.daemon.lifecycle import compose
 from ietpy.daemon.media import Media
 from ietpy.daemon.options import Places, StartOptions
 from ietpy.daemon.pidfile import PidFile
 from ietpy.daemon.portals import Portals
-from ietpy.errors import AdminError, ConfigError, IetpyError
+from ietpy.daemon.supervisor import Supervisor
+from ietpy.errors import AdminError, ConfigError
 from ietpy.iscsi.target import IscsiNode, Portal
 from ietpy.server.listener import Server
 
@@ -230,25 +232,46 @@ def test_the_summary_names_portals(instance: Instance) -> None:
     instance.end(time.monotonic() + 10)
 
 
-def test_the_group_goes_before_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    done: list[tuple[str, object]] = []
-    monkeypatch.setattr(module.os, "geteuid", lambda: 0)
-    for name in ("setgroups", "setgid", "setuid"):
-        monkeypatch.setattr(module.os, name, lambda value, name=name: done.append((name, value)))
-    become(0, 0)
-    assert done == []
-    become(7, 8)
-    assert done == [("setgroups", []), ("setgid", 8), ("setuid", 7)]
+def test_the_supervisor_hears_as_long_as_all_parts_answer(
+    instance: Instance, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words: list[str] = []
+    monkeypatch.setattr(Supervisor, "tell", lambda self, word: words.append(word))
+    alive = {"x": True, "y": False}
+    monkeypatch.setattr(
+        instance.server, "pulse", lambda patience: [(part, lambda part=part: alive[part]) for part in alive]
+    )
+    give = instance.give_signs()
+    for alive["y"] in (False, True, False, False, True):  # the first time nothing has been asked yet
+        give(1.0)
+    assert words == ["WATCHDOG=1"] * 3
+    assert [record.getMessage() for record in caplog.records] == ["no sign of life from y"] * 2
+    instance.end(time.monotonic() + 10)
 
 
-def test_a_user_that_cannot_be_taken_on_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(value: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
+def test_signs_are_given_between_signals_and_in_time() -> None:
+    """Neither delays the other. SIGHUP comes by itself here, and at last SIGTERM."""
+    ticks: list[float] = []
+    reloads: list[None] = []
 
-    monkeypatch.setattr(module.os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(module.os, "setuid", refuse)
-    with pytest.raises(IetpyError, match="user 7 and group 0 cannot be taken on: Operation not permitted"):
-        become(7, 0)
+    def tick(period: float) -> None:
+        ticks.append(period)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM if len(ticks) == 3 else signal.SIGHUP)
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGHUP))
+    try:
+        module.wait(lambda: reloads.append(None), 0.01, tick)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert ticks == [0.01] * 3
+    assert len(reloads) == 2
+
+
+def test_who_keeps_root_s_group_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(module.os, "getegid", lambda: 0)
+    module.warn_of_group(7)
+    module.warn_of_group(0)
+    assert [record.event.code for record in caplog.records] == ["group-is-root"]  # type: ignore[attr-defined]
 
 
 def test_a_pipe_in_the_place_of_the_file_does_not_end_reloading(instance: Instance, config: Path) -> None:

@@ -1,0 +1,32 @@
+"""What is wrong at this moment with what is served, as problems of ``status``: what is stuck, by unit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from ietpy.daemon.served import ServedTarget
+from ietpy.errors import Diagnostic, Span
+
+STUCK: Final = "lun-stuck"
+_HINT: Final = "look at the device and the kernel's log; other LUNs are served"
+
+
+def stuck(found: Iterable[dict[str, Any]], targets: Sequence[ServedTarget], file: str) -> list[Diagnostic]:
+    """One problem for each unit of which commands are stuck (``server.stuck``), at its line, or that of ``file``."""
+    by_unit: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for each in found:
+        by_unit.setdefault((each["target"], each["lun"]), []).append(each)
+    lines = {
+        (target.config.name, number): unit.config.span
+        for target in targets for number, unit in tuple(target.units.items())
+    }
+    problems = []
+    for (target, lun), commands in by_unit.items():
+        oldest, more = commands[0], len(commands) - 1
+        problem = (
+            f"LUN {lun} of {target} does not answer: {oldest['command']} of {oldest['initiator']} has been waiting for"
+            f" its medium for {oldest['seconds']} s"
+        ) + (f", and {more} more" if more else "")
+        problems.append(Diagnostic(lines.get((target, lun), Span(file, 1, 1)), "error", STUCK, problem, _HINT))
+    return problems

@@ -1,0 +1,96 @@
+"""What a service manager is told: that we serve, that we live, that we end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ietpy.daemon.supervisor import Supervisor
+
+ME = str(os.getpid())
+
+
+@pytest.mark.parametrize(("environment", "period"), [
+    ({}, None),
+    ({"WATCHDOG_USEC": "3000000"}, None),
+    ({"NOTIFY_SOCKET": "/x"}, None),
+    ({"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "3000000"}, 1.0),
+    ({"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": ME}, 1.0),
+    ({"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "1"}, None),
+    ({"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "0"}, None),
+    ({"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "soon"}, None),
+])
+def test_when_signs_of_life_are_wanted(environment: dict[str, str], period: float | None) -> None:
+    assert Supervisor.of(environment).period == period
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(30)
+        sock.bind(str(tmp_path / "notify"))
+        yield sock
+
+
+def test_an_abstract_socket_is_one_too() -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(30)
+        sock.bind(f"\0ietpy-test-{ME}")
+        Supervisor(f"@ietpy-test-{ME}").tell("READY=1")
+        assert sock.recv(64) == b"READY=1"
+
+
+def test_one_that_has_gone_or_does_not_look_is_not_waited_for(manager: socket.socket) -> None:
+    Supervisor("/nowhere").tell("READY=1")
+    Supervisor().tell("READY=1")
+    ours = Supervisor(str(manager.getsockname()))
+    for _ in range(10000):
+        ours.tell("WATCHDOG=1")
+
+
+def signs(manager: socket.socket) -> int:
+    """How many come before there are none."""
+    count = 0
+    with contextlib.suppress(TimeoutError):
+        while manager.recv(64):
+            count += 1
+    return count
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_signs_come_only_while_all_of_it_lives(manager: socket.socket, daemon: Any, count: int) -> None:
+    """A worker that is stopped is not answered for, nor the daemon that is."""
+    daemon.write("".join(f"Target iqn.2001-04.com.example:{name}\n\tLun 0 Type=nullio\n" for name in "ab"))
+    environment = {**os.environ, "NOTIFY_SOCKET": str(manager.getsockname()), "WATCHDOG_USEC": "300000"}
+    environment.pop("WATCHDOG_PID", None)
+    command = daemon.command("start", "-f", *daemon.listening(), "--processes", str(count))
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert manager.recv(64) == b"READY=1"
+        for _ in range(5):
+            assert manager.recv(64) == b"WATCHDOG=1"
+        stopped = process.pid if count == 1 else daemon.status()["processes"][1]["pid"]
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            manager.settimeout(1.0)  # more than what the manager would wait
+            assert signs(manager) < 5
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        manager.settimeout(30)
+        assert manager.recv(64) == b"WATCHDOG=1"
+        process.send_signal(signal.SIGTERM)
+        words = {manager.recv(64)}
+        while b"STOPPING=1" not in words:
+            words.add(manager.recv(64))
+        _, log = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert ("no sign of life from a worker process [not-alive]" in log) is (count > 1)

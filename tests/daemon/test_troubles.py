@@ -1,0 +1,96 @@
+"""What is stuck, as problems of status, each at its line."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ietpy.config.load import loads
+from ietpy.daemon.inventory import Inventory
+from ietpy.daemon.media import Media
+from ietpy.daemon.troubles import stuck
+from ietpy.initiator.client import Client
+from ietpy.initiator.login import LoginPlan
+from ietpy.server import stuck as watching
+from ietpy.server.listener import Server
+from ietpy.server.portals import bind
+from ietpy.stores import open_store
+
+TARGET = "iqn.2001-04.com.example:t"
+WRITE_10 = bytes.fromhex("2a 00 00000000 00 0008 00")
+
+
+def command(lun: int, seconds: int, **more: Any) -> dict[str, Any]:
+    return {
+        "target": TARGET, "lun": lun, "command": "WRITE(10)", "initiator": "iqn.i", "seconds": seconds, **more
+    }
+
+
+def test_one_problem_for_each_unit_at_its_line() -> None:
+    inventory = Inventory(loads(f"Target {TARGET}\n\tLun 0 Type=nullio\n\tLun 1 Type=nullio\n", "/f"), Media())
+    found = stuck([command(1, 30), command(1, 20), command(0, 12), command(7, 11)], inventory.all(), "/f")
+    assert [(str(each.span), each.severity, each.code) for each in found] == [
+        ("/f:3:2", "error", "lun-stuck"), ("/f:2:2", "error", "lun-stuck"), ("/f:1:1", "error", "lun-stuck"),
+    ]
+    assert found[0].problem == (
+        f"LUN 1 of {TARGET} does not answer: WRITE(10) of iqn.i has been waiting for its medium for 30 s, and 1 more"
+    )
+    assert found[1].problem.endswith("for 12 s")
+
+
+class Slow:
+    """A store whose flush waits for a gate."""
+
+    def __init__(self, gate: threading.Event, *medium: Any, **options: Any) -> None:
+        self._inner = open_store(*medium, **options)
+        self._gate = gate
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def commit(self, mark: int) -> None:
+        assert self._gate.wait(30)
+        self._inner.commit(mark)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_status_says_that_a_lun_does_not_answer_and_when_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, eventually: Callable[[Callable[[], bool]], None],
+    fronted: Callable[..., Any], processes: int,
+) -> None:
+    for name, seconds in (("LONG", 0.1), ("EVERY", 0.02), ("IDLE", 0.02)):
+        monkeypatch.setattr(watching, name, seconds)
+    gate = threading.Event()
+    image = tmp_path / "disk.img"
+    image.write_bytes(bytes(1 << 20))
+    text = f"Target {TARGET}\n\tLun 0 Path={image}\n"
+    if processes == 1:
+        inventory = Inventory(loads(text, "/f"), Media(opener=partial(Slow, gate)))
+        server: Any = Server(inventory.node, bind("127.0.0.1", 0))
+        inventory.units.transport = server
+        inventory.elsewhere = lambda: stuck(server.stuck.facts(), inventory.all(), "/f")
+        server.start()
+    else:
+        monkeypatch.setattr("ietpy.daemon.worker.open_store", partial(Slow, gate))
+        front = fronted(text + "Target other\n")
+        inventory, server = front.mirror, front.server
+    with Client.connect("127.0.0.1", server.portals()[0].port) as client:
+        client.login(LoginPlan(target=TARGET))
+        assert client.command(0, bytes(6)).status == 2
+        assert not inventory.degraded
+        tag = client.submit(0, WRITE_10, write=bytes(4096))
+        eventually(lambda: inventory.degraded)
+        (problem,) = inventory.problems
+        assert problem.code == "lun-stuck"
+        assert problem.span.line == 2
+        gate.set()
+        assert client.wait(tag).status == 0
+        eventually(lambda: not inventory.degraded)
+    if processes == 1:
+        server.stop(10)
+        inventory.close()
