@@ -91,7 +91,7 @@ class Instance:
         Event.STARTED.tell(log, "%s (pid %d)", self.summary(), os.getpid())
         ready()
         wait(self.reload_apart, self.supervisor.period, self.give_signs())
-        self.supervisor.tell("STOPPING=1")
+        self.supervisor.tell("STOPPING=1", 1.0)
         return self.end(time.monotonic() + GRACE)
 
     def give_signs(self) -> Callable[[float], None]:

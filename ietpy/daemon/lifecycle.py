@@ -37,7 +37,7 @@ from ietpy.daemon.options import Places, StartOptions
 from ietpy.daemon.pidfile import PidFile
 from ietpy.daemon.portals import Portals, check
 from ietpy.daemon.publish import Publisher
-from ietpy.daemon.supervisor import Supervisor
+from ietpy.daemon.supervisor import PATIENCE, Supervisor
 from ietpy.daemon.troubles import stuck
 from ietpy.errors import ConfigError, IetpyError, UsageError
 from ietpy.server.capacity import ask_for_descriptors
@@ -196,7 +196,7 @@ def lasting() -> Iterator[None]:
 def announce(instance: Instance, say: Say) -> None:
     """Say that a foreground daemon serves; to a supervisor too that asked for it (sd_notify(3))."""
     say(f"ietpy-daemon: {instance.summary()} (pid {os.getpid()})")
-    instance.supervisor.tell("READY=1")
+    instance.supervisor.tell("READY=1", PATIENCE)
 
 
 def detach(instance: Instance, preserve: Iterable[int], say: Say) -> int:

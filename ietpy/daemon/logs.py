@@ -26,8 +26,8 @@ _PRIORITIES: Final = (
 )
 
 
-FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"  #: of lines on stderr
-_BARE: Final = "%(message)s"  #: of syslog, which adds the rest
+FORMAT: Final = "%(asctime)s %(levelname)s %(message)s%(code)s"  #: of lines on stderr
+_BARE: Final = "%(message)s%(code)s"  #: of syslog, which adds the rest
 FORMS: Final = ("text", "json")
 
 
@@ -44,11 +44,12 @@ style = Style(True, 0)  #: as it was called last, for other processes of this da
 
 
 class TextFormatter(logging.Formatter):
-    """The sentence, and its code in brackets."""
+    """A form may have ``code``, the code of an event in brackets; IET's has none."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+    def format(self, record: logging.LogRecord) -> str:
         event: Event | None = getattr(record, "event", None)
-        return super().formatMessage(record) + (f" [{event.code}]" if event else "")
+        record.code = f" [{event.code}]" if event else ""
+        return super().format(record)
 
 
 class JsonFormatter(logging.Formatter):

@@ -49,6 +49,10 @@ class PidFile:
             if not _is_regular(descriptor):
                 os.close(descriptor)
                 raise UsageError(f"pid file {path} is not a regular file; remove it, or name another with --pid-file")
+            stranger = _stranger(descriptor)
+            if stranger:
+                os.close(descriptor)
+                raise UsageError(f"pid file {path} {stranger}; remove it, or name another with --pid-file")
             if not _lock(descriptor):
                 pid = _read_pid(descriptor)
                 os.close(descriptor)
@@ -106,7 +110,7 @@ def terminate(path: str, patience: float) -> int | None:
             return None
         if not pid:
             raise IetpyError(f"{path} is locked but names no process; the daemon did not finish starting")
-        _signal(pid, path)
+        _signal(pid, path, os.fstat(descriptor).st_uid)
         while _is_locked(descriptor):
             if time.monotonic() > deadline:
                 raise IetpyError(f"the daemon (pid {pid}) did not end within {patience:g} s")
@@ -116,13 +120,37 @@ def terminate(path: str, patience: float) -> int | None:
         os.close(descriptor)
 
 
-def _signal(pid: int, path: str) -> None:
+def _signal(pid: int, path: str, owner: int) -> None:
+    """SIGTERM. The ``owner`` of the pid file may have written any number into it; he has none ended but his own."""
     try:
-        os.kill(pid, signal.SIGTERM)
+        process = os.pidfd_open(pid)  # from here on the number is nobody else's
     except ProcessLookupError:
-        pass  # it ended by itself; its lock is gone, or goes with it
+        return  # it ended by itself; its lock is gone, or goes with it
+    except OSError:  # Linux before 5.3
+        process = -1
+    try:
+        if owner and _user(pid) not in (owner, None):
+            raise IetpyError(f"{path}, which is user {owner}'s, names a process of another user (pid {pid}); remove it")
+        if process < 0:
+            os.kill(pid, signal.SIGTERM)
+        else:
+            signal.pidfd_send_signal(process, signal.SIGTERM)
+    except ProcessLookupError:
+        pass
     except PermissionError:
         raise IetpyError(f"the daemon (pid {pid}, {path}) belongs to another user; stop it as root") from None
+    finally:
+        if process >= 0:
+            os.close(process)
+
+
+def _user(pid: int) -> int | None:
+    """Whose process it is (proc_pid_status(5)); None if it has gone."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("Uid:"))
+    except (OSError, StopIteration):
+        return None
 
 
 def _open(path: str) -> int | None:
@@ -136,6 +164,14 @@ def _open(path: str) -> int | None:
         return descriptor
     os.close(descriptor)
     return None
+
+
+def _stranger(descriptor: int) -> str:
+    """Why what lies there may be another's file, which is not to be written; empty if it is ours."""
+    found = os.fstat(descriptor)
+    if found.st_uid not in (0, os.geteuid()):
+        return f"belongs to user {found.st_uid}"
+    return "has another name, too" if found.st_nlink > 1 else ""
 
 
 def _is_regular(descriptor: int) -> bool:

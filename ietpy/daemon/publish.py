@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import threading
@@ -22,6 +23,16 @@ FILE_MODE: Final = 0o644  #: IET's were world-readable too
 #: targets many logins at once would keep a processor busy writing.
 _REST: Final = 10
 LONGEST_REST: Final = 1.0
+
+
+def _replace(name: str, text: str, directory: int) -> None:
+    fresh = f"{name}.new"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(fresh, flags, FILE_MODE, dir_fd=directory)
+    with open(descriptor, "wb") as file:
+        os.fchmod(descriptor, FILE_MODE)
+        file.write(text.encode("utf-8", "surrogateescape"))
+    os.replace(fresh, name, src_dir_fd=directory, dst_dir_fd=directory)
 
 
 class Publisher:
@@ -84,8 +95,7 @@ class Publisher:
             if self._stopping:
                 return
             try:
-                for name, text in self._texts.items():
-                    self._replace(os.path.join(self.directory, name), text())
+                self._publish()
                 self._complained = False
             except OSError as error:
                 if not self._complained:  # once: it may fail at every login
@@ -94,13 +104,16 @@ class Publisher:
             except Exception as mistake:  # ours; it costs these files being current, and nobody his login
                 confess(log, "internal error while publishing: %r", mistake)
 
-    def _replace(self, path: str, text: str) -> None:
-        fresh = f"{path}.new"
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
-        with open(descriptor, "wb") as file:
-            os.fchmod(descriptor, FILE_MODE)
-            file.write(text.encode("utf-8", "surrogateescape"))
-        os.replace(fresh, path)
+    def _publish(self) -> None:
+        directory = os.open(self.directory, _DIRECTORY)
+        try:
+            owner = os.fstat(directory).st_uid
+            if owner not in (0, os.geteuid()):
+                raise PermissionError(errno.EACCES, f"it belongs to user {owner}")
+            for name, text in self._texts.items():
+                _replace(name, text(), directory)
+        finally:
+            os.close(directory)
 
     def _run(self) -> None:
         while True:

@@ -7,6 +7,9 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
+
+PATIENCE: Final = 5.0  #: seconds for what must be heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +28,10 @@ class Supervisor:
         wanted = bool(address) and ours and allowed.isdecimal() and int(allowed) > 0
         return cls(address, int(allowed) / 3e6 if wanted else None)
 
-    def tell(self, word: str) -> None:
-        """Never waits; one that does not look at us is told the next time."""
+    def tell(self, word: str, patience: float = 0.0) -> None:
+        """One that does not look at us for ``patience`` seconds is not told."""
         if self.address:
             place = f"\0{self.address[1:]}" if self.address.startswith("@") else self.address
             with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
-                ours.setblocking(False)
+                ours.settimeout(patience)
                 ours.sendto(word.encode(), place)

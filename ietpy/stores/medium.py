@@ -12,6 +12,7 @@ from typing import Final
 
 from ietpy.errors import StoreError
 from ietpy.stores import linux
+from ietpy.stores.trust import Planted, open_trusted
 
 _KINDS: Final[Mapping[int, str]] = {
     stat.S_IFREG: "a regular file",
@@ -58,15 +59,17 @@ def open_medium(path: str, *, store: str, accepts: Collection[int], read_only: b
     try:
         # Looked at before it is opened: opening alone rewinds a tape and starts a watchdog.
         mode = os.stat(path).st_mode
-        if stat.S_IFMT(mode) not in accepts:
-            accepted = " or ".join(_KINDS[each] for each in accepts)
-            raise StoreError(errno.EINVAL, f"{path} is {kind(mode)}; {store} serves {accepted}")
-        fd = os.open(path, flags | (os.O_RDONLY if read_only else os.O_RDWR))
+        _accept(path, mode, store, accepts)
+        fd = open_trusted(path, flags | (os.O_RDONLY if read_only else os.O_RDWR))
+    except Planted as found:
+        raise StoreError(errno.EACCES, f"{path} cannot be opened: {found.strerror}; name the file itself") from None
     except ValueError:
         raise StoreError(errno.EINVAL, f"{path!r} is not a path: it contains a NUL character") from None
     except OSError as error:
         raise _cannot_open(path, error) from error
     try:
+        mode = os.fstat(fd).st_mode  # somebody may have put another in its place
+        _accept(path, mode, store, accepts)
         device = stat.S_ISBLK(mode)
         if device and not read_only and linux.write_protected(fd):
             raise _cannot_open(path, OSError(errno.EROFS, ""))
@@ -75,6 +78,12 @@ def open_medium(path: str, *, store: str, accepts: Collection[int], read_only: b
         os.close(fd)
         raise
     return fd
+
+
+def _accept(path: str, mode: int, store: str, accepts: Collection[int]) -> None:
+    if stat.S_IFMT(mode) not in accepts:
+        accepted = " or ".join(_KINDS[each] for each in accepts)
+        raise StoreError(errno.EINVAL, f"{path} is {kind(mode)}; {store} serves {accepted}")
 
 
 def _cannot_open(path: str, error: OSError) -> StoreError:

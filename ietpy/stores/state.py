@@ -18,12 +18,13 @@ import re
 import secrets
 import stat
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
 from ietpy.errors import Span, StoreError
 from ietpy.events import Event
+from ietpy.stores.trust import as_user, give_away, open_trusted
 
 log = logging.getLogger(__name__)
 
@@ -73,24 +74,23 @@ class StateDirectory:
             with contextlib.suppress(OSError):  # then he cannot write there, which is found out next
                 make_directory(self.path)
                 self._hand_over(uid or -1, gid or -1)
-            with _as_user(uid, gid):
+            with as_user(uid, gid):
                 self.problem = _obstacle(self.path)
 
     def _hand_over(self, uid: int, gid: int) -> None:
         """Give the directory and our files away. One that others may enter is not for us alone, and stays; so does one
         that has other things in it, as somebody's home."""
-        before = os.stat(self.path)
-        ours = before.st_uid == uid or all(map(_OURS.fullmatch, os.listdir(self.path)))
-        if ours and stat.S_IMODE(before.st_mode) == DIRECTORY_MODE:
-            os.chown(self.path, uid, gid)
-            for name in _files(self.path, fresh=False):
-                descriptor = os.open(os.path.join(self.path, name), os.O_RDONLY | _OPEN)
-                try:
-                    found = os.fstat(descriptor)
-                    if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:  # another name may be anybody's
-                        os.fchown(descriptor, uid, gid)
-                finally:
-                    os.close(descriptor)
+        directory = open_trusted(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            before = os.fstat(directory)
+            names = os.listdir(directory)
+            ours = before.st_uid == uid or all(map(_OURS.fullmatch, names))
+            if ours and stat.S_IMODE(before.st_mode) == DIRECTORY_MODE:
+                os.fchown(directory, uid, gid)
+                for name in filter(_is_whole, names):
+                    give_away(name, directory, uid, gid)
+        finally:
+            os.close(directory)
 
     def unit(self, target: str, number: int, medium: str = "") -> FileState | None:
         """What LUN ``number`` over ``medium`` keeps; None where it keeps nothing and cannot. Raises StoreError."""
@@ -123,20 +123,12 @@ def _files(path: str, *, fresh: bool) -> list[str]:
         names = os.listdir(path)
     except OSError:
         return []
-    return [name for name in names if (found := _OURS.fullmatch(name)) and bool(found["fresh"]) is fresh]
+    return [name for name in names if _OURS.fullmatch(name) and _is_whole(name) is not fresh]
 
 
-@contextlib.contextmanager
-def _as_user(uid: int, gid: int) -> Iterator[None]:
-    """Be another user for a moment."""
-    before = os.getegid()
-    os.setegid(gid or before)
-    os.seteuid(uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(before)
+def _is_whole(name: str) -> bool:
+    found = _OURS.fullmatch(name)
+    return found is not None and not found["fresh"]
 
 
 def make_directory(path: str) -> None:
@@ -231,8 +223,11 @@ class FileState:
         except OSError as error:
             raise self.unusable(_reason(error), code=error.errno or errno.EIO) from error
         try:
-            if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            found = os.fstat(self._descriptor)
+            if not stat.S_ISREG(found.st_mode):
                 raise self.unusable("it is not a regular file")
+            if found.st_uid not in (0, os.geteuid(), os.stat(os.path.dirname(self.path)).st_uid):
+                raise self.unusable(f"it belongs to user {found.st_uid}, who has no business here", code=errno.EACCES)
             _claim(self._descriptor)
             if not os.path.samestat(os.fstat(self._descriptor), os.lstat(self.path)):
                 raise BlockingIOError(errno.EBUSY, "another daemon has replaced it")

@@ -75,6 +75,17 @@ def test_a_place_that_cannot_be_is_a_sentence(tmp_path: Path, name: str, problem
         service.bind(str(tmp_path / name))
 
 
+def test_a_planted_link_is_neither_followed_nor_replaced(path: str, tmp_path: Path) -> None:
+    """To a socket of another daemon, which would be taken for one that was left over."""
+    other = str(tmp_path / "other")
+    service.bind(other).close()
+    os.symlink(other, path)
+    with pytest.raises(AdminError, match="not a socket is there"):
+        service.bind(path)
+    assert os.path.islink(path)
+    assert os.path.exists(other)
+
+
 def test_stopping_takes_the_socket_away(path: str) -> None:
     served = service.Service(service.bind(path), perform)
     served.start()

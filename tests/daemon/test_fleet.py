@@ -126,7 +126,7 @@ def test_a_worker_that_does_not_answer_is_waited_for_a_short_while(
     assert "a worker process was not told of the portals" in caplog.text
     assert front.mirror.apply(loads(TWO))[0].startswith("worker process 1: ")
     assert [target.config.name for target in front.mirror.all()] == ["a", "b"]
-    assert not all_true(front.fleet._call("close"))
+    assert not all_true(front.fleet.call("close"))
 
 
 def test_guesses_are_told_to_all_others(fronted: Callable[..., Any], eventually: Callable[..., None]) -> None:

@@ -236,7 +236,7 @@ def test_the_supervisor_hears_as_long_as_all_parts_answer(
     instance: Instance, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words: list[str] = []
-    monkeypatch.setattr(Supervisor, "tell", lambda self, word: words.append(word))
+    monkeypatch.setattr(Supervisor, "tell", lambda self, word, patience=0.0: words.append(word))
     alive = {"x": True, "y": False}
     monkeypatch.setattr(
         instance.server, "pulse", lambda patience: [(part, lambda part=part: alive[part]) for part in alive]

@@ -36,7 +36,7 @@ def test_a_detached_daemon_holds_nothing_of_its_caller(daemon: Any) -> None:
     for standard in ("0", "1", "2"):
         assert os.readlink(process / "fd" / standard) == os.devnull
     status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines() if ":\t" in line)
-    assert status["Umask"] == "0022"
+    assert status["Umask"] == "0077"
     session = int((process / "stat").read_text().rpartition(")")[2].split()[3])
     assert session not in (os.getsid(0), daemon.status()["pid"])  # a session of its own, which it does not lead
 

@@ -79,7 +79,7 @@ def record(event: Event | None, sentence: str = "no", peer: str = "", **facts: o
     (None, "WARNING no"), (Event.LOGIN_REFUSED, "WARNING no [login-refused]"),
 ])
 def test_a_code_stands_behind_the_sentence(event: Event | None, line: str) -> None:
-    assert TextFormatter("%(levelname)s %(message)s").format(record(event)) == line
+    assert TextFormatter("%(levelname)s %(message)s%(code)s").format(record(event)) == line
 
 
 @pytest.mark.parametrize(("event", "peer", "facts", "fields"), [

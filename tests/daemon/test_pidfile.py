@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -170,3 +171,81 @@ def test_a_pipe_is_no_pid_file_and_hangs_nobody(tmp_path: Path) -> None:
         PidFile.acquire(path)
     assert pidfile.running_pid(path) is None
     assert pidfile.terminate(path, 1) is None
+
+
+# Other users ----------------------------------------------------------------------------------------------------------
+
+OTHER = 65534
+
+
+@pytest.mark.usefixtures("root")
+def test_a_file_that_another_user_put_there_is_not_written(tmp_path: Path, path: str) -> None:
+    Path(path).write_text("precious")
+    os.chown(path, OTHER, OTHER)
+    with pytest.raises(UsageError, match=f"pid file {path} belongs to user {OTHER}; remove it, or name another"):
+        PidFile.acquire(path)
+    assert Path(path).read_text() == "precious"
+
+
+def test_a_file_that_has_another_name_is_not_written(tmp_path: Path, path: str) -> None:
+    """Where the kernel lets everybody link to anything (fs.protected_hardlinks), it may be /etc/passwd."""
+    precious = tmp_path / "passwd"
+    precious.write_text("precious")
+    os.link(precious, path)
+    with pytest.raises(UsageError, match="has another name, too; remove it, or name another"):
+        PidFile.acquire(path)
+    assert precious.read_text() == "precious"
+
+
+#: What another user can do: lock a file of his that names a process which is not his.
+FORGER = """
+import fcntl, os, sys
+os.setuid(int(sys.argv[2]))
+descriptor = os.open(sys.argv[1], os.O_RDWR)
+fcntl.flock(descriptor, fcntl.LOCK_EX)
+os.pwrite(descriptor, sys.argv[3].encode(), 0)
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.usefixtures("root")
+def test_nobody_has_root_end_what_is_not_his(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        path = os.path.join(place, "ietd.pid")
+        Path(path).touch()
+        os.chown(path, OTHER, OTHER)
+        victim = subprocess.Popen(["sleep", "60"])
+        command = [sys.executable, "-c", FORGER, path, str(OTHER), str(victim.pid)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as forger:
+            assert forger.stdout is not None
+            assert forger.stdin is not None
+            try:
+                assert forger.stdout.readline() == "locked\n"
+                with pytest.raises(IetpyError, match=f"user {OTHER}'s, names a process of another user"):
+                    terminate(path, 5)
+                assert victim.poll() is None
+            finally:
+                victim.kill()
+                victim.wait()
+                forger.stdin.close()
+
+
+def test_a_process_that_has_gone_is_not_signalled(path: str) -> None:
+    held = PidFile.acquire(path)
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    pidfile._signal(gone.pid, path, os.geteuid())
+    assert pidfile._user(gone.pid) is None
+    held.release()
+
+
+def test_before_linux_5_3(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(pid: int) -> int:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(pidfile.os, "pidfd_open", unknown)
+    with subprocess.Popen(["sleep", "60"]) as sleeper:
+        pidfile._signal(sleeper.pid, path, os.geteuid())
+        assert sleeper.wait(10) == -15

@@ -166,3 +166,20 @@ def test_a_directory_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot be made: Not a directory; use --control"):
         Publisher(str(tmp_path / "file" / "iet"), {}).prepare(0, 0)
+
+
+@pytest.mark.usefixtures("root")
+def test_nothing_is_written_into_what_another_put_in_the_place_of_the_directory(
+    publisher: Publisher, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In a folder where he may rename ours."""
+    publisher.prepare(0, 0)
+    directory = Path(publisher.directory)
+    directory.rename(tmp_path / "ours")
+    directory.mkdir()
+    os.chown(directory, 65534, 65534)
+    publisher.publish()
+    assert list(directory.iterdir()) == []
+    assert "it belongs to user 65534" in caplog.text
+    directory.rmdir()
+    (tmp_path / "ours").rename(directory)

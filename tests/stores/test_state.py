@@ -636,3 +636,43 @@ if os.geteuid() == 0:
         places = StateDirectory(str(reachable / "file" / "ietpy"))
         places.prepare(USER)
         assert places.problem == f"{reachable / 'file'} is not a directory"
+
+    def test_a_directory_behind_a_planted_link_is_not_given_away(reachable: Path) -> None:
+        """An empty one of root's, to which another user leads in a folder where everybody may write."""
+        precious, folder = reachable / "precious", reachable / "everybody"
+        precious.mkdir(0o700)
+        folder.mkdir()
+        folder.chmod(0o1777)
+        (folder / "ietpy").symlink_to(precious)
+        os.chown(folder / "ietpy", USER, GROUP, follow_symlinks=False)
+        StateDirectory(str(folder / "ietpy")).prepare(USER, GROUP)
+        assert precious.stat().st_uid == 0
+        os.chown(folder / "ietpy", 0, 0, follow_symlinks=False)
+        StateDirectory(str(folder / "ietpy")).prepare(USER, GROUP)
+        assert precious.stat().st_uid == USER, "who is root may lead where he likes"
+
+    def test_a_file_of_another_user_is_not_believed(reachable: Path) -> None:
+        """It might say who has a reservation."""
+        directory = reachable / "everybody"
+        directory.mkdir()
+        directory.chmod(0o1777)
+        (directory / FILE).write_text(json.dumps(GOOD))
+        os.chown(directory / FILE, USER, GROUP)
+        with pytest.raises(StoreError, match=f"it belongs to user {USER}, who has no business here"):
+            StateDirectory(str(directory)).unit(NAME, 0)
+        os.chown(directory, USER, GROUP)
+        assert StateDirectory(str(directory)).unit(NAME, 0) is not None
+
+    def test_what_is_planted_in_the_place_of_a_new_file_is_replaced(reachable: Path) -> None:
+        precious = reachable / "precious"
+        precious.write_text("precious")
+        directory = reachable / "everybody"
+        directory.mkdir()
+        directory.chmod(0o1777)
+        state = StateDirectory(str(directory)).unit(NAME, 0)
+        assert state is not None
+        (directory / FILE).symlink_to(precious)
+        os.chown(directory / FILE, USER, GROUP, follow_symlinks=False)
+        with pytest.raises(StoreError, match="in use by another daemon"):
+            state.put("x", 1)
+        assert precious.read_text() == "precious"
