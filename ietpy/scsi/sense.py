@@ -143,7 +143,7 @@ _PROTECTED: Final = (SenseKey.DATA_PROTECT, Asc.WRITE_PROTECTED)
 _GONE: Final = (SenseKey.NOT_READY, Asc.LOGICAL_UNIT_NOT_READY_CAUSE_NOT_REPORTABLE)
 _INTERNAL: Final = (SenseKey.HARDWARE_ERROR, Asc.INTERNAL_TARGET_FAILURE)
 
-#: Failures whose sense does not depend on the direction; all others are medium errors.
+#: Failures whose sense does not depend on the direction, but for those of space; all others are medium errors.
 _STORE_ERRORS: Final[Mapping[int, tuple[SenseKey, Asc]]] = MappingProxyType({
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
@@ -162,5 +162,5 @@ _WRITE_ERROR: Final = (SenseKey.MEDIUM_ERROR, Asc.WRITE_ERROR)
 
 def store_failure(error: StoreError, writing: bool) -> CheckCondition:
     """What a store's failure is to an initiator, the only place that knows."""
-    key, asc = _STORE_ERRORS.get(error.errno, _WRITE_ERROR if writing else _READ_ERROR)
-    return CheckCondition(key, asc)
+    sense = _STORE_ERRORS.get(error.errno, _WRITE_ERROR if writing else _READ_ERROR)
+    return CheckCondition(*(_READ_ERROR if sense is _FULL and not writing else sense))

@@ -38,7 +38,7 @@ NOISE: Final = random.Random(4).randbytes(LARGEST * 2)
 #: What fails during a command, by name: the errno of the stores, and the sense of a read and of a write.
 FAULTS: Final = {
     "EIO": (errno.EIO, ((3, 0x1100), (3, 0x0C00))),
-    "ENOSPC": (errno.ENOSPC, ((7, 0x2707), (7, 0x2707))),
+    "ENOSPC": (errno.ENOSPC, ((3, 0x1100), (7, 0x2707))),
 }
 
 #: How a command is executed. EARLY: its refusal is asked for before its data, as by a transport.

@@ -75,6 +75,8 @@ def test_it_reads_as_a_sentence() -> None:
     (errno.EIO, True, SenseKey.MEDIUM_ERROR, Asc.WRITE_ERROR),
     (errno.ENOSPC, True, SenseKey.DATA_PROTECT, Asc.SPACE_ALLOCATION_FAILED_WRITE_PROTECT),
     (errno.EDQUOT, True, SenseKey.DATA_PROTECT, Asc.SPACE_ALLOCATION_FAILED_WRITE_PROTECT),
+    (errno.ENOSPC, False, SenseKey.MEDIUM_ERROR, Asc.UNRECOVERED_READ_ERROR),
+    (errno.EDQUOT, False, SenseKey.MEDIUM_ERROR, Asc.UNRECOVERED_READ_ERROR),
     (errno.EROFS, True, SenseKey.DATA_PROTECT, Asc.WRITE_PROTECTED),
     (errno.EBADF, True, SenseKey.HARDWARE_ERROR, Asc.INTERNAL_TARGET_FAILURE),
     (errno.ENODEV, False, SenseKey.NOT_READY, Asc.LOGICAL_UNIT_NOT_READY_CAUSE_NOT_REPORTABLE),

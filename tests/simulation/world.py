@@ -126,9 +126,9 @@ class Going:
 class World:
     """One unit of a kind, LUN 0, and two sessions."""
 
-    def __init__(self, kind: str, *, condition: Any = None) -> None:
+    def __init__(self, kind: str, *, condition: Any = None, sectors: int = SECTORS) -> None:
         self.kind = KINDS[kind]
-        content = [b"before %d" % number for number in range(SECTORS)]
+        content = [b"before %d" % number for number in range(sectors)]
         self.file = File(b"".join(each.ljust(SECTOR, b".") for each in content), device=self.kind.device)
         self.machine = Machine(medium=self.file)
         self.device = ScsiDevice(NAME, threading.RLock())
@@ -168,7 +168,7 @@ class World:
         self._stamps += 1
         return (b"written %d" % self._stamps).ljust(SECTOR, b".")
 
-    def _start(self, session: int, name: str, cdb: str, data: bytes, after: Callable[[bool], None]) -> Going:
+    def start(self, session: int, name: str, cdb: str, data: bytes, after: Callable[[bool], None]) -> Going:
         """Send a command, and do what a pump does with it."""
         nexus = self.sessions[session]
         if nexus.attentions:  # mode parameters have changed, say
@@ -185,7 +185,7 @@ class World:
         self, session: int, name: str, cdb: str, data: bytes, values: dict[int, bytes], *, fua: bool = False
     ) -> Going:
         written = self.promises.begin(values, fua)
-        return self._start(session, name, cdb, data, lambda good: self.promises.end(written, good))
+        return self.start(session, name, cdb, data, lambda good: self.promises.end(written, good))
 
     def write(self, session: int, lba: int, blocks: int = 1, *, fua: bool = False, verify: bool = False) -> Going:
         stamps = [self._stamp() for _ in range(blocks)]
@@ -227,7 +227,7 @@ class World:
 
     def read(self, session: int, lba: int, blocks: int = 1, *, fua: bool = False) -> Going:
         cdb = f"28 {8 if fua else 0:02x} {lba:08x} 00 {blocks:04x} 00"
-        return self._start(session, "READ", cdb, b"", lambda good: None)
+        return self.start(session, "READ", cdb, b"", lambda good: None)
 
     def _emptying(self, session: int, name: str, cdb: str, data: bytes = b"", also: Any = None) -> Going:
         begun = self.promises.now()
@@ -238,7 +238,7 @@ class World:
                 if also is not None:
                     also()
 
-        return self._start(session, name, cdb, data, after)
+        return self.start(session, name, cdb, data, after)
 
     def synchronize(self, session: int) -> Going:
         return self._emptying(session, "SYNCHRONIZE CACHE", "35 00 00000000 00 0000 00")
@@ -252,7 +252,7 @@ class World:
         cdb = f"15 10 00 00 {len(data):02x} 00"
         if enabled:
             self.promises.write_cache(True)
-            return self._start(session, "MODE SELECT", cdb, data, lambda good: None)
+            return self.start(session, "MODE SELECT", cdb, data, lambda good: None)
         return self._emptying(session, "MODE SELECT", cdb, data, lambda: self.promises.write_cache(False))
 
     # What workers do ------------------------------------------------------------------------------------------------
@@ -278,4 +278,4 @@ class World:
         going.answer = outcome_of(going.task).sense
         self.answered.append((going.name, going.answer))
         going.after(going.answer == 0)
-        self.promises.check(self.file)
+        self.machine.changed(self.file)
