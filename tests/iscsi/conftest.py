@@ -75,6 +75,9 @@ class MemoryStore:
 
     losses = 0
 
+    def commit(self, mark: int) -> None:
+        self._check()
+
     def flush(self) -> None:
         self._check()
 

@@ -244,14 +244,30 @@ class Machine:
 
 
 class _Queue:
-    """As ``aio.Queue``."""
+    """As ``aio.Queue``; what is begun ends at once."""
 
     def __init__(self, machine: Machine) -> None:
         machine._begin("io_setup")
         self._machine = machine
+        self._data: list[memoryview] = []
+        self.results: list[int] = []
 
     def move(self, fd: int, moves: Sequence[Move]) -> list[int]:
         return [self._one(fd, move) for move in moves]
+
+    def begin(self, fd: int, moves: Sequence[Move], flags: int = 0) -> int:
+        self._data = [memoryview(bytearray(move.length)) for move in moves]
+        self.results = [
+            self._one(fd, move if move.writes else move._replace(views=(view,)))
+            for move, view in zip(moves, self._data, strict=True)
+        ]
+        return len(moves)
+
+    def wait(self, seconds: float | None = None) -> bool:
+        return True
+
+    def data(self, number: int) -> memoryview:
+        return self._data[number]
 
     def _one(self, fd: int, move: Move) -> int:
         machine = self._machine

@@ -73,7 +73,7 @@ def test_every_call_of_every_command_fails_once(kind: str) -> None:
     for command, number, call, code, trial in cases(kind, CODES):
         what = f"{command.name}, {call} ({number}), {Fault(code).name}"
         allowed = expected(command, call, number, code)
-        if command.many and number > 1:
+        if command.many and number > 0:
             allowed |= {command.good}  # it may have been the other one's
         assert trial.answer in allowed, what
         if not command.whole:
@@ -163,6 +163,7 @@ def test_one_connection_lives_through_all_of_them(served: Any) -> None:
         data = command.data_out(world)
         return client.command(0, cdb, write=data) if data else client.command(0, cdb, read=command.data_in)
 
+    run(COMMANDS[0])  # what is made once is there
     faults = 0
     for command in COMMANDS:
         if not command.kinds(served.kind) or command.many or command.whole or "APTPL" in command.name:

@@ -268,11 +268,21 @@ class World:
                 chosen.remove(each)
                 self.parked.remove(each)
             if unit is not None:
-                joint.work(unit, [each.task for each in job])
+                self._together(unit, [each.task for each in job])
             else:
                 self.lu.execute(first.task)
             for each in job:
                 self.end(each)
+
+    def _together(self, unit: LogicalUnit, tasks: list[Task]) -> None:
+        """A connection's own thread begins, if it may, and a worker does what is left."""
+        moving = joint.begin(unit, tasks)
+        left = tasks
+        if moving is not None:
+            moving.wait()
+            left = moving.conclude()
+        if left:
+            joint.work(unit, left)
 
     def end(self, going: Going) -> None:
         going.answer = outcome_of(going.task).sense
