@@ -12,7 +12,7 @@ import selectors
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from ietpy.errors import FormatError
@@ -29,9 +29,11 @@ log = logging.getLogger(__name__)
 #: A login must be over within this many seconds (peers: LIO 15).
 LOGIN_SECONDS: Final = 15.0
 #: Connections in login phase at once; one more costs another its place (IET: 32, without a time limit).
-LOGINS_AT_ONCE: Final = 256
+LOGINS_AT_ONCE: Final = 512
 #: Of these, how many from one address: whoever dials without logging in keeps nobody else out.
 LOGINS_PER_ADDRESS: Final = 64
+#: Who has said nothing for so long makes room before who has.
+SILENT_SECONDS: Final = 1.0
 
 
 def plain(address: str) -> str:
@@ -47,7 +49,6 @@ class HalfOpen:
         self.portal = portal
         self.source = source(address)
         self.deadline = deadline
-        self.said = False  #: whether anything came yet
         self.heard = False  #: what follows our challenge is listened to
         self.waits = False  #: it is not yet, and the socket not looked at
         #: All that came, and how much was sent: for the process that has its target (``Passage``).
@@ -55,11 +56,6 @@ class HalfOpen:
         self.sent = 0
         self.connection: Connection
         self.pump: Pump
-
-
-def _worth(login: HalfOpen) -> tuple[bool, float]:
-    """Who has said nothing yet goes first, then who has been there the longest."""
-    return login.said, login.deadline
 
 
 class Listener(Protocol):
@@ -82,7 +78,10 @@ class Logins:
     def __init__(self, listener: Listener, selector: selectors.BaseSelector) -> None:
         self._listener = listener
         self._selector = selector
+        #: In the order they came, as those that have said nothing yet.
         self._open: dict[int, HalfOpen] = {}
+        self._silent: dict[HalfOpen, None] = {}
+        self._counts: Counter[str] = Counter()  #: by source
         self.throttle = Throttle()
         #: Has another process go on with a login, if there are others.
         self.send: Callable[[socket.socket, Passage], None] | None = None
@@ -96,12 +95,11 @@ class Logins:
             self.give_way(f"{LOGINS_AT_ONCE} logins at once are the limit")
 
     def give_way(self, why: str) -> bool:
-        """Who has most of the logins loses one; False if there are none. Of several the one is chosen by ``_worth``."""
+        """Who has most of the logins loses one; False if there are none."""
         if not self._open:
             return False
-        counts = Counter(login.source for login in self._open.values())
-        most = max(counts.values())
-        self._drop_least((login for login in self._open.values() if counts[login.source] == most), why)
+        most = max(self._counts.values())
+        self._drop_one(lambda login: self._counts[login.source] == most, why)
         return True
 
     def begin(self, sock: socket.socket, peer: str, portal: socket.socket, group: int) -> None:
@@ -146,9 +144,9 @@ class Logins:
 
     def _begin(self, login: HalfOpen, peer: str, group: int) -> None:
         sock = login.sock
-        mine = [other for other in self._open.values() if other.source == login.source]
-        if len(mine) >= LOGINS_PER_ADDRESS:
-            self._drop_least(mine, f"{LOGINS_PER_ADDRESS} logins at once from one address are the limit")
+        if self._counts[login.source] >= LOGINS_PER_ADDRESS:
+            why = f"{LOGINS_PER_ADDRESS} logins at once from one address are the limit"
+            self._drop_one(lambda other: other.source == login.source, why)
         local = sock.getsockname()
 
         def on_login(session: Session, replaced: Sequence[Connection]) -> None:
@@ -158,6 +156,8 @@ class Logins:
         login.connection = Connection(self._listener.node, asker, local[1], secrets.token_bytes, on_login)
         login.pump = self._listener.new_pump(sock, login.connection)
         self._open[sock.fileno()] = login
+        self._silent[login] = None
+        self._counts[login.source] += 1
         self._selector.register(sock, selectors.EVENT_READ, self._bytes)
 
     def _bytes(self, sock: socket.socket) -> None:
@@ -174,7 +174,7 @@ class Logins:
             return
         except OSError:
             count = 0
-        login.said = True
+        self._silent.pop(login, None)
         if self.send is not None:
             login.received += space[:count]
         self._take(login, count)
@@ -287,8 +287,11 @@ class Logins:
         for login in list(self._open.values()):
             self._drop(login)
 
-    def _drop_least(self, among: Iterable[HalfOpen], why: str) -> None:
-        login = min(among, key=_worth)
+    def _drop_one(self, eligible: Callable[[HalfOpen], bool], why: str) -> None:
+        """The oldest that has said nothing for ``SILENT_SECONDS``, else the oldest: a new one had no time to speak."""
+        login = next(filter(eligible, self._silent), None)
+        if login is None or login.deadline > time.monotonic() + LOGIN_SECONDS - SILENT_SECONDS:
+            login = next(filter(eligible, self._open.values()))
         Event.LOGIN_LIMIT.tell(log, "%s: dropped, %s", self._listener.name_of(login.sock), why, peer=login.source)
         self._drop(login)
 
@@ -305,3 +308,7 @@ class Logins:
         if not login.waits:
             self._selector.unregister(login.sock)
         del self._open[login.sock.fileno()]
+        self._silent.pop(login, None)
+        self._counts[login.source] -= 1
+        if not self._counts[login.source]:
+            del self._counts[login.source]

@@ -25,7 +25,7 @@ GIB = 1 << 30
         (1 << 20, 64 * GIB, capacity.CONNECTIONS_AT_ONCE),
         (resource.RLIM_INFINITY, 64 * GIB, capacity.CONNECTIONS_AT_ONCE),
         (1 << 20, GIB, 256),
-        (1024, 64 * GIB, 1024 - 10 - 256 - 64),
+        (1024, 64 * GIB, 1024 - 10 - 512 - 64),
         (64, 64 * GIB, capacity.FEWEST),
         (1 << 20, GIB // 1024, capacity.FEWEST),
     ],

@@ -86,16 +86,33 @@ def test_who_says_nothing_goes_before_who_does(
 ) -> None:
     """In a crowd from everywhere a login that is under way is not what makes room."""
     monkeypatch.setattr(logins, "LOGINS_AT_ONCE", 3)
+    monkeypatch.setattr(logins, "SILENT_SECONDS", 0.0)
     honest = served.dial(source="127.0.0.2")
     honest.socket.sendall(b"\x43")
-    eventually(lambda: any(login.said for login in served.server._logins._open.values()))
+    eventually(lambda: len(served.server._logins._open) == 1 and not served.server._logins._silent)
     silent = [served.dial(source=f"127.0.0.{number}") for number in (3, 4)]
     eventually(lambda: len(served.server._logins) == 3)
     newcomer = served.dial(source="127.0.0.5")
     assert silent[0].closed_by_target(timeout=20)
     newcomer.login(LoginPlan(target=served.target.name))
     eventually(lambda: len(served.server._logins) == 2)
-    assert any(login.said for login in served.server._logins._open.values())
+    assert [login.source for login in served.server._logins._open.values()] == ["127.0.0.2", "127.0.0.4"]
+
+
+def test_a_new_one_has_time_to_speak(
+    served: Any, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., None]
+) -> None:
+    """Where all others say a little, who has just come is not taken for one who says nothing."""
+    monkeypatch.setattr(logins, "LOGINS_AT_ONCE", 3)
+    slow = [served.dial(source=f"127.0.0.{number}") for number in (2, 3)]
+    for client in slow:
+        client.socket.sendall(b"\x43")
+    eventually(lambda: len(served.server._logins._open) == 2 and not served.server._logins._silent)
+    newcomer = served.dial(source="127.0.0.4")
+    eventually(lambda: len(served.server._logins) == 3)
+    served.dial(source="127.0.0.5")
+    assert slow[0].closed_by_target(timeout=20)
+    newcomer.login(LoginPlan(target=served.target.name))
 
 
 def test_one_address_has_so_many_places(
