@@ -138,9 +138,16 @@ def make_directory(path: str) -> None:
         missing.append(path)
         path = os.path.dirname(path)
     for each in reversed(missing):
-        with contextlib.suppress(FileExistsError):  # of a daemon that is being started just now
+        try:
             os.mkdir(each, DIRECTORY_MODE)
-        _sync(os.path.dirname(each))
+        except FileExistsError:  # of a daemon that is being started just now
+            continue
+        try:
+            _sync(os.path.dirname(each))
+        except OSError:
+            with contextlib.suppress(OSError):  # or nobody would see to it again that its name survives
+                os.rmdir(each)
+            raise
 
 
 def _sync(directory: str) -> None:
