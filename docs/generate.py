@@ -467,7 +467,10 @@ without a fault is in [order, atomicity and durability](durability.md).
 Whatever fails, the connection goes on, other logical units know nothing of it, and the next command is executed;
 after a FORMAT UNIT or SANITIZE that failed, those that the standard lets through. The log names the unit, the command
 and the reason ([events](reference/events.md)). `ietpy-daemon status` names a unit whose medium does not answer; its
-commands wait, those of other units do not, and task management and logout are answered.
+commands wait, those of other units do not, and logouts are answered, as are task management functions that concern
+none of them. An abort of what waits is answered when the medium has let go of it, as nothing of it may be written
+later. A write-through write to a file whose file system does not even take it into its cache (one that is frozen, say)
+keeps the other commands of its session waiting, and no other session.
 
 - EDQUOT is answered as ENOSPC, EINTR and all that have no column as EIO. System calls that a signal interrupts are
   repeated before anybody hears of it.
