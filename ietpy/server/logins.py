@@ -32,8 +32,8 @@ LOGIN_SECONDS: Final = 15.0
 LOGINS_AT_ONCE: Final = 512
 #: Of these, how many from one address: whoever dials without logging in keeps nobody else out.
 LOGINS_PER_ADDRESS: Final = 64
-#: Who has said nothing for so long makes room before who has.
-SILENT_SECONDS: Final = 1.0
+#: So many from one address are not more than others have.
+FAIR_SHARE: Final = 16
 
 
 def plain(address: str) -> str:
@@ -78,9 +78,9 @@ class Logins:
     def __init__(self, listener: Listener, selector: selectors.BaseSelector) -> None:
         self._listener = listener
         self._selector = selector
-        #: In the order they came, as those that have said nothing yet.
+        #: In the order they came, as those that have not said a whole request yet.
         self._open: dict[int, HalfOpen] = {}
-        self._silent: dict[HalfOpen, None] = {}
+        self._unanswered: dict[HalfOpen, None] = {}
         self._counts: Counter[str] = Counter()  #: by source
         self.throttle = Throttle()
         #: Has another process go on with a login, if there are others.
@@ -95,11 +95,14 @@ class Logins:
             self.give_way(f"{LOGINS_AT_ONCE} logins at once are the limit")
 
     def give_way(self, why: str) -> bool:
-        """Who has most of the logins loses one; False if there are none."""
+        """The address with most of the logins loses one, or any one if that is few; False if there are none."""
         if not self._open:
             return False
         most = max(self._counts.values())
-        self._drop_one(lambda login: self._counts[login.source] == most, why)
+        if most <= FAIR_SHARE:
+            self._drop_one(why, len(self._open))
+        else:
+            self._drop_one(why, most, lambda login: self._counts[login.source] == most)
         return True
 
     def begin(self, sock: socket.socket, peer: str, portal: socket.socket, group: int) -> None:
@@ -146,7 +149,7 @@ class Logins:
         sock = login.sock
         if self._counts[login.source] >= LOGINS_PER_ADDRESS:
             why = f"{LOGINS_PER_ADDRESS} logins at once from one address are the limit"
-            self._drop_one(lambda other: other.source == login.source, why)
+            self._drop_one(why, LOGINS_PER_ADDRESS, lambda other: other.source == login.source)
         local = sock.getsockname()
 
         def on_login(session: Session, replaced: Sequence[Connection]) -> None:
@@ -156,7 +159,7 @@ class Logins:
         login.connection = Connection(self._listener.node, asker, local[1], secrets.token_bytes, on_login)
         login.pump = self._listener.new_pump(sock, login.connection)
         self._open[sock.fileno()] = login
-        self._silent[login] = None
+        self._unanswered[login] = None
         self._counts[login.source] += 1
         self._selector.register(sock, selectors.EVENT_READ, self._bytes)
 
@@ -174,7 +177,6 @@ class Logins:
             return
         except OSError:
             count = 0
-        self._silent.pop(login, None)
         if self.send is not None:
             login.received += space[:count]
         self._take(login, count)
@@ -199,6 +201,8 @@ class Logins:
                 if said:
                     login.pump.egress.skip(said)
                 login.sent += sum(len(piece) for piece in connection.outbox if isinstance(piece, bytes))
+                if login.sent:
+                    self._unanswered.pop(login, None)
                 if (connection.login is not None or connection.closing) and not login.pump.egress.flush_now():
                     raise ConnectionAbortedError("the peer does not take its answers")
             login.pump.line.attend()  # to what was left in its inbox meanwhile
@@ -287,11 +291,14 @@ class Logins:
         for login in list(self._open.values()):
             self._drop(login)
 
-    def _drop_one(self, eligible: Callable[[HalfOpen], bool], why: str) -> None:
-        """The oldest that has said nothing for ``SILENT_SECONDS``, else the oldest: a new one had no time to speak."""
-        login = next(filter(eligible, self._silent), None)
-        if login is None or login.deadline > time.monotonic() + LOGIN_SECONDS - SILENT_SECONDS:
-            login = next(filter(eligible, self._open.values()))
+    def _drop_one(self, why: str, places: int, eligible: Callable[[HalfOpen], bool] | None = None) -> None:
+        """Of those who have not said a whole request yet the oldest, if they have more than half of the places.
+
+        So a crowd that says little drops out before who is getting on, and where all others got on who has just come
+        is not the one to go. Else the oldest.
+        """
+        little = list(filter(eligible, self._unanswered))
+        login = little[0] if len(little) > places // 2 else next(filter(eligible, self._open.values()))
         Event.LOGIN_LIMIT.tell(log, "%s: dropped, %s", self._listener.name_of(login.sock), why, peer=login.source)
         self._drop(login)
 
@@ -308,7 +315,7 @@ class Logins:
         if not login.waits:
             self._selector.unregister(login.sock)
         del self._open[login.sock.fileno()]
-        self._silent.pop(login, None)
+        self._unanswered.pop(login, None)
         self._counts[login.source] -= 1
         if not self._counts[login.source]:
             del self._counts[login.source]

@@ -69,6 +69,8 @@ class Crowd:
         if self.spread:
             number = self.counts["dialled"] % 60000
             sock.bind((f"127.1.{number // 250}.{number % 250 + 1}", 0))
+        else:
+            sock.bind((SOURCE, 0))
         problem = sock.connect_ex((ADDRESS, self.at.port))
         if problem not in (0, errno.EINPROGRESS):
             sock.close()
@@ -146,7 +148,7 @@ def half_open(at: Site) -> dict[str, Any]:
 
 
 def half_open_at_one(at: Site) -> dict[str, Any]:
-    """The same, all from one address."""
+    """The same, all from one address, which is not the healthy one's."""
     return Crowd(at, lambda sock, now: None, spread=False).run()
 
 

@@ -13,12 +13,16 @@ from typing import Any
 import pytest
 
 from ietpy.initiator.errors import ConnectionLost, LoginRefused
+from ietpy.initiator.framing import build_pdu
 from ietpy.initiator.login import Chap, LoginPlan
+from ietpy.initiator.text import encode
 from ietpy.iscsi.errors import LoginStatus
+from ietpy.iscsi.pdu import Opcode
 from ietpy.iscsi.target import Accounts, TargetNode
 from ietpy.scsi.device import ScsiDevice
 from ietpy.server import logins, throttle
 from ietpy.server.egress import Egress
+from tests.server.conftest import NAME
 
 
 def test_a_refused_login_is_logged(served: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -71,6 +75,7 @@ def test_one_address_may_not_use_up_all_places(
     served: Any, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., None]
 ) -> None:
     """With all places taken, the address that has most of them gives one back, not the oldest of all."""
+    monkeypatch.setattr(logins, "FAIR_SHARE", 1)
     monkeypatch.setattr(logins, "LOGINS_AT_ONCE", 3)
     patient = served.dial(source="127.0.0.2")
     eventually(lambda: len(served.server._logins) == 1)
@@ -81,38 +86,67 @@ def test_one_address_may_not_use_up_all_places(
     patient.login(LoginPlan(target=served.target.name))
 
 
-def test_who_says_nothing_goes_before_who_does(
-    served: Any, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., None]
+def test_who_says_little_goes_before_who_gets_on(
+    half_way: Any, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., None]
 ) -> None:
     """In a crowd from everywhere a login that is under way is not what makes room."""
-    monkeypatch.setattr(logins, "LOGINS_AT_ONCE", 3)
-    monkeypatch.setattr(logins, "SILENT_SECONDS", 0.0)
-    honest = served.dial(source="127.0.0.2")
-    honest.socket.sendall(b"\x43")
-    eventually(lambda: len(served.server._logins._open) == 1 and not served.server._logins._silent)
-    silent = [served.dial(source=f"127.0.0.{number}") for number in (3, 4)]
-    eventually(lambda: len(served.server._logins) == 3)
-    newcomer = served.dial(source="127.0.0.5")
-    assert silent[0].closed_by_target(timeout=20)
-    newcomer.login(LoginPlan(target=served.target.name))
-    eventually(lambda: len(served.server._logins) == 2)
-    assert [login.source for login in served.server._logins._open.values()] == ["127.0.0.2", "127.0.0.4"]
+    served, log_in_half = half_way
+    monkeypatch.setattr(logins, "LOGINS_AT_ONCE", 4)
+    honest = log_in_half("127.0.0.2")
+    little = []
+    for number in (3, 4, 5):
+        little.append(served.dial(source=f"127.0.0.{number}"))
+        little[-1].socket.sendall(b"\x43")
+        eventually(lambda number=number: len(served.server._logins) == number - 1)
+    served.dial(source="127.0.0.6")
+    assert little[0].closed_by_target(timeout=20)
+    assert honest.socket.fileno() > 0
+    assert next(login.source for login in served.server._logins._open.values()) == "127.0.0.2"
 
 
 def test_a_new_one_has_time_to_speak(
-    served: Any, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., None]
+    half_way: Any, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., None]
 ) -> None:
-    """Where all others say a little, who has just come is not taken for one who says nothing."""
+    """Where all others get on, who has just come is not the one to go."""
+    served, log_in_half = half_way
     monkeypatch.setattr(logins, "LOGINS_AT_ONCE", 3)
-    slow = [served.dial(source=f"127.0.0.{number}") for number in (2, 3)]
-    for client in slow:
-        client.socket.sendall(b"\x43")
-    eventually(lambda: len(served.server._logins._open) == 2 and not served.server._logins._silent)
+    slow = [log_in_half(f"127.0.0.{number}") for number in (2, 3)]
     newcomer = served.dial(source="127.0.0.4")
     eventually(lambda: len(served.server._logins) == 3)
     served.dial(source="127.0.0.5")
     assert slow[0].closed_by_target(timeout=20)
     newcomer.login(LoginPlan(target=served.target.name))
+
+
+def test_a_few_logins_of_one_address_are_not_greedy(
+    served: Any, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., None]
+) -> None:
+    """A host logs in to several targets at once, while others have one login each."""
+    monkeypatch.setattr(logins, "LOGINS_AT_ONCE", 4)
+    single = [served.dial(source=f"127.0.0.{number}") for number in (2, 3)]
+    eventually(lambda: len(served.server._logins) == 2)
+    double = [served.dial(source="127.0.0.4") for _ in range(2)]
+    eventually(lambda: len(served.server._logins) == 4)
+    served.dial(source="127.0.0.5")
+    assert single[0].closed_by_target(timeout=20)
+    for number, client in enumerate(double):
+        client.login(LoginPlan(target=served.target.name, isid=b"\x80\0\0\0\0" + bytes((number,))))
+
+
+@pytest.fixture
+def half_way(served: Any, eventually: Callable[..., None]) -> Any:
+    """The server, and a function that has a login from an address answered once and not yet over."""
+
+    def log_in_half(source: str) -> Any:
+        client = served.dial(source=source)
+        text = encode({"InitiatorName": "iqn.2026-11.test:slow", "SessionType": "Normal", "TargetName": NAME})
+        client.send_pdu(build_pdu(
+            Opcode.LOGIN_REQUEST, text, flags=0, isid=b"\x80\0\0\0\0\7", immediate=True, initiator_task_tag=7, cmd_sn=1
+        ))
+        assert client.receive_pdu(strict=False).header["status"] == 0
+        return client
+
+    return served, log_in_half
 
 
 def test_one_address_has_so_many_places(
