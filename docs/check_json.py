@@ -81,6 +81,7 @@ FIELDS: Final = (
     ("configuration.targets[].luns[].scsi_sn", "string or null", "ScsiSN; null: not in the file"),
     ("configuration.targets[].luns[].options", "object", "parameters of its type alone, by name"),
     ("configuration.targets[].luns[].removable", "boolean", "Removable of a LunOption line"),
+    ("configuration.targets[].luns[].cached", "boolean", "WriteCache of a LunOption line"),
     ("configuration.targets[].luns[].identity", "object", "what it tells initiators of itself"),
     ("configuration.targets[].luns[].identity.vendor", "string", "INQUIRY"),
     ("configuration.targets[].luns[].identity.product", "string", "INQUIRY"),

@@ -193,6 +193,7 @@ def _lun(target: TargetConfig, lun: LunConfig) -> dict[str, Any]:
         "scsi_sn": lun.scsi_sn,
         "options": dict(lun.options),
         "removable": lun.removable,
+        "cached": lun.cached,
         "identity": {
             "vendor": identity.vendor,
             "product": identity.product,

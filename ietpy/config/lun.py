@@ -252,7 +252,7 @@ def _finished(draft: Draft) -> LunConfig | None:
             Finding.NO_EFFECT,
             draft.place,
             "IOMode=wb has no effect with Type=blockio",
-            "write IOMode=wt",
+            f"write IOMode=wt, or LunOption {draft.number} WriteCache=Yes",
             "accepted it and showed wt",
         )
         draft.write_cache = False

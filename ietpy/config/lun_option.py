@@ -21,7 +21,7 @@ from ietpy.config.syntax import BLANKS, Statement, Word
 from ietpy.scsi.identity import AS_IET, IdentityOptions
 
 #: Fields of a LUN that these lines set, as they are without one.
-UNSAID: Final[Mapping[str, Any]] = MappingProxyType({"identity": AS_IET, "removable": False})
+UNSAID: Final[Mapping[str, Any]] = MappingProxyType({"identity": AS_IET, "removable": False, "cached": False})
 _IDENTITY: Final = frozenset(each.name for each in fields(IdentityOptions))
 _NUMBER: Final = re.compile(rf"[0-9]{{1,5}}(?=[{BLANKS},]|$)")
 _COMMENT: Final = re.compile(rf"[{BLANKS}]#")

@@ -32,7 +32,7 @@ class Account:
 class LunConfig:
     """One ``Lun`` line. ``options`` are the store's own (``Blocks`` of nullio), parsed by its rows.
 
-    ``identity`` and ``removable`` are what ``LunOption`` lines add; ``identity`` outranks ``scsi_sn``.
+    ``identity``, ``removable`` and ``cached`` are what ``LunOption`` lines add; ``identity`` outranks ``scsi_sn``.
     """
 
     number: int
@@ -47,6 +47,12 @@ class LunConfig:
     options: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     identity: IdentityOptions = AS_IET
     removable: bool = False
+    cached: bool = False  #: as ``write_cache``, and with blockio, too
+
+    @property
+    def caches(self) -> bool:
+        """Whether a write is answered before it is on stable storage."""
+        return self.write_cache or self.cached
 
 
 Network: TypeAlias = IPv4Network | IPv6Network

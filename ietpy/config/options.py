@@ -538,7 +538,7 @@ LUN_OPTIONS: Final = (
 LUN_OPTION_BY_WORD: Final = {option.name.lower(): option for option in LUN_OPTIONS}
 
 
-def _extension(name: str, value: Value, prose: str, default: str) -> Option:
+def _extension(name: str, value: Value, prose: str, default: str, attribute: str = "") -> Option:
     return Option(
         name,
         Scope.LUN_OPTION,
@@ -546,7 +546,7 @@ def _extension(name: str, value: Value, prose: str, default: str) -> Option:
         value,
         prose,
         default,
-        attribute=name.lower(),
+        attribute=attribute or name.lower(),
         origin=Origin.IETPY,
     )
 
@@ -591,6 +591,14 @@ LUN_EXTENSIONS: Final = (
         "Whether the medium is removable: initiators may then eject and load it (START STOP UNIT), and keep others from"
         " doing so (PREVENT ALLOW MEDIUM REMOVAL). It does not change the disk's name.",
         "No",
+    ),
+    _extension(
+        "WriteCache",
+        YesNo(),
+        "Whether writes are answered before they are on the medium, and initiators told so (WCE): they flush what must"
+        " last. As IOMode=wb, and with blockio, too, where the cache is the device's own.",
+        "No",
+        "cached",
     ),
 )
 

@@ -124,7 +124,7 @@ def logical_unit(
             iet_identity(device.name, lun.number, lun.scsi_id, lun.scsi_sn, lun.identity),
             block_size=block_size,
             read_only=lun.read_only,
-            write_cache=lun.write_cache,
+            write_cache=lun.caches,
             device=device,
             number=lun.number,
             exclusion=exclusion,

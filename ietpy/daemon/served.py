@@ -68,7 +68,7 @@ def lun_facts(served: ServedUnit, leaving: bool) -> dict[str, Any]:
 
 def mode_of(lun: LunConfig) -> str:
     """IOMode as IET showed it: of several that were given, ro before wb before wt."""
-    return "ro" if lun.read_only else "wb" if lun.write_cache else "wt"
+    return "ro" if lun.read_only else "wb" if lun.caches else "wt"
 
 
 def problem_facts(problem: Diagnostic) -> dict[str, Any]:

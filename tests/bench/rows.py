@@ -61,7 +61,8 @@ SETUPS = {
     "coarse": Setup({"ietpy": ietpy, "tgt": tgt, "istgt": istgt}, piece=MIB),
     "through": Setup({"ietpy": partial(ietpy, lun="Type=fileio,IOMode=wt"), "tgt": partial(tgt, flags="sync")}),
     "block": Setup({
-        "ietpy": partial(ietpy, lun="Type=blockio"), CACHED: partial(ietpy, lun="Type=blockio", write_cache=True),
+        "ietpy": partial(ietpy, lun="Type=blockio"),
+        CACHED: partial(ietpy, lun="Type=blockio", options="WriteCache=Yes"),
         "tgt": partial(tgt, flags="direct"), UNCACHED: partial(tgt, flags="direct", write_cache=False),
     }, loop=True),
 }

@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ietpy.initiator.client import Client
-from ietpy.initiator.login import LoginPlan
 from tests.bench.generators import compiled
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -198,23 +196,11 @@ def serving(
             target.stop()
 
 
-def enable_write_cache(port: int, name: str) -> None:
-    """WCE of LUN 1, as an initiator's MODE SELECT(6) sets it (SBC-3 section 6.4.5)."""
-    with Client.connect(ADDRESS, port) as client:
-        client.login(LoginPlan("iqn.2026-11.test.bench:cache", name))
-        client.test_unit_ready(1)
-        page = bytearray(client.command(1, b"\x1a\x08\x08\0\x18\0", read=24).data[4:])
-        page[2] |= 0x04
-        outcome = client.command(1, b"\x15\x10\0\0\x18\0", write=bytes(4) + page)
-        if outcome.status:
-            raise SystemExit(f"{name} does not enable its write cache: status {outcome.status:#04x}")
-
-
 @contextmanager
 def ietpy(
-    folder: Path, layout: Layout, lun: str = "Type=fileio,IOMode=wb", processes: int = 1, write_cache: bool = False
+    folder: Path, layout: Layout, lun: str = "Type=fileio,IOMode=wb", processes: int = 1, options: str = ""
 ) -> Iterator[Target]:
-    """``lun``: parameters of every Lun line besides its path. ``write_cache``: turned on where that takes a command."""
+    """``lun``: parameters of every Lun line besides its path; ``options``: of a LunOption line, if there is one."""
     if processes > 1 and not knows_processes():
         raise NotHere("this ietpy has no --processes")
     folder.mkdir(exist_ok=True)
@@ -222,7 +208,9 @@ def ietpy(
     lines = []
     for index, media in enumerate(layout.targets):
         lines.append(f"Target {layout.name(index)}")
-        lines += [f"Lun {number} Path={path},{lun}" for number, path in enumerate(media, 1)]
+        for number, path in enumerate(media, 1):
+            lines.append(f"Lun {number} Path={path},{lun}")
+            lines += [f"LunOption {number} {options}"] * bool(options)
     config.write_text("\n".join(lines) + "\n")
     config.chmod(0o600)
     port = free_port()
@@ -234,8 +222,6 @@ def ietpy(
         command += ["--processes", str(processes)]
     name = "ietpy" if processes == 1 else f"ietpy {processes} processes"
     with serving(folder, layout, name, port, command) as target:
-        if write_cache:
-            enable_write_cache(port, layout.name(0))
         yield target
 
 

@@ -153,6 +153,7 @@ def test_json(tmp_path: Path, image: Path) -> None:
         "scsi_sn": None,
         "options": {},
         "removable": False,
+        "cached": False,
     }
     assert identity == {
         "vendor": "IET",

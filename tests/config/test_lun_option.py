@@ -32,6 +32,7 @@ class Case:
     identity: IdentityOptions
     findings: str = ""
     removable: bool = False
+    cached: bool = False
 
 
 CASES = {
@@ -41,10 +42,12 @@ CASES = {
     "above the Lun": Case(f"LunOption 1 Naa={NAA}\n" + LUN, N),
     "everything": Case(
         LUN + f"LunOption 1 Naa={NAA},Eui={EUI},Vendor=ACME,Product=a disk,Revision=1.0,Serial={'s' * 40}"
-        ",Removable=Yes\n",
+        ",Removable=Yes,WriteCache=Yes\n",
         IdentityOptions(bytes.fromhex(NAA), bytes.fromhex(EUI), "ACME", "a disk", "1.0", "s" * 40),
         removable=True,
+        cached=True,
     ),
+    "a write cache": Case(LUN + "LunOption 1 WriteCache=Yes\n", AS_IET, cached=True),
     "removable": Case(LUN + "LunOption 1 removable = Yes\n", AS_IET, removable=True),
     "not removable": Case(LUN + "LunOption 1 Removable=No\n", AS_IET),
     "removable on a line of its own": Case(
@@ -93,7 +96,8 @@ def test_every_mode_reads_the_same(case: Case, mode: str) -> None:
     configuration = loads(f"Target t\n{case.text}", compat=mode)
     found = " ".join(f"{one.code}@{one.span.line}:{one.span.column}" for one in configuration.diagnostics)
     (one,) = (lun for lun in configuration.targets[0].luns if lun.number == 1)
-    assert (one.identity, one.removable, found) == (case.identity, case.removable, case.findings)
+    expected = case.identity, case.removable, case.cached, case.findings
+    assert (one.identity, one.removable, one.cached, found) == expected
     severity = "warning" if mode == "iet" else "error"
     for finding in configuration.diagnostics:
         assert (finding.severity, bool(finding.hint), bool(finding.iet)) == (severity, True, True)
@@ -147,7 +151,8 @@ def test_the_last_line_needs_no_newline() -> None:
 
 def test_the_parameters_are_what_an_identity_can_say_and_other_fields_of_a_lun() -> None:
     identity = [field.name for field in fields(IdentityOptions)]
-    assert [option.attribute for option in LUN_EXTENSIONS] == [*identity, *UNSAID.keys() - {"identity"}]
+    others = [name for name in UNSAID if name != "identity"]
+    assert [option.attribute for option in LUN_EXTENSIONS] == [*identity, *others]
     assert said(LunConfig(0, PLACE)) == UNSAID
 
 
@@ -160,15 +165,15 @@ _TEXTS = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_char
     eui=st.none() | st.binary(min_size=12, max_size=12),
     vendor=st.none() | _TEXTS.map(lambda text: text[:8]),
     serial=st.none() | _TEXTS.map(lambda text: text[:252]),
-    removable=st.booleans(),
+    flags=st.fixed_dictionaries({"removable": st.booleans(), "cached": st.booleans()}),
 )
-def test_what_is_rendered_reads_as_what_it_was(number: int, removable: bool, **values: object) -> None:
+def test_what_is_rendered_reads_as_what_it_was(number: int, flags: dict[str, bool], **values: object) -> None:
     identity = IdentityOptions(**values)  # type: ignore[arg-type]
-    lun = LunConfig(number, PLACE, identity=identity, removable=removable)
+    lun = LunConfig(number, PLACE, identity=identity, **flags)
     report, options = Report("f", "strict"), LunOptions()
     (statement,) = read(rendered(lun) + "\n", report)
     options.add(statement, report)
-    assert options.of(number) == {"identity": identity, "removable": removable} == said(lun)
-    given = {name for name, value in values.items() if value is not None} | ({"removable"} if removable else set())
+    assert options.of(number) == {"identity": identity, **flags} == said(lun)
+    given = {name for name, value in values.items() if value is not None} | {name for name in flags if flags[name]}
     assert options.given.get(number, {}).keys() == given
     assert len(report.diagnostics) == (said(lun) == UNSAID)

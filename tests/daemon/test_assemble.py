@@ -16,6 +16,7 @@ from ietpy.config.model import LunConfig, TargetConfig
 from ietpy.daemon import assemble
 from ietpy.daemon.assemble import LunRefused, accounts, follow, logical_unit, refusal, target_node
 from ietpy.daemon.rules import Rules
+from ietpy.daemon.served import mode_of
 from ietpy.errors import Span, StoreError
 from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.limits import MAXIMUM_TRANSFER
@@ -41,7 +42,8 @@ def rule(config: TargetConfig) -> Any:
 
 def store(size: int = 1 << 20, block_size: int = 512) -> Any:
     return SimpleNamespace(
-        size=size, block_size=block_size, physical_block_size=block_size, capabilities=Capabilities()
+        size=size, block_size=block_size, physical_block_size=block_size, capabilities=Capabilities(),
+        losses=0,
     )
 
 
@@ -121,6 +123,13 @@ def test_a_unit_has_the_identity_of_its_target_and_number() -> None:
     assert (unit.read_only, unit.configured_write_cache, unit.block_size, unit.blocks) == (True, True, 512, 2048)
     assert not unit.removable
     assert logical_unit(device(), LunConfig(1, SPAN, path="/x", removable=True), store()).removable
+
+
+def test_a_cache_that_a_blockio_has_by_a_lun_option() -> None:
+    lun = LunConfig(1, SPAN, path="/x", type="blockio", cached=True)
+    unit = logical_unit(device(), lun, store())
+    assert not unit.write_through
+    assert mode_of(lun) == "wb"
 
 
 @pytest.mark.parametrize(("type", "native", "given", "expected"), [

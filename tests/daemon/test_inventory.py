@@ -31,6 +31,7 @@ class FakeStore:
     """A medium of zeros that notes what is done to it."""
 
     physical_block_size = 4096
+    losses = 0
     capabilities = Capabilities()
 
     def __init__(self, size: int = 1 << 20, block_size: int = 512, broken: bool = False) -> None:
