@@ -102,7 +102,7 @@ def test_a_file_that_is_removed_or_replaced_is_served_as_it_was(make: Callable[.
     assert not any(image.read_bytes()), "what took its name is somebody else's"
 
 
-@pytest.mark.parametrize("options", ["Type=blockio", "Type=fileio", "Type=fileio,IOMode=wb"])
+@pytest.mark.parametrize("options", ["Type=blockio", "Type=fileio"])
 def test_a_loop_device_whose_file_is_cut_short(make: Callable[..., World], tmp_path: Path, options: str) -> None:
     image = sparse_file(tmp_path / "disk.img", SIZE)
     device = run("losetup", "--find", "--show", "--direct-io=on", str(image))
@@ -120,8 +120,7 @@ def test_a_loop_device_whose_file_is_cut_short(make: Callable[..., World], tmp_p
         run("losetup", "--detach", device)  # lazy: it goes when the daemon lets go of it
 
 
-@pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
-@pytest.mark.parametrize("mode", ["wt", "wb"])
+@pytest.mark.parametrize(("kind", "mode"), [("tmpfs", "wt"), ("ext4", "wb")])
 def test_a_disk_that_is_full(make: Callable[..., World], serve: Any, tmp_path: Path, kind: str, mode: str) -> None:
     """A sparse file that can be written until there is no space; and again when there is some."""
     with ExitStack() as stack:

@@ -40,12 +40,16 @@ class Fault(NamedTuple):
 
 
 class File:
-    """A file, or a device. ``cache``: what reads find. ``may``: what a power cut may leave of each sector."""
+    """A file, or a device. ``cache``: what reads find. ``left``: what a power cut may leave of each sector.
+
+    That is by the number of the write, as what is written back later is never older.
+    """
 
     def __init__(self, content: bytes, *, device: bool = False) -> None:
         self.device = device
         self.cache = bytearray(content)
-        self.may: list[set[bytes]] = [{self.sector(number)} for number in range(len(content) // SECTOR)]
+        self.left: list[dict[int, bytes]] = [{0: self.sector(number)} for number in range(len(content) // SECTOR)]
+        self._writes = 0
         self.dirty: set[int] = set()  #: sectors that no call has tried to write back since
         self.errors = 0  #: how often that failed
 
@@ -55,13 +59,25 @@ class File:
     def put(self, offset: int, data: bytes) -> None:
         """Into the cache; from now on it may reach stable storage at any time, or not."""
         self.cache[offset:offset + len(data)] = data
+        self._writes += 1
         for number in range(offset // SECTOR, -(-(offset + len(data)) // SECTOR)):
-            self.may[number].add(self.sector(number))
+            self.left[number][self._writes] = self.sector(number)
             self.dirty.add(number)
 
-    def clean(self) -> bool:
-        """Whether it is certain of every sector what a power cut leaves."""
-        return all(len(each) == 1 for each in self.may)
+    def may(self, number: int) -> set[bytes]:
+        """What a power cut may leave of a sector."""
+        return set(self.left[number].values())
+
+    def take(self, sectors: range | None = None) -> dict[int, int]:
+        """Begin to write back what is dirty: the number of the last write of each sector."""
+        taken = {number: max(self.left[number]) for number in self.dirty if sectors is None or number in sectors}
+        self.dirty.difference_update(taken)
+        return taken
+
+    def keep(self, taken: dict[int, int]) -> None:
+        """It has been written back."""
+        for number, write in taken.items():
+            self.left[number] = {other: content for other, content in self.left[number].items() if other >= write}
 
 
 class Open:
@@ -167,7 +183,7 @@ class Machine:
         return len(data)
 
     def fdatasync(self, fd: int) -> None:
-        self._sync(fd, "fdatasync", range(len(self._of(fd).file.may)))
+        self._sync(fd, "fdatasync", range(len(self._of(fd).file.left)))
 
     def _sync(self, fd: int, name: str, sectors: range) -> None:
         opened = self._of(fd)
@@ -176,8 +192,7 @@ class Machine:
         if code == errno.EBADF:  # nothing was tried
             raise OSError(code, os.strerror(code))
         with self._lock:
-            taken = {number: opened.file.sector(number) for number in opened.file.dirty.intersection(sectors)}
-            opened.file.dirty.difference_update(taken)
+            taken = opened.file.take(sectors)
         self.pause(f"{name}: written")
         self._written_back(opened.file, taken, failed=bool(code))
         self.pause(f"{name}: asking")
@@ -186,21 +201,18 @@ class Machine:
         if told:
             raise OSError(code or errno.EIO, os.strerror(code or errno.EIO))
 
-    def _written_back(self, file: File, taken: dict[int, bytes], *, failed: bool) -> None:
+    def _written_back(self, file: File, taken: dict[int, int], *, failed: bool) -> None:
         with self._lock:
             if failed:
                 file.errors += 1
             else:
-                for number, content in taken.items():
-                    # What was written meanwhile is in the cache, and may be there as well.
-                    file.may[number] = {content, file.sector(number)} if number in file.dirty else {content}
+                file.keep(taken)
         self.changed(file)
 
     def write_back(self, file: File, *, failed: bool = False) -> None:
         """What the kernel does by itself, at any time."""
         with self._lock:
-            taken = {number: file.sector(number) for number in file.dirty}
-            file.dirty.clear()
+            taken = file.take()
         self._written_back(file, taken, failed=failed)
 
     def fill(self, name: str, fd: int, offset: int, length: int) -> None:
@@ -240,7 +252,8 @@ class Machine:
 
     def left(self, path: str, choose: Callable[[set[bytes]], bytes]) -> bytes:
         """Content a power cut may leave at this moment: ``choose`` picks one for each sector."""
-        return b"".join(map(choose, self.paths[path].may))
+        file = self.paths[path]
+        return b"".join(choose(file.may(number)) for number in range(len(file.left)))
 
 
 class _Queue:

@@ -172,10 +172,10 @@ class Trial:
             there.add((b"before %d" % BEFORE).ljust(SECTOR, b"."))
         if command.whole:
             there.add(ZEROS)
-        assert may[BEFORE] <= there, "what was written before has been promised"
+        assert may(BEFORE) <= there, "what was written before has been promised"
         if not command.new:
             return "as before"
-        sets = [(may[LBA + each], OLD[each], new) for each, new in enumerate(command.new)]
+        sets = [(may(LBA + each), OLD[each], new) for each, new in enumerate(command.new)]
         assert all(left <= {old, new} for left, old, new in sets)
         if all(left == {old} for left, old, _ in sets):
             return "old"

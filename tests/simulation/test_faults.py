@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import errno
-import os
-import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 
-from ietpy.initiator.client import Client
-from ietpy.initiator.login import LoginPlan
-from ietpy.iscsi.target import IscsiNode, TargetNode
 from ietpy.scsi import cache
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.status import SenseKey
-from ietpy.server import egress
-from ietpy.server.listener import Server
-from ietpy.server.portals import bind
-from tests.scsi.conftest import NAME
 from tests.simulation.machine import Fault
 from tests.simulation.matrix import CODES, COMMANDS, State, Trial, cases, rows
+from tests.simulation.served import answer_of, served
 from tests.simulation.world import KINDS, World
 
 READ_ERROR = (SenseKey.MEDIUM_ERROR, Asc.UNRECOVERED_READ_ERROR)
@@ -107,55 +97,18 @@ def test_the_page_has_every_command_and_what_is_lost() -> None:
 # Through a real connection ------------------------------------------------------------------------------------------
 
 
-class Sendfile:
-    """``os`` for the egress: sendfile(2) from the machine's file."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
-
-    def sendfile(self, out: int, fd: int, offset: int, length: int) -> int:
-        count = self._world.machine.sendfile(length)
-        if not count and length:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return os.write(out, self._world.file.cache[offset:offset + count])
-
-
 @pytest.fixture(params=list(KINDS))
-def served(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A server with a unit of each kind, and a session that is to last."""
-    before = set(threading.enumerate())
-    with ExitStack() as stack:
-        world = World(request.param, sectors=256, condition=threading.Condition())
-        world.machine.changed = lambda file: None
-        stack.enter_context(world.machine.beneath())
-        stack.enter_context(patch.object(egress, "os", Sendfile(world)))
-        target = TargetNode(NAME, world.device, queued_commands=16, wthreads=4)
-        node = IscsiNode(threading.RLock())
-        node.add(target)
-        server = Server(node, bind("127.0.0.1", 0))
-        server.start()
-        stack.callback(server.stop, 20)
-        client = Client(socket.create_connection(("127.0.0.1", server.portals()[0][1]), 20))
-        stack.callback(client.close)
-        client.login(LoginPlan(target=NAME))
-        assert client.command(0, bytes(6)).status == 2  # the unit attention of a new nexus
-        yield SimpleNamespace(kind=request.param, world=world, client=client)
-        client.logout()
-    assert set(threading.enumerate()) <= before, "the server left threads behind"
+def session(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A unit of each kind, and a session that is to last."""
+    world = World(request.param, sectors=256, condition=threading.Condition())
+    world.machine.changed = lambda file: None
+    with served(world) as connect:
+        yield SimpleNamespace(kind=request.param, world=world, client=connect())
 
 
-def answer_of(response: Any) -> Any:
-    if response.status != 2:
-        return response.status
-    return SenseKey(response.sense[2] & 0x0F), Asc(response.sense[12] << 8 | response.sense[13])
-
-
-def test_one_connection_lives_through_all_of_them(served: Any) -> None:
+def test_one_connection_lives_through_all_of_them(session: Any) -> None:
     """The same session, from the first fault to the last; what it is told is what the page says."""
-    world, client = served.world, served.client
+    world, client = session.world, session.client
     content = bytes(world.file.cache)
 
     def run(command: Any) -> Any:
@@ -166,7 +119,7 @@ def test_one_connection_lives_through_all_of_them(served: Any) -> None:
     run(COMMANDS[0])  # what is made once is there
     faults = 0
     for command in COMMANDS:
-        if not command.kinds(served.kind) or command.many or command.whole or "APTPL" in command.name:
+        if not command.kinds(session.kind) or command.many or command.whole or "APTPL" in command.name:
             continue  # these leave something behind, or need another
         calls: list[str] = []
         for number in range(-1, 8):

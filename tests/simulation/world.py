@@ -66,8 +66,8 @@ class Promises:
 
     def __init__(self, content: File) -> None:
         self._time = 0
-        initial = Written(0, {number: content.sector(number) for number in range(len(content.may))}, ended=0)
-        self.live: dict[int, list[Written]] = {number: [initial] for number in range(len(content.may))}
+        initial = Written(0, {number: content.sector(number) for number in range(len(content.left))}, ended=0)
+        self.live: dict[int, list[Written]] = {number: [initial] for number in range(len(content.left))}
         self._cached: list[Written] = []  #: answered with GOOD, and perhaps only in the cache
         self._through: int | None = None  #: since when initiators know that there is no write cache
 
@@ -108,8 +108,9 @@ class Promises:
         """Whatever a power cut leaves at this moment may be there."""
         for number, values in self.live.items():
             allowed = {each.values[number] for each in values}
-            assert file.may[number] <= allowed, (
-                f"sector {number}: {[each[:16] for each in file.may[number] - allowed]} may be there after a power cut,"
+            may = file.may(number)
+            assert may <= allowed, (
+                f"sector {number}: {[each[:16] for each in may - allowed]} may be there after a power cut,"
                 f" but only {[each[:16] for each in allowed]} was promised")
 
 
