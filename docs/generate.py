@@ -482,7 +482,8 @@ keeps the other commands of its session waiting, and no other session.
 - "blocks": what a power cut leaves of those the command names, after EIO: old or new content, by 512 bytes.
 - † from then on SYNCHRONIZE CACHE, and all that claims that the cache was written, fails until the LUN is opened anew,
   as something may have been lost that had been answered with GOOD ([decision
-  60](decisions/0060-a-cache-that-lost-something-says-so.md)). Without it, everything that was promised to be stable is.
+  60](decisions/0060-a-cache-that-lost-something-says-so.md)); `ietpy-daemon status` says so (`lun-cache-lost`). Without
+  it, everything that was promised to be stable is.
 - A READ of 128 KiB or more is sent from the file itself; zeros stand for what it did not give, before the status.
 - "writeback" is what pwritev(2) does after it wrote when it was told to wait for the medium (RWF_DSYNC). "state file":
   keeping [reservations and mode parameters](decisions/0040-kept-before-it-takes-effect.md).

@@ -1,4 +1,4 @@
-"""What is wrong at this moment with what is served, as problems of ``status``: what is stuck, by unit."""
+"""What is wrong at this moment with what is served, as problems of ``status``: what is stuck, or was lost, by unit."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ from typing import Any, Final
 
 from ietpy.daemon.served import ServedTarget
 from ietpy.errors import Diagnostic, Span
+from ietpy.scsi import cache
 
 STUCK: Final = "lun-stuck"
+LOST: Final = "lun-cache-lost"
 _HINT: Final = "look at the device and the kernel's log; other LUNs are served"
+_LOST_HINT: Final = (
+    "look at the device and the kernel's log; when it is well, remove the LUN and add it again, or restart the daemon,"
+    " and have initiators check their file systems"
+)
 
 
 def stuck(found: Iterable[dict[str, Any]], targets: Sequence[ServedTarget], file: str) -> list[Diagnostic]:
@@ -30,3 +36,15 @@ def stuck(found: Iterable[dict[str, Any]], targets: Sequence[ServedTarget], file
         ) + (f", and {more} more" if more else "")
         problems.append(Diagnostic(lines.get((target, lun), Span(file, 1, 1)), "error", STUCK, problem, _HINT))
     return problems
+
+
+def lost(targets: Sequence[ServedTarget]) -> list[Diagnostic]:
+    """One problem for each unit whose write cache has lost something (decisions 60)."""
+    return [
+        Diagnostic(
+            unit.config.span, "error", LOST,
+            f"LUN {number} of {target.config.name} has lost something of its write cache: flushing it failed",
+            _LOST_HINT,
+        )
+        for target in targets for number, unit in tuple(target.units.items()) if cache.lost(unit.unit)
+    ]

@@ -52,6 +52,12 @@ def empty(lu: LogicalUnit) -> None:
             lu.cached = None
 
 
+def lost(lu: LogicalUnit) -> bool:
+    """Whether something of the cache may be nowhere any more. Needs no lock."""
+    cached = lu.cached
+    return cached is not None and lu.store.losses != cached.losses
+
+
 def replaced(lu: LogicalUnit, losses: int) -> None:
     """All blocks were written anew since there were so many losses, and are stable: earlier ones harm nobody now."""
     with lu.device.lock:

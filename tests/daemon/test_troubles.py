@@ -13,7 +13,7 @@ import pytest
 from ietpy.config.load import loads
 from ietpy.daemon.inventory import Inventory
 from ietpy.daemon.media import Media
-from ietpy.daemon.troubles import stuck
+from ietpy.daemon.troubles import lost, stuck
 from ietpy.initiator.client import Client
 from ietpy.initiator.login import LoginPlan
 from ietpy.server import stuck as watching
@@ -41,6 +41,22 @@ def test_one_problem_for_each_unit_at_its_line() -> None:
         f"LUN 1 of {TARGET} does not answer: WRITE(10) of iqn.i has been waiting for its medium for 30 s, and 1 more"
     )
     assert found[1].problem.endswith("for 12 s")
+
+
+def test_a_unit_whose_cache_has_lost_something(tmp_path: Path) -> None:
+    image = tmp_path / "disk.img"
+    image.write_bytes(bytes(4096))
+    lines = f"Target {TARGET}\n\tLun 0 Path={image},Type=fileio,IOMode=wb\n\tLun 1 Type=nullio\n"
+    inventory = Inventory(loads(lines, "/f"), Media())
+    assert lost(inventory.all()) == []
+    unit = inventory.all()[0].units[0].unit
+    unit.store._syncs.failures += 1  # type: ignore[attr-defined]
+    (found,) = lost(inventory.all())
+    assert (str(found.span), found.severity, found.code) == ("/f:2:2", "error", "lun-cache-lost")
+    assert found.problem.startswith(f"LUN 0 of {TARGET} has lost something of its write cache")
+    unit.set_write_cache(False)
+    assert lost(inventory.all()), "what is lost is lost, though nothing is cached any more"
+    inventory.close()
 
 
 class Slow:
