@@ -18,6 +18,7 @@ from rfc7143 import REQUIREMENTS, Requirement, marks
 from ietpy.config.findings import Finding, printable
 from ietpy.config.options import INITIATOR_PARAMETERS, LUN_EXTENSIONS, LUN_OPTIONS, OPTIONS, Option, Origin, Reader
 from ietpy.daemon.limiting import PER_CODE, PER_PEER
+from ietpy.daemon.troubles import Trouble
 from ietpy.errors import Diagnostic
 from ietpy.events import Event
 from ietpy.iscsi.keys import KEYS, SAM_5_LEVEL, Key, Result
@@ -350,6 +351,12 @@ goes on the minute becomes two, four, and at most sixty. Codes that nobody from 
 
 A level stands for that of syslog: `error` and `critical` are LOG_ERR.
 """
+_TROUBLES: Final = """\
+`ietpy-daemon status` tells what is wrong at this moment, each with its line and what to do; `--json` has them as
+`problems`, an object each with `code`, `severity`, `file`, `line`, `column`, `problem`, `hint` and `text`. Where one is
+an error, `degraded` is true and `--health` exits with 150; status 0 says that the daemon runs, 3 that it does not.
+Other codes there are those of [messages](messages.md).
+"""
 
 
 def events() -> str:
@@ -360,7 +367,14 @@ def events() -> str:
         for event in Event
     ]
     text = _EVENTS.format(peer=PER_PEER, code=PER_CODE)
-    return "\n".join([text, _table(("code", "level", "what it means", "what to do", "note"), rows)])
+    troubles = ((f"`{each.code}`", each.value.severity, each.value.meaning) for each in Trouble)
+    return "\n".join([
+        text,
+        _table(("code", "level", "what it means", "what to do", "note"), rows),
+        "## What status says\n",
+        _TROUBLES,
+        _table(("code", "severity", "what it means"), troubles),
+    ])
 
 
 _JSON: Final = """\

@@ -23,6 +23,7 @@ from ietpy.daemon.media import Media
 from ietpy.daemon.nursery import Nursery
 from ietpy.daemon.options import StartOptions
 from ietpy.daemon.placement import place
+from ietpy.daemon.troubles import Trouble
 from ietpy.daemon.worker import Assignment
 from ietpy.errors import AdminError, Diagnostic, Span
 from ietpy.events import Event
@@ -363,8 +364,7 @@ class Fleet:
                 "number": member.number + 1, "pid": member.pid if member.channel is not None else None,
                 "targets": owners.count(member), "starts": member.lives,
             }
-            for member in self.members
-            if member.lives
+            for member in self.members if member.lives
         ]
 
     def problems(self) -> list[Diagnostic]:
@@ -372,8 +372,8 @@ class Fleet:
         found, place = dict[Diagnostic, None](), Span(self._mirror.configuration.file, 1, 1)
         for member, said in self._glance("problems"):
             if isinstance(said, AdminError):
-                kind = "worker-ended" if said.code == errno.EAGAIN else "worker-silent"
-                said = [Diagnostic(place, "error", kind, f"worker process {member.number + 1}: {said}", _SEE_LOG)]
+                kind = Trouble.WORKER_ENDED if said.code == errno.EAGAIN else Trouble.WORKER_SILENT
+                said = [kind.at(place, f"worker process {member.number + 1}: {said}", _SEE_LOG)]
             found.update(dict.fromkeys(said))
         return list(found)
 

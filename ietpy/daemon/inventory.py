@@ -24,8 +24,9 @@ from ietpy.daemon.assemble import LunRefused, accounts, follow, memory_limit, ta
 from ietpy.daemon.media import Media
 from ietpy.daemon.rules import Rules
 from ietpy.daemon.served import ServedTarget, target_facts
+from ietpy.daemon.troubles import Trouble, nothing_kept
 from ietpy.daemon.units import Units
-from ietpy.errors import AdminError, Diagnostic, Span
+from ietpy.errors import AdminError, Diagnostic
 from ietpy.iscsi.target import Accounts, IscsiNode
 from ietpy.scsi.device import ScsiDevice
 from ietpy.stores.state import StateDirectory
@@ -79,7 +80,7 @@ class Inventory:
         self._lock = threading.RLock()
         self._last_tid = 0
         self.rules = Rules(configuration, access)
-        self._nothing_kept = _nothing_kept(configuration, states)
+        self._nothing_kept = nothing_kept(configuration.file, states)
         self.units = units(media, self._lock, self.all, lambda: self.changed(), states)
         self.units.expect(_served_luns(configuration))
         self._follow_discovery()
@@ -144,7 +145,7 @@ class Inventory:
         self._set(config)
         if config.closed:
             problem = f"target {config.name} is not served: {config.closed}"
-            found = Diagnostic(config.span, "error", "target-not-served", problem)
+            found = Trouble.TARGET_NOT_SERVED.at(config.span, problem)
             self.units.problems.note(config, None, found)
             return 0
         tid = tid or self._next_tid()
@@ -379,16 +380,6 @@ def _without(config: TargetConfig, number: int) -> Iterator[LunConfig]:
 
 def _served_luns(configuration: Configuration) -> Iterator[LunConfig]:
     return (lun for target in configuration.targets if not target.closed for lun in target.luns)
-
-
-def _nothing_kept(configuration: Configuration, states: StateDirectory | None) -> list[Diagnostic]:
-    """Why logical units cannot keep anything, if they should."""
-    if states is None or not states.problem:
-        return []
-    place = Span(states.path or configuration.file, 1, 1)
-    problem = "persistent reservations, saved mode pages and the like end with the daemon, and those kept earlier"
-    problem += f" cannot be changed: {states.problem}"
-    return [Diagnostic(place, "warning", "nothing-kept", problem, "start with another --state-dir, or as another user")]
 
 
 def _discovery(configuration: Configuration) -> Accounts:

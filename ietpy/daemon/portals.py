@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, Protocol
 
 from ietpy.config.model import Configuration, PortalConfig
 from ietpy.daemon.options import StartOptions
+from ietpy.daemon.troubles import Trouble
 from ietpy.errors import ConfigError, Diagnostic, IetpyError, Span
 from ietpy.iscsi.pdu import portal_name
 from ietpy.iscsi.target import PORTAL_GROUP_TAG
@@ -113,7 +114,7 @@ class Portals:
             if sock.getsockname() not in used:
                 where = portal_name(*sock.getsockname()[:2])
                 problem = f"nobody listens on {where}, which was passed to the daemon as a socket"
-                self._note(_ANYWHERE, problem, "portal-not-used", _UNUSED)
+                self._note(_ANYWHERE, problem, Trouble.PORTAL_NOT_USED, _UNUSED)
 
     def _wanted(self, configuration: Configuration) -> dict[Wanted, Span]:
         """What to listen on, and where that stands. An address that is named goes before its interface's others."""
@@ -141,5 +142,7 @@ class Portals:
             self._note(portal.span, f"the interface {portal.host} has no address to listen on")
         return [*addresses]
 
-    def _note(self, span: Span, problem: str, code: str = "portal-not-opened", hint: str = _HINT) -> None:
-        self.problems = [*self.problems, Diagnostic(span, "error", code, problem, hint)]
+    def _note(
+        self, span: Span, problem: str, trouble: Trouble = Trouble.PORTAL_NOT_OPENED, hint: str = _HINT
+    ) -> None:
+        self.problems = [*self.problems, trouble.at(span, problem, hint)]

@@ -1,16 +1,52 @@
-"""What is wrong at this moment with what is served, as problems of ``status``: what is stuck, or was lost, by unit."""
+"""What is wrong at this moment with what is served, as ``status`` tells it: a row for each code; what is stuck, or lost."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from enum import Enum
+from typing import Any, Final, NamedTuple
 
 from ietpy.daemon.served import ServedTarget
 from ietpy.errors import Diagnostic, Span
 from ietpy.scsi import cache
+from ietpy.stores.state import StateDirectory
 
-STUCK: Final = "lun-stuck"
-LOST: Final = "lun-cache-lost"
+
+class _Row(NamedTuple):
+    code: str
+    severity: str
+    meaning: str
+
+
+class Trouble(Enum):
+    """An error is something that is not served: the daemon is degraded. Each says itself what to do about it."""
+
+    LUN_NOT_SERVED = _Row("lun-not-served", "error", "The file or device of a Lun line cannot be opened or used.")
+    LUN_STUCK = _Row("lun-stuck", "error", "A file or device has not answered a command for ten seconds or more.")
+    CACHE_LOST = _Row("lun-cache-lost", "error", "A LUN's write cache could not be flushed, and has lost something.")
+    STATE_NOT_KEPT = _Row(
+        "state-not-kept", "error", "What a LUN was to keep the last time could not be written, so the command failed.")
+    NOTHING_KEPT = _Row(
+        "nothing-kept", "error", "The state directory cannot be written; commands that would keep something fail.")
+    NOWHERE_KEPT = _Row("nowhere-kept", "warning", "The same, as this user has no place for it, and named none.")
+    TARGET_NOT_SERVED = _Row("target-not-served", "error", "A target is left out for a mistake in its lines.")
+    PORTAL_NOT_OPENED = _Row("portal-not-opened", "error", "A portal's address or port cannot be listened on.")
+    PORTAL_NOT_USED = _Row("portal-not-used", "error", "A socket of the service manager is no portal's.")
+    WORKER_ENDED = _Row("worker-ended", "error", "A worker process has died and is not there again yet.")
+    WORKER_SILENT = _Row("worker-silent", "error", "A worker process does not answer.")
+    MEDIUM_REPLACED = _Row("medium-replaced", "warning", "Another file or device is at the path of a LUN now, or none.")
+    SHARED_MEDIUM = _Row("shared-medium", "warning", "Two LUNs have one file or device.")
+    LUN_NOT_READY = _Row("lun-not-ready", "warning", "A LUN is being formatted or sanitized, or that has failed.")
+    WRITE_PROTECTED = _Row("lun-write-protected", "warning", "An initiator has write protected a LUN.")
+
+    @property
+    def code(self) -> str:
+        return self.value.code
+
+    def at(self, span: Span, problem: str, hint: str = "", iet: str = "") -> Diagnostic:
+        return Diagnostic(span, self.value.severity, self.value.code, problem, hint, iet)
+
+
 _HINT: Final = "look at the device and the kernel's log; other LUNs are served"
 _LOST_HINT: Final = (
     "look at the device and the kernel's log; when it is well, remove the LUN and add it again, or restart the daemon,"
@@ -34,17 +70,28 @@ def stuck(found: Iterable[dict[str, Any]], targets: Sequence[ServedTarget], file
             f"LUN {lun} of {target} does not answer: {oldest['command']} of {oldest['initiator']} has been waiting for"
             f" its medium for {oldest['seconds']} s"
         ) + (f", and {more} more" if more else "")
-        problems.append(Diagnostic(lines.get((target, lun), Span(file, 1, 1)), "error", STUCK, problem, _HINT))
+        problems.append(Trouble.LUN_STUCK.at(lines.get((target, lun), Span(file, 1, 1)), problem, _HINT))
     return problems
 
 
 def lost(targets: Sequence[ServedTarget]) -> list[Diagnostic]:
     """One problem for each unit whose write cache has lost something (decisions 60)."""
     return [
-        Diagnostic(
-            unit.config.span, "error", LOST,
+        Trouble.CACHE_LOST.at(
+            unit.config.span,
             f"LUN {number} of {target.config.name} has lost something of its write cache: flushing it failed",
             _LOST_HINT,
         )
         for target in targets for number, unit in tuple(target.units.items()) if cache.lost(unit.unit)
     ]
+
+
+def nothing_kept(file: str, states: StateDirectory | None) -> list[Diagnostic]:
+    """Why logical units cannot keep anything, if they should."""
+    if states is None or not states.problem:
+        return []
+    place = Span(states.path or file, 1, 1)
+    ends = "persistent reservations, saved mode pages and the like end with the daemon"
+    problem = f"{ends}, and those kept earlier cannot be changed: {states.problem}"
+    hint = "start with another --state-dir, or as another user"
+    return [(Trouble.NOTHING_KEPT if states.path else Trouble.NOWHERE_KEPT).at(place, problem, hint)]

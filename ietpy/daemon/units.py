@@ -13,6 +13,7 @@ from ietpy.config.model import LunConfig, TargetConfig
 from ietpy.daemon.assemble import LunRefused, logical_unit, refusal, unusable
 from ietpy.daemon.media import Held, Media
 from ietpy.daemon.served import ServedTarget, ServedUnit
+from ietpy.daemon.troubles import Trouble
 from ietpy.errors import Diagnostic, StoreError
 from ietpy.events import Event
 from ietpy.iscsi.target import TargetNode
@@ -150,7 +151,7 @@ class Units:
             problem = f"LUN {lun.number} of {target.config.name} is not served: {reason}"
             iet = "logged it and served the other LUNs"
             self.problems.note(
-                target.config, lun.number, Diagnostic(lun.span, "error", "lun-not-served", problem, reason.hint, iet)
+                target.config, lun.number, Trouble.LUN_NOT_SERVED.at(lun.span, problem, reason.hint, iet)
             )
 
     def expect(self, luns: Iterable[LunConfig]) -> None:
@@ -229,7 +230,7 @@ class Units:
                 problem = f"LUN {lun.number} of {target.config.name} serves what was at {lun.path} when it was opened;"
                 problem += " another one is there now, or none"
                 hint = "remove the LUN and add it again with ietadm, or restart ietpy-daemon"
-                found = Diagnostic(lun.span, "warning", "medium-replaced", problem, hint)
+                found = Trouble.MEDIUM_REPLACED.at(lun.span, problem, hint)
                 self.problems.note(target.config, lun.number, found)
             else:
                 self._note_shared(target, unit)
@@ -243,9 +244,9 @@ class Units:
                 name = f"LUN {unit.config.number} of {target.config.name}"
                 if unit.state is not None and unit.state.failing:
                     problem = f"{name} cannot keep persistent reservations and mode pages: {unit.state.failing}"
-                    found.append(Diagnostic(unit.config.span, "error", "state-not-kept", problem, _MAKE_ROOM))
-                for code, problem, hint in _made_less(unit.unit):
-                    found.append(Diagnostic(unit.config.span, "warning", code, f"{name} {problem}", hint))
+                    found.append(Trouble.STATE_NOT_KEPT.at(unit.config.span, problem, _MAKE_ROOM))
+                for trouble, problem, hint in _made_less(unit.unit):
+                    found.append(trouble.at(unit.config.span, f"{name} {problem}", hint))
         return found
 
     def _note_shared(self, target: ServedTarget, unit: ServedUnit) -> None:
@@ -259,12 +260,12 @@ class Units:
         if first is not None:
             problem = f"LUN {lun.number} of {target.config.name} shares {lun.path} with the Lun line at {first}"
             hint = "two initiators that mount it destroy its file system, unless it is a cluster's"
-            found = Diagnostic(lun.span, "warning", "shared-medium", problem, hint)
+            found = Trouble.SHARED_MEDIUM.at(lun.span, problem, hint)
             self.problems.note(target.config, lun.number, found)
 
 
-def _made_less(unit: LogicalUnit) -> Iterator[tuple[str, str, str]]:
-    """Code, problem and hint: what is being formatted or sanitized, or was without success; what is protected."""
+def _made_less(unit: LogicalUnit) -> Iterator[tuple[Trouble, str, str]]:
+    """Trouble, problem and hint: what is being formatted or sanitized, or was without success; what is protected."""
     condition = unit.readiness.condition()
     if condition is not None and condition.asc is not Asc.MEDIUM_NOT_PRESENT:
         problem, hint = f"serves nobody: {condition.asc.text}", "format or sanitize it, from an initiator"
@@ -273,6 +274,7 @@ def _made_less(unit: LogicalUnit) -> Iterator[tuple[str, str, str]]:
             hint = "initiators can use it again when that has ended"
         elif condition.asc is Asc.SANITIZE_COMMAND_FAILED:
             hint = "sanitize it again, from an initiator"
-        yield "lun-not-ready", problem, hint
+        yield Trouble.LUN_NOT_READY, problem, hint
     if unit.software_write_protect:
-        yield "lun-write-protected", "is write protected by an initiator", "have one clear SWP of the control mode page"
+        hint = "have one clear SWP of the control mode page"
+        yield Trouble.WRITE_PROTECTED, "is write protected by an initiator", hint

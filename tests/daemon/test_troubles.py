@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -11,18 +12,63 @@ from typing import Any
 import pytest
 
 from ietpy.config.load import loads
+from ietpy.daemon import troubles
 from ietpy.daemon.inventory import Inventory
 from ietpy.daemon.media import Media
-from ietpy.daemon.troubles import lost, stuck
+from ietpy.daemon.troubles import Trouble, lost, stuck
+from ietpy.errors import Span, StoreError
 from ietpy.initiator.client import Client
 from ietpy.initiator.login import LoginPlan
 from ietpy.server import stuck as watching
 from ietpy.server.listener import Server
 from ietpy.server.portals import bind
 from ietpy.stores import open_store
+from ietpy.stores.state import StateDirectory
 
 TARGET = "iqn.2001-04.com.example:t"
 WRITE_10 = bytes.fromhex("2a 00 00000000 00 0008 00")
+
+
+def test_nobody_makes_up_a_code() -> None:
+    """What is wrong with what is served comes from the rows; mistakes of a file have rows of their own."""
+    package = Path(troubles.__file__).parent
+    calls = [path.name for path in package.glob("*.py") for _ in re.findall(r"\bDiagnostic\(", path.read_text())]
+    assert sorted(calls) == ["portals.py", "troubles.py"]  # two Portal lines in one; and here
+
+
+@pytest.mark.parametrize("trouble", Trouble, ids=lambda trouble: trouble.code)
+def test_each_says_what_it_means(trouble: Trouble) -> None:
+    assert re.fullmatch(r"[a-z]+(-[a-z]+)+", trouble.code)
+    assert trouble.value.severity in ("error", "warning")
+    assert trouble.value.meaning.endswith(".")
+    found = trouble.at(Span("/f", 1, 2), "a problem", "a hint")
+    assert str(found) == f"/f:1:2: {trouble.value.severity}: a problem; a hint"
+
+
+@pytest.mark.parametrize(("path", "codes"), [
+    ("", ["nowhere-kept"]), ("/dev/null/x", ["nothing-kept"]), ("/tmp", []),
+])
+def test_a_directory_that_cannot_be_written(path: str, codes: list[str]) -> None:
+    inventory = Inventory(loads(f"Target {TARGET}\n", "/f"), Media(), states=StateDirectory(path))
+    assert [problem.code for problem in inventory.problems] == codes
+    assert inventory.degraded is ("nothing-kept" in codes)
+
+
+def test_state_that_could_not_be_written_is_told_until_it_can(tmp_path: Path) -> None:
+    directory = tmp_path / "state"
+    text = f"Target {TARGET}\n\tLun 0 Type=nullio\n"
+    inventory = Inventory(loads(text, "/f"), Media(), states=StateDirectory(str(directory)))
+    state: Any = inventory.target(1).units[0].state
+    directory.write_text("in the way")
+    with pytest.raises(StoreError):
+        state.put("x", 1)
+    (problem,) = inventory.problems
+    assert (problem.code, problem.span.line) == ("state-not-kept", 2)
+    assert "cannot keep persistent reservations and mode pages" in problem.problem
+    directory.unlink()
+    state.put("x", 1)
+    assert inventory.problems == []
+    inventory.close()
 
 
 def command(lun: int, seconds: int, **more: Any) -> dict[str, Any]:
