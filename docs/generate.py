@@ -347,7 +347,8 @@ then each line is an object with `time`, `level`, `message`, `pid` and, as far a
 
 Who sends what is logged cannot fill a disk: of one code about one peer (or LUN) {peer} lines are told in a minute, and
 {code} of one code in all. What more came is counted in a line `suppressed` when the minute is over. As long as that
-goes on the minute becomes two, four, and at most sixty. Codes that nobody from outside can cause are never suppressed.
+goes on the minute becomes two, four, and at most sixty. Codes that nobody from outside can cause are never suppressed,
+and nothing is with `-d 1`.
 
 A level stands for that of syslog: `error` and `critical` are LOG_ERR.
 """

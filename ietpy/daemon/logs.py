@@ -158,8 +158,10 @@ def set_up(foreground: bool, debug: int, form: str = FORMAT, as_json: bool = Fal
         syslog.openlog("ietd", syslog.LOG_PID, syslog.LOG_DAEMON)
         handler = SyslogHandler()
     handler.setFormatter(JsonFormatter() if as_json else TextFormatter(form if foreground else _BARE))
-    _moderator = Moderator(handler, Limiter())
-    handler.addFilter(_moderator)
+    _moderator = None
+    if debug <= 0:  # who asks for details wants all of them
+        _moderator = Moderator(handler, Limiter())
+        handler.addFilter(_moderator)
     root = logging.getLogger("ietpy")
     root.handlers[:] = [handler]
     root.propagate = False

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ietpy.daemon.limiting import PER_PEER
 from ietpy.initiator.client import Client
 from ietpy.initiator.framing import build_pdu
 from ietpy.initiator.login import LoginPlan
@@ -61,7 +62,8 @@ BEFORE_LOGIN = {
 @pytest.fixture(scope="module")
 def daemon(serve_module: Callable[..., Any], image: Callable[..., Any]) -> Any:
     path = image("disk.img", MIB)
-    return serve_module(f"Target {TARGET}\n\tLun 0 Path={path},Type=fileio,IOMode=wb\n")
+    text = f"Target {TARGET}\n\tLun 0 Path={path},Type=fileio,IOMode=wb\n"
+    return serve_module(text, "-d", "1")  # all lines, however many there are
 
 
 @pytest.fixture
@@ -178,3 +180,14 @@ def test_after_a_login(daemon: Any, log: Callable[[], list[str]], bystander: Cli
     said = [line for line in log() if f" {name}: " in line]
     assert len(said) == bool(sentence), log()
     assert all(f" {name}: {sentence}" in line for line in said), said
+
+
+def test_whoever_goes_on_is_counted_instead(serve: Callable[..., Any]) -> None:
+    """The log does not grow with what is sent."""
+    daemon = serve(f"Target {TARGET}\n\tLun 0 Type=nullio\n")
+    for _ in range(PER_PEER + 50):
+        attack(daemon, bytes(48))
+    daemon.stop()
+    dropped = [line for line in daemon.log.splitlines() if line.endswith("[connection-dropped]")]
+    assert len(dropped) == PER_PEER
+    assert "WARNING 50 more suppressed of connection-dropped about 127.0.0.1, in " in daemon.log
