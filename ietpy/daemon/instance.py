@@ -177,8 +177,8 @@ class Instance:
             )
         self.publisher.stop()
         self.pid_file.remove()
-        Event.ENDED.tell(log, "ended")
         logs.settle()
+        Event.ENDED.tell(log, "ended")
         return 0 if outcome == [True] else 1
 
     def summary(self) -> str:
@@ -187,7 +187,11 @@ class Instance:
         return f"serving {count} target{'' if count == 1 else 's'} on {portals}"
 
 
-def wait(reload: Callable[[], None], period: float | None = None, tick: Callable[[float], None] = print) -> None:
+def _nothing(period: float) -> None:
+    pass
+
+
+def wait(reload: Callable[[], None], period: float | None = None, tick: Callable[[float], None] = _nothing) -> None:
     """Until the first SIGTERM or SIGINT; SIGHUP reloads. The signals are blocked, so no handler ever runs.
 
     ``tick`` is called every ``period`` seconds, and told how many they are.
