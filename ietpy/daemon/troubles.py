@@ -19,7 +19,7 @@ class _Row(NamedTuple):
 
 
 class Trouble(Enum):
-    """An error is something that is not served: the daemon is degraded. Each says itself what to do about it."""
+    """An error is something that is not served, or not kept: the daemon is degraded. Each says what to do about it."""
 
     LUN_NOT_SERVED = _Row("lun-not-served", "error", "The file or device of a Lun line cannot be opened or used.")
     LUN_STUCK = _Row("lun-stuck", "error", "A file or device has not answered a command for ten seconds or more.")

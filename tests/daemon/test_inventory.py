@@ -944,11 +944,11 @@ def test_a_place_where_nothing_can_be_kept_is_told(tmp_path: Path) -> None:
     places = StateDirectory(str(tmp_path / "file" / "ietpy"))
     inventory = build(target(lun(0, path="/a")), opener=Opener(a=FakeStore()), states=places)
     assert problems(inventory) == [
-        f"{places.path}:1:1: warning: persistent reservations, saved mode pages and the like end with the daemon, and"
+        f"{places.path}:1:1: error: persistent reservations, saved mode pages and the like end with the daemon, and"
         f" those kept earlier cannot be changed: {tmp_path / 'file'} is not a directory;"
         " start with another --state-dir, or as another user"
     ]
-    assert not inventory.degraded
+    assert inventory.degraded
     assert kept(inventory) == {(1, 0): None}
     inventory.apply(file(target()))
     assert len(inventory.problems) == 1
