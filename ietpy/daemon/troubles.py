@@ -1,4 +1,4 @@
-"""What is wrong at this moment with what is served, as ``status`` tells it: a row for each code; what is stuck, or lost."""
+"""What is wrong now with what is served, as ``status`` tells it: a row for each code; what is stuck, or lost."""
 
 from __future__ import annotations
 
