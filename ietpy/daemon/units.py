@@ -17,6 +17,7 @@ from ietpy.daemon.troubles import Trouble
 from ietpy.errors import Diagnostic, StoreError
 from ietpy.events import Event
 from ietpy.iscsi.target import TargetNode
+from ietpy.scsi import cache
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.stores.state import FileState, StateDirectory
@@ -100,11 +101,15 @@ class Units:
         self._closed = False
 
     def close(self) -> bool:
-        """Flush and close every store, for good; False when one of them failed. Needs no lock."""
+        """Flush and close every store, for good; False when one of them failed, now or before. Needs no lock."""
         self._closed = True
         flushed = self._media.close_all()
         for target in self._targets():
-            for served in [*target.units.values()]:
+            for number, served in [*target.units.items()]:
+                if cache.lost(served.unit):  # which the last flush does not know of
+                    flushed = False
+                    Event.FLUSH_FAILED.tell(
+                        log, "LUN %d of %s has lost something of its write cache before", number, target.config.name)
                 if served.state is not None:
                     served.state.close()
         return flushed

@@ -14,7 +14,7 @@ from ietpy.scsi.cache import write_back
 from ietpy.scsi.cdb import FUA, unpack_16
 from ietpy.scsi.command import BLOCKS, Access, CommandSet, Result
 from ietpy.scsi.limits import CHUNK
-from ietpy.scsi.sense import CheckCondition, invalid_field
+from ietpy.scsi.sense import CheckCondition, invalid_field, read
 from ietpy.scsi.status import SenseKey
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def compare_and_write(lu: LogicalUnit, task: Task) -> Result:
     data = memoryview(b"".join(task.data))
     found = memoryview(bytearray(length))
     with lu.readiness.writing(offset, length, sole=True):
-        lu.store.read(offset, found)
+        read(lu.store, offset, found)
         if found == data[:length]:
             lu.store.write(offset, [data[length:2 * length]], lu.write_through or flags & FUA != 0)
             return None
@@ -125,6 +125,6 @@ def or_write_16(lu: LogicalUnit, task: Task) -> Result:
         for done in range(0, len(data), CHUNK):
             part = data[done:done + CHUNK]
             found = scratch[:len(part)]
-            lu.store.read(offset + done, found)
+            read(lu.store, offset + done, found)
             lu.store.write(offset + done, [_either(part, found)], lu.write_through or flags & FUA != 0)
     return None

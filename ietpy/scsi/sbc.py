@@ -16,7 +16,7 @@ from ietpy.scsi.cache import write_back
 from ietpy.scsi.cdb import FUA, LBA_6, field, unpack_6, unpack_10, unpack_12, unpack_16
 from ietpy.scsi.command import BLOCKS, Access, CommandSet, Result
 from ietpy.scsi.limits import CHUNK
-from ietpy.scsi.sense import CheckCondition, invalid_field
+from ietpy.scsi.sense import CheckCondition, invalid_field, read
 from ietpy.scsi.status import SenseKey
 from ietpy.wire.layout import Layout
 
@@ -235,7 +235,7 @@ def _verify(lu: LogicalUnit, task: Task, lba: int, blocks: int, bytchk: int) -> 
         content = scratch[:length - done]
         offset = (lba << lu.shift) + done
         with lu.exclusion.shared(offset, len(content)):
-            lu.store.read(offset, content)
+            read(lu.store, offset, content)
         if bytchk:
             start = done if bytchk == _ALL_DATA else 0
             _compare_chunk(content, wanted[start:start + len(content)], lba + (done >> lu.shift), lu)

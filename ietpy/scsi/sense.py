@@ -8,12 +8,15 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ietpy.errors import IetpyError, StoreError
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.status import SenseKey
 from ietpy.wire.layout import Layout
+
+if TYPE_CHECKING:
+    from ietpy.scsi.store import BackingStore
 
 #: SPC-4 section 4.5.3; ``specific`` is the sense key specific field.
 FIXED_SENSE: Final = Layout("fixed format sense data", 18, (
@@ -160,7 +163,20 @@ _READ_ERROR: Final = (SenseKey.MEDIUM_ERROR, Asc.UNRECOVERED_READ_ERROR)
 _WRITE_ERROR: Final = (SenseKey.MEDIUM_ERROR, Asc.WRITE_ERROR)
 
 
+class ReadFailure(StoreError):
+    """What a command that writes could not read."""
+
+
+def read(store: BackingStore, offset: int, buffer: memoryview) -> None:
+    """``store.read`` for a command that writes. Raises ReadFailure."""
+    try:
+        store.read(offset, buffer)
+    except StoreError as error:
+        raise ReadFailure(error.errno, str(error)) from error
+
+
 def store_failure(error: StoreError, writing: bool) -> CheckCondition:
-    """What a store's failure is to an initiator, the only place that knows."""
+    """What a store's failure is to an initiator, the only place that knows. ``writing``: whether the command does."""
+    writing = writing and not isinstance(error, ReadFailure)
     sense = _STORE_ERRORS.get(error.errno, _WRITE_ERROR if writing else _READ_ERROR)
     return CheckCondition(*(_READ_ERROR if sense is _FULL and not writing else sense))

@@ -34,10 +34,10 @@ class Medium:
         if self.fault is not None:
             raise Check(*self.fault[writing])
 
-    def read(self, offset: int, length: int, writing: bool = False) -> bytes:
-        """``writing``: as a part of a command that does."""
+    def read(self, offset: int, length: int) -> bytes:
+        """Also as a part of a command that writes."""
         if length:
-            self.touch(writing)
+            self.touch(False)
         return bytes(self.content[offset:offset + length])
 
     def write(self, offset: int, data: bytes, bit: int) -> None:

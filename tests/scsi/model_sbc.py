@@ -205,7 +205,7 @@ def compare_and_write(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announce
         raise bad_cdb(13)
     if not blocks:
         return
-    found = unit.medium.read(lba * unit.block, length, writing=True)
+    found = unit.medium.read(lba * unit.block, length)
     if found != out[:length]:
         if forced(cdb):
             write_back(unit, lba, blocks)
@@ -221,7 +221,7 @@ def or_write(unit: Unit, nexus: Nexus, cdb: bytes, out: bytes, announced: int) -
     data = whole_blocks(unit, out)
     if data:
         start = lba * unit.block
-        found = unit.medium.read(start, len(data), writing=True)
+        found = unit.medium.read(start, len(data))
         merged = bytes(left | right for left, right in zip(found, data, strict=True))
         unit.medium.write(start, merged, 0 if forced(cdb) else unit.cache_bit)
 

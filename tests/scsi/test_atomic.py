@@ -167,7 +167,7 @@ def test_both_wait_for_the_device_elsewhere(make_disk: Callable[..., Any], cdb: 
 @pytest.mark.parametrize("cdb", [compare_and_write(0, 1), or_write(0, 1)])
 def test_errors_of_the_medium_leave_it_to_others(disk: Any, cdb: str) -> None:
     disk.store.fail = errno.EIO
-    assert disk.run(cdb, bytes(1024)).sense == (SenseKey.MEDIUM_ERROR, Asc.WRITE_ERROR)
+    assert disk.run(cdb, bytes(1024)).sense == (SenseKey.MEDIUM_ERROR, Asc.UNRECOVERED_READ_ERROR)
     disk.store.fail = 0
     assert disk.run(cdb, bytes(1024)).sense == 0
 

@@ -52,7 +52,7 @@ def expected(command: Any, call: str, number: int, code: int) -> set[Any]:
         return {INTERNAL} if number == 0 else {OWN[command.name]}
     if command.name in OWN:
         return {OWN[command.name]}
-    if command.name in READERS and call != "fdatasync":
+    if (command.name in READERS and call != "fdatasync") or call == "preadv":
         return {READING[code]}
     return {WRITING[code]}
 
