@@ -222,7 +222,7 @@ def sessions(
     """``count`` sessions; ``begin`` each, then ``follow`` each one every so many seconds. Who is thrown out returns."""
     counts = {"sessions": 0, "thrown out": 0, "refused": 0}
     there: list[Client | None] = [None] * count
-    told = False
+    told, late = False, time.monotonic() + 10  # where nobody is let in, that is all there will be
     while not at.stopped():
         for number, client in enumerate(there):
             try:
@@ -242,6 +242,9 @@ def sessions(
                 if client is not None:
                     client.close()
                 there[number] = None
+            if not told and time.monotonic() > late:
+                told = True
+                at.ready()
             if at.stopped():
                 break
         if not told:
