@@ -23,6 +23,9 @@ _KINDS: Final[Mapping[int, str]] = {
     stat.S_IFSOCK: "a socket",
 }
 
+#: The bits of an ``st_mode`` that say what it is (inode(7)).
+_KIND: Final = 0o170000
+
 #: In place of a closed file descriptor: no process can have it open, so the kernel answers EBADF. (Python
 #: itself refuses negative ones, with ValueError.)
 CLOSED: Final = 0x7FFFFFFF
@@ -59,7 +62,8 @@ def open_medium(path: str, *, store: str, accepts: Collection[int], read_only: b
     try:
         # Looked at before it is opened: opening alone rewinds a tape and starts a watchdog.
         mode = os.stat(path).st_mode
-        _accept(path, mode, store, accepts)
+        if mode & _KIND not in accepts:
+            raise _not_served(path, mode, store, accepts)
         fd = open_trusted(path, flags | (os.O_RDONLY if read_only else os.O_RDWR))
     except Planted as found:
         raise StoreError(errno.EACCES, f"{path} cannot be opened: {found.strerror}; name the file itself") from None
@@ -68,9 +72,10 @@ def open_medium(path: str, *, store: str, accepts: Collection[int], read_only: b
     except OSError as error:
         raise _cannot_open(path, error) from error
     try:
-        mode = os.fstat(fd).st_mode  # somebody may have put another in its place
-        _accept(path, mode, store, accepts)
-        device = stat.S_ISBLK(mode)
+        opened = os.fstat(fd).st_mode
+        if opened & _KIND != mode & _KIND:  # somebody has put another in its place
+            raise _not_served(path, opened, store, accepts)
+        device = mode & _KIND == stat.S_IFBLK
         if device and not read_only and linux.write_protected(fd):
             raise _cannot_open(path, OSError(errno.EROFS, ""))
         lock(fd, path, exclusive=not read_only, patience=_DEVICE_PATIENCE if device else 0)
@@ -80,10 +85,9 @@ def open_medium(path: str, *, store: str, accepts: Collection[int], read_only: b
     return fd
 
 
-def _accept(path: str, mode: int, store: str, accepts: Collection[int]) -> None:
-    if stat.S_IFMT(mode) not in accepts:
-        accepted = " or ".join(_KINDS[each] for each in accepts)
-        raise StoreError(errno.EINVAL, f"{path} is {kind(mode)}; {store} serves {accepted}")
+def _not_served(path: str, mode: int, store: str, accepts: Collection[int]) -> StoreError:
+    accepted = " or ".join(_KINDS[each] for each in accepts)
+    return StoreError(errno.EINVAL, f"{path} is {kind(mode)}; {store} serves {accepted}")
 
 
 def _cannot_open(path: str, error: OSError) -> StoreError:

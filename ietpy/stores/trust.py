@@ -27,12 +27,14 @@ def open_trusted(path: str, flags: int, mode: int = 0o666) -> int:
     Followed are those of root, of this user, and of whose folder it is. Whoever may write there cannot change what is
     opened while this looks.
     """
-    for _ in range(_LINKS):
+    links = _LINKS
+    while links:
         try:
             return os.open(path, flags | os.O_NOFOLLOW, mode)
         except OSError as error:
             if error.errno not in (errno.ELOOP, errno.ENOTDIR) or not os.path.islink(path):  # with O_DIRECTORY ENOTDIR
                 raise
+        links -= 1
         folder = os.stat(os.path.dirname(path) or ".")
         if not folder.st_mode & stat.S_IWOTH:
             return os.open(path, flags, mode)

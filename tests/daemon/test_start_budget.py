@@ -20,8 +20,8 @@ from ietpy.stores.state import StateDirectory
 
 #: System calls for one more logical unit over a file of its own that has kept nothing (2026-11-27): ``stat`` for the
 #: list of media that are written, to find one that is open, before it is opened, and for its identity; ``open`` of the
-#: medium and of its state; the rest asks the medium.
-SYSTEM_CALLS = {"stat": 4, "open": 2, "flock": 1, "fstat": 1, "lseek": 1, "preadv": 1, "fallocate": 1}
+#: medium and of its state; ``fstat`` to see that it is what was looked at; the rest asks the medium.
+SYSTEM_CALLS = {"stat": 4, "open": 2, "flock": 1, "fstat": 2, "lseek": 1, "preadv": 1, "fallocate": 1}
 #: Python and C calls for one more logical unit, its line included, and for one more target (2026-11-27, CPython 3.11).
 UNIT_CALLS = 700
 TARGET_CALLS = 500
