@@ -216,9 +216,9 @@ def test_a_place_where_nothing_can_be_kept_is_told_and_all_is_served(daemon: Any
     daemon.state.touch()
     started = daemon.start()
     assert started.returncode == 0
-    assert started.stderr.startswith(f"{daemon.state}:1:1: warning: persistent reservations, ")
+    assert started.stderr.startswith(f"{daemon.state}:1:1: error: persistent reservations, ")
     assert f"{daemon.state} is not a directory" in daemon.run("status", "--health").stdout
-    assert daemon.status()["degraded"] is False
+    assert daemon.status()["degraded"] is True
 
 
 def test_restart_takes_new_options(daemon: Any) -> None:
