@@ -11,6 +11,7 @@
       CheckCondition(key, asc, field)    (``ietpy.scsi.sense``) a SCSI command's ordinary bad news
       ReservationConflict                (``ietpy.scsi.persistent``) a rule of persistent reservations says so
       StoreError(errno, problem)         raised by stores and kept states; becomes sense data in one function
+        NoRoom(errno, problem)           for the moment: others have the memory; becomes BUSY
       AdminError(code, problem)          the reply on the control socket
       IsnsError                          (``ietpy.isns.attributes``) an iSNS server broke RFC 4171, or refused
       InitiatorError                     (``ietpy.initiator.errors``) what our own initiator meets; a tree of its own
