@@ -170,6 +170,12 @@ class Served:
         self.check()
         return True
 
+    def found(self) -> dict[str, Any]:
+        """What the file says."""
+        file = self.root / NAME
+        sections: dict[str, Any] = json.loads(file.read_text())["sections"] if file.exists() else {}
+        return sections
+
     def check(self) -> None:
         """The power is cut here, in every way."""
         with patch.object(state, "os", os), patch.object(state, "open", builtins.open, create=True):
@@ -222,6 +228,7 @@ def test_every_call_fails_once(tmp_path: Path) -> None:
             if not served.put(section, value):
                 failed += 1
                 assert served.unit.get(section) == served.kept.get(section)
+                assert served.found() == served.kept, "a daemon that is killed now finds what was kept"
                 assert served.put(section, served.kept.get(section))
         served.disk.fails = {}
         assert served.put("mode", {"WCE": 2})
