@@ -310,8 +310,10 @@ class Server:
             waits.append(look - now)
         if self._attentive or self._kept or self._jobs.waiting or (
             self._pumps and any(target.nop_interval for target in self.node.targets.values())
-        ) or len(self._pumps) >= FEW:
+        ):
             waits.append(1.0)
+        if len(self._pumps) >= FEW:
+            waits.append(self._pressure.patience)
         return max(0.0, min(waits)) if waits else None
 
     def _look_at_clock(self) -> None:

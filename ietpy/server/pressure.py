@@ -43,12 +43,17 @@ def waits(pump: Pump) -> bool:
 
 
 class Pressure:
-    """For the listener's thread, about once a second; takes no lock."""
+    """For the listener's thread; takes no lock."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         #: Of connections with something staged: how often all of theirs had left, and since when that is so.
         self._behind: dict[Pump, tuple[int, float]] = {}
+
+    @property
+    def patience(self) -> float:
+        """Seconds until it should look again; with many idle connections that is not often."""
+        return 1.0 if self._behind else BEHIND_SECONDS
 
     def look(self, now: float, pumps: Sequence[Pump]) -> None:
         """Give up who must be."""

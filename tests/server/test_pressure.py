@@ -67,6 +67,14 @@ def test_who_has_taken_all_there_was_is_not_behind(weighed: Pressure) -> None:
     assert gone(pumps) == ["50 MiB"]
 
 
+def test_it_looks_seldom_where_nothing_waits_to_be_sent(weighed: Pressure) -> None:
+    assert weighed.patience == BEHIND_SECONDS
+    weighed.look(0.0, [Idle(1)])  # type: ignore[list-item]
+    assert weighed.patience == 1.0
+    weighed.look(1.0, [Idle(0)])  # type: ignore[list-item]
+    assert weighed.patience == BEHIND_SECONDS
+
+
 def test_who_goes_already_is_not_told_again(weighed: Pressure, caplog: pytest.LogCaptureFixture) -> None:
     pumps: Any = [Idle(110)]
     for now in (0.0, 10.0, 11.0, 12.0):
