@@ -188,6 +188,11 @@ class Queue:
             if code != errno.EINTR:
                 return -code
 
+    @property
+    def closed(self) -> bool:
+        """Also by a ``wait`` that raised OSError; nothing can be begun any more."""
+        return not self._context
+
     def close(self) -> None:
         """Waits for what is under way."""
         context, self._context = self._context, 0

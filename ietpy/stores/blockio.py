@@ -208,8 +208,8 @@ class BlockStore:
         return _Batch(self, queue, queue.begin(self._fd, moves, os.RWF_NOWAIT), moves)
 
     def keep(self, queue: aio.Queue) -> None:
-        """For the next batch."""
-        if len(self._queues) < _QUEUES and self._fd != medium.CLOSED:
+        """For the next batch, unless it had to be closed."""
+        if len(self._queues) < _QUEUES and self._fd != medium.CLOSED and not queue.closed:
             self._queues.append(queue)
         else:
             queue.close()

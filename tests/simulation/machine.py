@@ -259,6 +259,8 @@ class Machine:
 class _Queue:
     """As ``aio.Queue``; what is begun ends at once."""
 
+    closed = False
+
     def __init__(self, machine: Machine) -> None:
         machine._begin("io_setup")
         self._machine = machine

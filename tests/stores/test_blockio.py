@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import mmap
 import os
@@ -9,7 +10,6 @@ import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -267,8 +267,9 @@ class TestBegun:
         assert batch is not None
         assert batch.wait(20)
         assert bytes(batch.data(0)) == bytes([3]) * 512
-        batch.close()
         store.close()
+        batch.close()
+        assert batch._queue.closed  # type: ignore[attr-defined]
 
     def test_what_failed_and_what_was_not_begun(self, device: Path) -> None:
         store = BlockStore(str(device))
@@ -309,16 +310,23 @@ class TestBegun:
         store = BlockStore(str(device))
         batch = store.begin(moves_of(1, writes=True))
         assert batch is not None
+        queue: Any = batch._queue  # type: ignore[attr-defined]
+        call, events = queue._call, queue._numbers.getevents
 
-        def fail(seconds: float | None) -> bool:
-            raise OSError(errno.EFAULT, "")
+        def fail(number: int, *rest: int) -> int:
+            if number != events:
+                return call(number, *rest)  # type: ignore[no-any-return]
+            ctypes.set_errno(errno.EFAULT)
+            return -1
 
-        batch._queue = SimpleNamespace(wait=fail, close=batch._queue.close)  # type: ignore[attr-defined]
+        queue._call = fail
         assert batch.wait(20)
         with pytest.raises(BlockingIOError):
             batch.failure(0)
-        store.close()
         batch.close()
+        assert store._queues == []  # what is closed moves nothing for anybody
+        assert store.move(moves_of(1, writes=True)) == [None]
+        store.close()
 
 
 @pytest.mark.parametrize(("asked", "allowed"), [(None, True), (512, False), (2048, False), (4096, True)])
