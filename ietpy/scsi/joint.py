@@ -104,7 +104,8 @@ class Moving:
         """The tasks that ``work`` has to do again, or at all; the others have what they are to be answered with."""
         unit, batch = self._unit, self._batch
         left: list[Task] = []
-        with self._claims:
+        done: list[Plan] = []
+        with self._claims:  # and the batch
             for number, (task, plan) in enumerate(zip(self._tasks, self._plans, strict=True)):
                 try:
                     problem = batch.failure(number)
@@ -121,9 +122,8 @@ class Moving:
                 if problem is not None:
                     unit.fail_store(task, problem, plan.writes)
                     continue
-                with unit.device.lock:
-                    (unit.deferred.wrote if plan.writes else unit.deferred.read)(plan.length >> unit.shift)
-            batch.close()
+                done.append(plan)
+        _count(unit, done)
         return left
 
 
@@ -142,7 +142,10 @@ def begin(unit: LogicalUnit, tasks: Sequence[Task]) -> Moving | None:
             for task, plan in zip(tasks, plans, strict=True)
         ]
         batch = cast("BatchingStore", unit.store).begin(moves)
-        return None if batch is None else Moving(unit, tasks, plans, batch, claims.pop_all())
+        if batch is None:
+            return None
+        claims.callback(batch.close)
+        return Moving(unit, tasks, plans, batch, claims.pop_all())
 
 
 def _unhindered(lu: LogicalUnit, tasks: Sequence[Task], plans: Sequence[Plan]) -> bool:
@@ -181,10 +184,14 @@ def _move(lu: LogicalUnit, tasks: Sequence[Task], plans: Sequence[Plan]) -> None
         if not move.writes:
             task.data_in = move.views[0]
         done.append(move)
+    _count(lu, done)
+
+
+def _count(lu: LogicalUnit, done: Sequence[Move | Plan]) -> None:
     with lu.device.lock:
-        for move in done:
-            count = lu.deferred.wrote if move.writes else lu.deferred.read
-            count(move.length >> lu.shift)
+        for each in done:
+            count = lu.deferred.wrote if each.writes else lu.deferred.read
+            count(each.length >> lu.shift)
 
 
 def _flush(lu: LogicalUnit, losses: int) -> StoreError | None:

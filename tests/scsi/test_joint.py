@@ -301,6 +301,19 @@ class TestBegun:
         assert failed[2:] == [0, 0, (SenseKey.MEDIUM_ERROR, Asc.WRITE_ERROR)]
         assert (cached.lu.statistics().reads, cached.lu.statistics().writes) == (1, 1)
 
+    def test_whatever_goes_wrong_nothing_is_kept_from_others(self, cached: Disk) -> None:
+        task = reads(cached, 1)[0]
+
+        def fail(length: int) -> memoryview:
+            raise ValueError("nobody expects this")
+
+        task.sink = fail
+        with pytest.raises(ValueError, match="nobody"):
+            self.begun(cached, [task])
+        assert cached.store.batch is not None
+        assert cached.store.batch.closed
+        assert cached.lu.exclusion._claims == []
+
     def test_writes_are_left_to_who_flushes_if_the_cache_is_disabled_meanwhile(self, cached: Disk) -> None:
         tasks = [*reads(cached, 1), parked(cached, write(8), FILLED)]
         moving = joint.begin(cached.lu, tasks)
