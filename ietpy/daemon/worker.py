@@ -22,10 +22,10 @@ from ietpy.admin import operations
 from ietpy.config.model import Configuration
 from ietpy.daemon import channel, logs
 from ietpy.daemon.administration import Administration
+from ietpy.daemon.assemble import lasting
 from ietpy.daemon.channel import PATIENCE, Channel
 from ietpy.daemon.confine import become, name_process
 from ietpy.daemon.inventory import Inventory
-from ietpy.daemon.lifecycle import lasting
 from ietpy.daemon.media import OPENING, Media
 from ietpy.daemon.naming import Naming
 from ietpy.daemon.options import StartOptions
