@@ -69,7 +69,7 @@ def main() -> None:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-@click.option("--health", is_flag=True, help="Exit with status 150 when something is not served.")
+@click.option("--health", is_flag=True, help="Exit with status 150 when it is degraded, and says why.")
 @click.pass_context
 def status(ctx: click.Context, as_json: bool, health: bool) -> None:
     """Say whether the daemon runs (exit status 0, else 3) and what it serves.

@@ -132,7 +132,7 @@ def reload(ctx: click.Context, pid_file: str | None, control: str | None) -> Non
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-@click.option("--health", is_flag=True, help="Exit with status 150 when something is not served.")
+@click.option("--health", is_flag=True, help="Exit with status 150 when it is degraded, and says why.")
 @options(*_PLACES)
 @click.pass_context
 def status(
