@@ -32,7 +32,7 @@ def leave_no_core(allowed: bool) -> None:
     """Have no core file, and no other process of this user, show secrets or data; unless that is ``allowed``.
 
     Children inherit it. A limit alone would not do: the kernel hands a core to a program (``|`` in core(5)) whatever
-    the limit is. The kernel forbids it by itself when a process becomes another user.
+    the limit is. The kernel forgets it when a process becomes another user, or of another group (prctl(2)).
     """
     if allowed:
         _prctl(_SET_DUMPABLE, 1)
@@ -62,5 +62,4 @@ def become(uid: int, gid: int, core: bool = False) -> None:
     except OSError as error:
         problem = f"user {uid} and group {gid} cannot be taken on: {error.strerror}; start as root"
         raise IetpyError(problem) from None
-    if uid:
-        leave_no_core(core)
+    leave_no_core(core)  # the kernel has just decided it anew, as fs.suid_dumpable says

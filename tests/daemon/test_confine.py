@@ -37,6 +37,8 @@ def test_the_group_goes_before_the_user(monkeypatch: pytest.MonkeyPatch, prctl: 
     become(7, 8)
     assert done == [("setgroups", []), ("setgid", 8), ("setuid", 7)]
     assert prctl == [(4, 0)]
+    become(0, 8)
+    assert prctl == [(4, 0)] * 2  # for a group alone the kernel decides anew, too
 
 
 def test_a_user_that_cannot_be_taken_on_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,26 +94,26 @@ import ctypes, os, resource, signal, sys
 from ietpy.daemon.confine import become, leave_no_core
 allowed = sys.argv[1] == "allowed"
 leave_no_core(allowed)
-become(int(sys.argv[2]), int(sys.argv[2]), allowed)
+become(int(sys.argv[2]), int(sys.argv[3]), allowed)
+dumpable = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
 if allowed:
-    dumpable = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
     sys.exit(dumpable != 1 or resource.getrlimit(resource.RLIMIT_CORE)[0] != resource.RLIM_INFINITY)
-os.kill(os.getpid(), signal.SIGSEGV)
+if not dumpable:
+    os.kill(os.getpid(), signal.SIGSEGV)
 """
 
 
 @pytest.mark.usefixtures("root")
-@pytest.mark.parametrize("user", [0, USER])
+@pytest.mark.parametrize(("user", "group"), [(0, 0), (USER, GROUP), (USER, 0), (0, GROUP)])
 @pytest.mark.parametrize("word", ["not", "allowed"])
-def test_a_crash_leaves_no_core_unless_that_is_allowed(word: str, user: int) -> None:
+def test_a_crash_leaves_no_core_unless_that_is_allowed(word: str, user: int, group: int) -> None:
     """The kernel says whether it wrote one. Whether it could depends on core(5) of this machine, so where it is allowed
     only what it asks is looked at."""
     with tempfile.TemporaryDirectory() as place:
         os.chmod(place, 0o777)
         command = f'cd {place}; ulimit -c unlimited; exec "$@"'
-        pid = os.posix_spawn(
-            "/bin/sh", ["sh", "-c", command, "sh", sys.executable, "-c", PROGRAM, word, str(user)], os.environ
-        )
+        program = [sys.executable, "-c", PROGRAM, word, str(user), str(group)]
+        pid = os.posix_spawn("/bin/sh", ["sh", "-c", command, "sh", *program], os.environ)
         _, ended = os.waitpid(pid, 0)
     if word == "allowed":
         assert ended == 0
