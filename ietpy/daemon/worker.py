@@ -102,7 +102,7 @@ class Worker:
             "problems": self.problems,
             "pulse": self.pulse,
             "stop": lambda timeout: self._server.stop(timeout),
-            "close": lambda: self._inventory.close(),
+            "close": self.close,
         }
 
     def run(self) -> None:
@@ -170,6 +170,12 @@ class Worker:
         self._inventory.media.patience = OPENING  # from now on somebody waits
         self._server.told(portals)
         self._server.start()
+
+    def close(self) -> bool:
+        """Flush and close everything, and say what the log kept back: the end comes without a word."""
+        flushed = self._inventory.close()
+        logs.settle()
+        return flushed
 
     # What is asked ------------------------------------------------------------------------------------------------
 

@@ -68,6 +68,13 @@ def test_it_opens_what_it_is_assigned(front: Front) -> None:
     assert node.targets["a"].admits(Asker("iqn.x", "192.0.2.2", "192.0.2.3"))  # whether iSNS does, the front asks
 
 
+def test_what_the_log_kept_back_is_told_before_the_end(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(logs, "settle", lambda: told.append("all"))
+    assert front.ask("close")
+    assert told == ["all"]
+
+
 def test_it_takes_logins_by_the_portals_it_is_told_of(front: Front) -> None:
     portal = Portal("127.0.0.1", 3260)
     front.ask("serve", (True, 0), [portal])
