@@ -21,33 +21,30 @@ class Planted(OSError):
     """A symbolic link that is not to be followed; its text says whose."""
 
 
-def open_trusted(path: str, flags: int, mode: int = 0o666) -> int:
+def open_trusted(path: str, flags: int) -> int:
     """open(2), but for a link that another user put into a folder where everybody may write: Planted (EACCES).
 
-    Followed are those of root, of this user, and of whose folder it is. Whoever may write there cannot change what is
-    opened while this looks.
+    Followed are those of root, of this user, and of whose folder it is, and whatever lies where not everybody may
+    write; each by itself, as one that is trusted may lead to one that is not. Whoever may write there cannot change
+    what is opened while this looks.
     """
-    links = _LINKS
-    while links:
+    for _ in range(_LINKS):
         try:
-            return os.open(path, flags | os.O_NOFOLLOW, mode)
+            return os.open(path, flags | os.O_NOFOLLOW)
         except OSError as error:
             if error.errno not in (errno.ELOOP, errno.ENOTDIR) or not os.path.islink(path):  # with O_DIRECTORY ENOTDIR
                 raise
-        links -= 1
-        folder = os.stat(os.path.dirname(path) or ".")
-        if not folder.st_mode & stat.S_IWOTH:
-            return os.open(path, flags, mode)
-        path = os.path.join(os.path.dirname(path), _target(path, folder.st_uid))
+        path = os.path.join(os.path.dirname(path), _target(path))
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
 
 
-def _target(path: str, owner: int) -> str:
+def _target(path: str) -> str:
     """Where a link leads to."""
+    folder = os.stat(os.path.dirname(path) or ".")
     link = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         whose = os.fstat(link).st_uid
-        if whose not in (0, os.geteuid(), owner):
+        if folder.st_mode & stat.S_IWOTH and whose not in (0, os.geteuid(), folder.st_uid):
             raise Planted(errno.EACCES, f"it is a symbolic link of user {whose} in a folder where everybody may write")
         return os.readlink("", dir_fd=link)
     finally:

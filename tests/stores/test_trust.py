@@ -66,9 +66,11 @@ def test_whose_links_are_followed(folder: Path, secret: Path, mode: int, owner: 
 
 
 @pytest.mark.usefixtures("root")
-def test_a_link_of_root_s_to_a_planted_one(folder: Path, tmp_path: Path, secret: Path) -> None:
-    link(folder / "planted", secret, OTHER)
-    assert not opened(link(folder / "ours", "planted", 0))
+@pytest.mark.parametrize("place", ["where everybody may write", "where nobody else may"])
+def test_a_link_of_root_s_to_a_planted_one(folder: Path, tmp_path: Path, secret: Path, place: str) -> None:
+    planted = link(folder / "planted", secret, OTHER)
+    where = folder if "everybody" in place else tmp_path
+    assert not opened(link(where / "ours", planted, 0))
 
 
 def test_circles_and_dead_ends(folder: Path) -> None:
