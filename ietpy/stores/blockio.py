@@ -191,9 +191,9 @@ class BlockStore:
 
     def move(self, moves: Sequence[Move]) -> Sequence[StoreError | None]:
         try:
-            queue = self._queues.pop() if self._queues else aio.Queue()
+            queue = self._queue()
             results = queue.move(self._fd, moves)
-        except (IndexError, OSError):  # another thread was quicker; the system has no more, or does not say what it did
+        except OSError:  # the system has no more, or does not say what it did
             return [self._alone(move) for move in moves]
         self.keep(queue)
         return [self._outcome(move, result) for move, result in zip(moves, results, strict=True)]
@@ -202,10 +202,17 @@ class BlockStore:
         if not self.begins:
             return None
         try:
-            queue = self._queues.pop() if self._queues else aio.Queue()
-        except (IndexError, OSError):
+            queue = self._queue()
+        except OSError:
             return None
         return _Batch(self, queue, queue.begin(self._fd, moves, os.RWF_NOWAIT), moves)
+
+    def _queue(self) -> aio.Queue:
+        """This thread's own until ``keep``. Raises OSError."""
+        try:
+            return self._queues.pop()
+        except IndexError:
+            return aio.Queue()
 
     def keep(self, queue: aio.Queue) -> None:
         """For the next batch, unless it had to be closed."""
