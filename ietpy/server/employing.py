@@ -45,7 +45,7 @@ def here(pump: Pump) -> None:
     deadline = time.monotonic() + PATIENCE
     for job, moving in begun:
         if not moving.wait(max(0.0, deadline - time.monotonic())):
-            _leave(pump, job, partial(_finish, job, moving))
+            _leave(pump, job, partial(_finish, job, moving), at_once=True)
         elif left := moving.conclude():
             _leave(pump, job, partial(_go_on, job, left))
         else:
@@ -77,19 +77,18 @@ def _employ(pump: Pump, job: Job) -> None:
         pump.line.inbox.append(partial(pump.worked, job))
 
 
-def _leave(pump: Pump, job: Job, action: Callable[[], None]) -> None:
-    """To a worker, the end of what was begun."""
+def _leave(pump: Pump, job: Job, action: Callable[[], None], at_once: bool = False) -> None:
+    """To a worker, the end of what was begun. ``at_once``: it has claims, which all workers may be waiting for."""
     try:
-        _give(pump, job, action)
+        _give(pump, job, action, at_once)
     except RuntimeError:  # the system has no thread left, and it must be ended
-        action()
-        pump.worked(job)
+        _work(pump, job, action)
 
 
-def _give(pump: Pump, job: Job, action: Callable[[], None]) -> None:
+def _give(pump: Pump, job: Job, action: Callable[[], None], at_once: bool = False) -> None:
     """Have a worker do ``action``, then answer the tasks of ``job``. Raises RuntimeError where there is none."""
     assert pump.workers is not None
-    pump.workers.submit(partial(_work, pump, job), action)
+    pump.workers.submit(partial(_work, pump, job), action, at_once)
 
 
 def _work(pump: Pump, job: Job, action: Callable[[], None]) -> None:

@@ -24,13 +24,19 @@ class WorkerPool:
         self._leaving = 0  #: threads that were told to end and have not yet
         self._closed = False
 
-    def submit(self, job: Callable[[Any], None], argument: Any) -> None:
-        """Run ``job(argument)`` soon. Raises RuntimeError when no thread can be had at all; the job is not taken."""
+    def submit(self, job: Callable[[Any], None], argument: Any, at_once: bool = False) -> None:
+        """Run ``job(argument)`` soon. Raises RuntimeError when no thread can be had at all; the job is not taken.
+
+        ``at_once``: workers may be waiting for its end, so where all are busy it has a thread of its own.
+        """
         with self._lock:
             if self._idle:
                 self._idle -= 1  # one sleeper is spoken for
             elif len(self._threads) - self._leaving < self.limit and not self._closed:
-                self._start_thread()
+                self._start_thread(at_once)
+            elif at_once:
+                threading.Thread(target=job, args=(argument,), name=f"{self._name}-worker", daemon=True).start()
+                return
             self._jobs.put((job, argument))
 
     def resize(self, limit: int) -> None:
@@ -43,12 +49,12 @@ class WorkerPool:
                     self._idle -= 1
                 self._jobs.put(None)
 
-    def _start_thread(self) -> None:
+    def _start_thread(self, needed: bool) -> None:
         thread = threading.Thread(target=self._work, name=f"{self._name}-worker-{len(self._threads)}", daemon=True)
         try:
             thread.start()
         except RuntimeError:
-            if len(self._threads) == self._leaving:
+            if needed or len(self._threads) == self._leaving:
                 raise
         else:
             self._threads.append(thread)

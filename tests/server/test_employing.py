@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ietpy.scsi.exclusion import Exclusion
 from ietpy.scsi.limits import JOINT_TRANSFER
 from tests.server.test_pump import ABORT_TASK, aborted
 
@@ -111,7 +112,7 @@ def test_without_a_thread_the_connection_waits_itself(
 ) -> None:
     pool = served.server.workers(served.target)
 
-    def none(job: Any, argument: Any) -> None:
+    def none(job: Any, argument: Any, at_once: bool) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(pool, "submit", none)
@@ -119,3 +120,32 @@ def test_without_a_thread_the_connection_waits_itself(
     tags = [write(client, 1), write(client, 2)]
     assert [client.wait(tag).status for tag in tags] == [0] * 2
     assert page(served, 1) == bytes([1]) * 4096
+
+
+def test_what_was_begun_ends_while_all_workers_wait_for_it(
+    served: Any, client: Any, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., None]
+) -> None:
+    """The only one has a COMPARE AND WRITE of the same blocks, which came a little later."""
+    served.lu.exclusion = Exclusion(threading.Condition())
+    served.server.workers(served.target).resize(1)
+    begin, begun, go_on = served.store.begin, threading.Event(), threading.Event()
+
+    def slowly(moves: Any) -> Any:
+        found = begin(moves)
+        begun.set()
+        assert go_on.wait(20)
+        return found
+
+    monkeypatch.setattr(served.store, "begin", slowly)
+    other = served.connect(isid=b"\x80\0\0\0\0\2")
+    served.store.hold()
+    first = write(client, 1)
+    assert begun.wait(20)
+    swap = bytes.fromhex("89 00 0000000000000008 000000 01 00 00")
+    second = other.submit(0, swap, write=bytes([1]) * 512 + bytes([2]) * 512)
+    eventually(lambda: served.lu.exclusion.ranges != ())
+    go_on.set()
+    client.test_unit_ready(0)  # so the rest has been left to workers
+    served.store.open_gate()
+    assert (client.wait(first).status, other.wait(second).status) == (0, 0)
+    assert page(served, 1) == bytes([2]) * 512 + bytes([1]) * 3584

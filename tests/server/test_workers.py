@@ -80,6 +80,23 @@ def test_without_any_thread_a_job_is_refused(no_threads: None) -> None:
     assert done == []
 
 
+def test_what_others_may_wait_for_is_not_behind_them(request: pytest.FixtureRequest) -> None:
+    pool = WorkerPool("waits", 1)
+    gate, done = threading.Event(), threading.Event()
+    pool.submit(lambda _: gate.wait(20), 0)
+    pool.submit(lambda _: gate.set(), 0, at_once=True)
+    pool.submit(lambda event: event.set(), done)
+    assert done.wait(20)
+    pool.resize(2)
+    request.getfixturevalue("no_threads")
+    hold = threading.Event()
+    pool.submit(lambda _: hold.wait(20), 0)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        pool.submit(lambda _: None, 0, at_once=True)
+    hold.set()
+    pool.close()
+
+
 def test_with_few_threads_jobs_take_turns(request: pytest.FixtureRequest) -> None:
     pool = WorkerPool("few", 4)
     gate, done = threading.Event(), []
