@@ -29,7 +29,7 @@ from ietpy.scsi.copy_descriptors import (
 )
 from ietpy.scsi.limits import CHUNK, COPY_PIECE
 from ietpy.scsi.nexus import REVOKED
-from ietpy.scsi.sense import CheckCondition, invalid_field, list_length_error
+from ietpy.scsi.sense import CheckCondition, ReadFailure, invalid_field, list_length_error, read
 from ietpy.scsi.status import SenseKey, Status
 from ietpy.scsi.vpd import vital_product_data
 from ietpy.wire.layout import Layout
@@ -236,10 +236,6 @@ def _prepared(nexus: Nexus, wanted: CopyList, number: int) -> _Piece:
 # Copying
 
 
-class _SourceError(StoreError):
-    """The source failed, not the destination."""
-
-
 def _copy(piece: _Piece, result: CopyResult, task: Task) -> None:
     """Raises COPY ABORTED with the residual, if something was written: all of it where that is not on the medium.
 
@@ -255,13 +251,12 @@ def _copy(piece: _Piece, result: CopyResult, task: Task) -> None:
         if piece.length and destination.write_through:
             destination.store.commit(losses)
     except (StoreError, CheckCondition) as error:
+        failed = piece.source if isinstance(error, ReadFailure) else piece.destination
         if isinstance(error, StoreError):
-            unit = piece.source.unit if isinstance(error, _SourceError) else destination
-            unit.device.fault(unit, error, task.cdb)
-        place = piece.source.place if isinstance(error, _SourceError) else piece.destination.place
+            failed.unit.device.fault(failed.unit, error, task.cdb)
         lasting = 0 if destination.write_through else written
         residual = None if written < 0 else (piece.length - lasting) >> destination.shift
-        raise aborted(Asc.THIRD_PARTY_DEVICE_FAILURE, place, residual) from error
+        raise aborted(Asc.THIRD_PARTY_DEVICE_FAILURE, failed.place, residual) from error
 
 
 def _moves(piece: _Piece) -> Iterator[int]:
@@ -286,10 +281,7 @@ def _moves(piece: _Piece) -> Iterator[int]:
     for place in reversed(places) if backward else places:
         part = buffer[:piece.length - place]
         with writing(piece.to + place, len(part)):
-            try:
-                source.read(piece.start + place, part)
-            except StoreError as error:
-                raise _SourceError(error.errno, str(error)) from error
+            read(source, piece.start + place, part)
             destination.write(piece.to + place, [part], False)
         if backward:
             yield 0 if place else piece.length
