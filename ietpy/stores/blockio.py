@@ -20,7 +20,6 @@ from typing import Any, Final
 from ietpy.errors import StoreError
 from ietpy.scsi.store import BackingStore, Batch, Capabilities, Extent, Move
 from ietpy.stores import aio, linux, medium
-from ietpy.stores.syncs import Syncs
 
 #: Bytes of one pooled buffer and so of one transfer; devices split larger ones anyway.
 _CHUNK: Final = 1 << 20
@@ -74,12 +73,11 @@ class _Batch:
         self._store.keep(self._queue)
 
 
-class BlockStore:
+class BlockStore(medium.Stable):
     """A BackingStore (``ietpy.scsi.store``) on a claimed and locked device."""
 
     __slots__ = (
-        "_fd", "_idle", "_queues", "_syncs", "begins", "block_size", "capabilities", "path", "physical_block_size",
-        "size",
+        "_fd", "_idle", "_queues", "begins", "block_size", "capabilities", "physical_block_size", "size",
     )
 
     def __init__(
@@ -91,8 +89,7 @@ class BlockStore:
         options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         """Open ``path``; ``block_size`` is the LUN's and may not be below the device's. No ``options``."""
-        self.path = path
-        self._syncs = Syncs(lambda: os.fdatasync(self._fd))  # for a device: empty its write cache
+        super().__init__(path, lambda: os.fdatasync(self._fd))  # for a device: empty its write cache
         #: Lists pop and append atomically, so threads share it without a lock.
         self._idle: list[memoryview] = []
         self._queues: list[aio.Queue] = []
@@ -155,15 +152,6 @@ class BlockStore:
 
     def extent(self, offset: int, length: int) -> Extent | None:
         return None
-
-    def write(self, offset: int, views: Sequence[memoryview], fua: bool) -> None:
-        try:
-            if fua:
-                self._syncs.force(lambda flags: self._write(offset, views, flags))
-            else:
-                self._write(offset, views, 0)
-        except OSError as error:
-            raise medium.failed(self.path, f"be written at byte {offset}", error) from error
 
     def _write(self, offset: int, views: Sequence[memoryview], flags: int) -> None:
         with self._pooled() as pooled:
@@ -251,21 +239,8 @@ class BlockStore:
             if len(self._idle) < _IDLE:
                 self._idle.append(buffer)
 
-    @property
-    def losses(self) -> int:
-        return self._syncs.failures
-
     def mark(self) -> int | None:
         return None
-
-    def commit(self, mark: int) -> None:
-        try:
-            self._syncs.sync(mark)
-        except OSError as error:
-            raise medium.failed(self.path, "be flushed to stable storage", error) from error
-
-    def flush(self) -> None:
-        self.commit(self._syncs.failures)
 
     def discard(self, offset: int, length: int) -> None:
         self._range(linux.discard_device, "be discarded", offset, length)

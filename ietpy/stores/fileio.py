@@ -16,7 +16,6 @@ from typing import Any, Final
 from ietpy.errors import StoreError
 from ietpy.scsi.store import BackingStore, Capabilities, Extent
 from ietpy.stores import linux, medium
-from ietpy.stores.syncs import Syncs
 
 _preadv = os.preadv
 _pwritev = os.pwritev
@@ -31,13 +30,12 @@ _NOT_THIS_WAY: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, 
 _MEMORY_FILE_SYSTEMS: Final = frozenset({linux.TMPFS_MAGIC, linux.RAMFS_MAGIC})
 
 
-class FileStore:
+class FileStore(medium.Stable):
     """A BackingStore (``ietpy.scsi.store``) on one file, locked against other daemons until closed."""
 
     __slots__ = (
-        "_discard", "_discard_unit", "_fd", "_now_flags", "_path", "_regular", "_syncs",
-        "_zeroers", "block_size",
-        "capabilities", "physical_block_size", "size",
+        "_discard", "_discard_unit", "_fd", "_now_flags", "_regular", "_zeroers", "block_size", "capabilities",
+        "physical_block_size", "size",
     )
 
     def __init__(
@@ -49,7 +47,7 @@ class FileStore:
         options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         """Open ``path``. The page cache takes any ``block_size``. No ``options``. Raises StoreError."""
-        self._path = path
+        super().__init__(path, lambda: os.fdatasync(self._fd))
         self._fd = medium.open_medium(
             path, store="fileio", accepts=(stat.S_IFREG, stat.S_IFBLK), read_only=read_only)
         try:
@@ -64,9 +62,8 @@ class FileStore:
     def _probe(self, read_only: bool) -> None:
         """Find out once what the medium is and can do, without changing a byte of it."""
         fd = self._fd
-        self.size: int = medium.measure(fd, self._path)
+        self.size: int = medium.measure(fd, self.path)
         self.block_size: int = 512
-        self._syncs = Syncs(lambda: os.fdatasync(self._fd))
         self._now_flags, immediate = _reading_at_once(fd)
         self._discard: Callable[[int, int, int], None]
         self._zeroers: tuple[Callable[[int, int, int], None], ...]
@@ -96,10 +93,10 @@ class FileStore:
             while done < len(buffer):
                 got = _preadv(self._fd, (buffer[done:],), offset + done)
                 if not got:
-                    raise medium.too_short(self._path)
+                    raise medium.too_short(self.path)
                 done += got
         except OSError as error:
-            raise medium.failed(self._path, f"be read at byte {offset}", error) from error
+            raise medium.failed(self.path, f"be read at byte {offset}", error) from error
 
     def read_now(self, offset: int, buffer: memoryview) -> bool:
         try:
@@ -110,30 +107,8 @@ class FileStore:
     def extent(self, offset: int, length: int) -> Extent | None:
         return Extent(self._fd, offset, length)
 
-    def write(self, offset: int, views: Sequence[memoryview], fua: bool) -> None:
-        try:
-            if fua:
-                self._syncs.force(lambda flags: self._write(offset, views, flags))
-            else:
-                self._write(offset, views, 0)
-        except OSError as error:
-            raise medium.failed(self._path, f"be written at byte {offset}", error) from error
-
-    @property
-    def losses(self) -> int:
-        return self._syncs.failures
-
     def mark(self) -> int | None:
         return None if self._syncs.stuck else self._syncs.failures
-
-    def commit(self, mark: int) -> None:
-        try:
-            self._syncs.sync(mark)
-        except OSError as error:
-            raise medium.failed(self._path, "be flushed to stable storage", error) from error
-
-    def flush(self) -> None:
-        self.commit(self._syncs.failures)
 
     def _write(self, offset: int, views: Sequence[memoryview], flags: int) -> None:
         total = sum(map(len, views))
@@ -168,7 +143,7 @@ class FileStore:
         try:
             self._discard(self._fd, start, length)
         except OSError as error:
-            raise medium.failed(self._path, f"free {length} bytes at byte {start}", error) from error
+            raise medium.failed(self.path, f"free {length} bytes at byte {start}", error) from error
 
     def zero(self, offset: int, length: int) -> None:
         if not length:
@@ -184,7 +159,7 @@ class FileStore:
             for at in range(offset, offset + length, len(_ZEROS)):
                 self._write(at, (_ZEROS[:offset + length - at],), 0)
         except OSError as error:
-            raise medium.failed(self._path, f"be zeroed at byte {offset}", error) from error
+            raise medium.failed(self.path, f"be zeroed at byte {offset}", error) from error
 
     def mapped(self, offset: int, length: int) -> tuple[bool, int]:
         """Of a file in its file system's blocks; space that was allocated and never written reads as not mapped."""
@@ -207,11 +182,11 @@ class FileStore:
         except OSError as error:
             if error.errno == errno.ENXIO:  # no data from here on, or the file is shorter than that now
                 if os.fstat(self._fd).st_size < self.size:
-                    raise medium.too_short(self._path) from error
+                    raise medium.too_short(self.path) from error
                 return self.size
             if error.errno in _NOT_THIS_WAY:
                 return self.size
-            raise medium.failed(self._path, f"be examined at byte {offset}", error) from error
+            raise medium.failed(self.path, f"be examined at byte {offset}", error) from error
 
     def copy(self, offset: int, source: BackingStore, source_offset: int, length: int) -> bool:
         """Between files only. What the source has no space for is given back here, or zeroed."""

@@ -1,4 +1,4 @@
-"""What the stores on files and devices share: opening with a lock, and the words for what can fail."""
+"""What the stores on files and devices share: opening with a lock, stable writes, and the words for what can fail."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from ietpy.errors import StoreError
 from ietpy.stores import linux
+from ietpy.stores.syncs import Syncs
 from ietpy.stores.trust import Planted, open_trusted
 
 _KINDS: Final[Mapping[int, str]] = {
@@ -139,3 +140,41 @@ def measure(fd: int, path: str) -> int:
             f"ietpy mkimage --force --size 10G {path}",
         )
     return size
+
+
+class Stable:
+    """That part of a BackingStore (``ietpy.scsi.store``) which writes, and brings to stable storage what was written.
+
+    ``sync`` does that for all of it. Raises OSError.
+    """
+
+    __slots__ = ("_syncs", "path")
+
+    def __init__(self, path: str, sync: Callable[[], None]) -> None:
+        self.path = path
+        self._syncs = Syncs(sync)
+
+    def write(self, offset: int, views: Sequence[memoryview], fua: bool) -> None:
+        try:
+            if fua:
+                self._syncs.force(lambda flags: self._write(offset, views, flags))
+            else:
+                self._write(offset, views, 0)
+        except OSError as error:
+            raise failed(self.path, f"be written at byte {offset}", error) from error
+
+    def _write(self, offset: int, views: Sequence[memoryview], flags: int) -> None:
+        """Each store's own; ``flags``: RWF_..., for pwritev(2). Raises OSError."""
+
+    @property
+    def losses(self) -> int:
+        return self._syncs.failures
+
+    def commit(self, mark: int) -> None:
+        try:
+            self._syncs.sync(mark)
+        except OSError as error:
+            raise failed(self.path, "be flushed to stable storage", error) from error
+
+    def flush(self) -> None:
+        self.commit(self._syncs.failures)
