@@ -89,11 +89,12 @@ class Front:
 
 
 def _answered(call: Call) -> bool:
-    """Whether it was; one that has ended meanwhile is started again, and is no reason to end the others."""
+    """Whether it was, or could not be: one that has ended meanwhile is started again, and who has no descriptor left to
+    ask with says nothing of the others. Neither is a reason to end the daemon."""
     try:
         return bool(call.result())
     except AdminError as problem:
-        return problem.code == errno.EAGAIN
+        return problem.code != errno.ETIMEDOUT
 
 
 def nursery(detached: bool, umask: int) -> Nursery:

@@ -129,6 +129,31 @@ def test_a_worker_that_does_not_answer_is_waited_for_a_short_while(
     assert not all_true(front.fleet.call("close"))
 
 
+def test_only_who_was_asked_and_does_not_answer_gives_no_sign_of_life(
+    fronted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def signs() -> list[bool]:
+        return [answered() for part, answered in asked if part == "a worker process"]
+
+    def full() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    front = fronted(TWO)
+    asked = front.server.pulse(10)
+    assert signs() == [True, True]
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "socketpair", full)
+        asked = front.server.pulse(10)
+    assert signs() == [True, True]
+    held: list[Any] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(front.crew.workers[0], "_answer", held.append)
+        asked = front.server.pulse(0.5)
+        assert signs() == [False, True]
+    for asker in held:
+        asker.close()
+
+
 def test_guesses_are_told_to_all_others(fronted: Callable[..., Any], eventually: Callable[..., None]) -> None:
     front = fronted(TWO)
     first, second = (worker._server._logins.throttle for worker in front.crew.workers)
