@@ -13,7 +13,6 @@ import select
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import Final, NoReturn
@@ -77,8 +76,8 @@ def _guard(work: Callable[[], None]) -> NoReturn:
     try:
         work()
         status = 0
-    except BaseException:
-        traceback.print_exc()
+    except BaseException:  # whatever it is: who called ``fork`` must not go on in here
+        sys.excepthook(*sys.exc_info())  # a worker's goes to the log (``logs.set_up``)
     finally:
         os._exit(status)
 
@@ -102,17 +101,22 @@ def _tend(channel: Channel, work: Callable[[Channel], None], detached: bool, uma
     os.closerange(3, kept)
     os.closerange(kept + 1, highest + 1)
     children: list[int] = []
+
+    def tell(kind: str, fact: object) -> None:
+        with contextlib.suppress(OSError):  # who asked has gone, which is seen below
+            channel.send(kind, fact)
+
     while (message := channel.receive()) is not None:
         if message.kind == "become":
             become(*message.facts)
             continue
         if message.socket is None:
-            channel.send("failed", os.strerror(errno.EMFILE))
+            tell("failed", os.strerror(errno.EMFILE))
             continue
         try:
             pid = os.fork()
         except OSError as problem:  # no process is left
-            channel.send("failed", problem.strerror)
+            tell("failed", problem.strerror)
         else:
             if not pid:
                 channel.close()
@@ -122,7 +126,7 @@ def _tend(channel: Channel, work: Callable[[Channel], None], detached: bool, uma
             children = _living(children)
             with contextlib.suppress(OSError):  # it has died already, or Linux is older than 5.3
                 children.append(os.pidfd_open(pid))
-            channel.send("born", pid)
+            tell("born", pid)
         message.socket.close()
     for child in children:  # the daemon has gone, and left behind only what does not see that by itself
         with contextlib.suppress(OSError):

@@ -54,6 +54,57 @@ def test_it_bears_workers_until_it_is_closed() -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+_LEFT = """
+import os, select, signal
+from ietpy.daemon.nursery import Nursery
+
+def work(channel):
+    channel.send("here", os.getpid())
+    signal.pause()  # it does not see that all have gone
+
+nursery = Nursery.open(work, detached=False, umask=0o022)
+channel, _ = nursery.bear()
+_, (first,), _ = channel.receive()
+channel, theirs = channel.pair()
+nursery._channel.send("bear", sock=theirs)
+nursery.close()  # nobody hears of that one
+theirs.close()
+second = message.facts[0] if (message := channel.receive()) else 0
+for pid in filter(None, (first, second)):
+    try:
+        ended = os.pidfd_open(pid)
+    except ProcessLookupError:
+        continue
+    assert select.select([ended], [], [], 10)[0]
+"""
+
+
+def test_it_leaves_nobody_behind_where_its_answer_comes_too_late() -> None:
+    ended = subprocess.run([sys.executable, "-c", _LEFT], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+_FAILS = """
+import os, select, sys
+from ietpy.daemon.nursery import Nursery
+
+def work(channel):
+    sys.excepthook = lambda kind, error, trace: channel.send("said", str(error))
+    raise ValueError("a mistake")
+
+nursery = Nursery.open(work, detached=True, umask=0o022)
+channel, _ = nursery.bear()
+assert channel.receive()[:2] == ("said", ("a mistake",))
+assert channel.receive() is None
+nursery.close()
+"""
+
+
+def test_what_a_worker_dies_of_goes_where_its_log_goes() -> None:
+    ended = subprocess.run([sys.executable, "-c", _FAILS], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_without_it_no_worker_can_be_started() -> None:
     ours, theirs = Channel.pair()
     nursery = Nursery(ours)
