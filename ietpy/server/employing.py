@@ -18,6 +18,7 @@ from ietpy.server.parking import UNDER_WAY
 
 if TYPE_CHECKING:
     from ietpy.scsi.joint import Moving
+    from ietpy.scsi.logical_unit import LogicalUnit
     from ietpy.scsi.task import Task
     from ietpy.server.parking import Job
     from ietpy.server.pump import Pump
@@ -36,20 +37,47 @@ def employ(pump: Pump) -> None:
 def here(pump: Pump) -> None:
     """As ``employ``, in the connection's own thread, which may wait a moment."""
     begun: list[tuple[Job, Moving]] = []
+    guarded = pump.line.guarded  # else what was begun before a mistake would be left as it is
     for job in _jobs(pump):
-        moving = None if job.unit is None else joint.begin(job.unit, job.wanted)
-        if moving is None:
+        if job.unit is None:
             _employ(pump, job)
         else:
-            begun.append((job, moving))
+            guarded(partial(_begin, pump, job, job.unit, begun))
     deadline = time.monotonic() + PATIENCE
     for job, moving in begun:
-        if not moving.wait(max(0.0, deadline - time.monotonic())):
-            _leave(pump, job, partial(_finish, job, moving), at_once=True)
-        elif left := moving.conclude():
-            _leave(pump, job, partial(_go_on, job, left))
-        else:
-            pump.worked(job)
+        guarded(partial(_end, pump, job, moving, deadline))
+
+
+def _begin(pump: Pump, job: Job, unit: LogicalUnit, begun: list[tuple[Job, Moving]]) -> None:
+    try:
+        moving = joint.begin(unit, job.wanted)
+    except BaseException:
+        _break_off(pump, job)
+        raise
+    if moving is None:
+        _employ(pump, job)
+    else:
+        begun.append((job, moving))
+
+
+def _end(pump: Pump, job: Job, moving: Moving, deadline: float) -> None:
+    if not moving.wait(max(0.0, deadline - time.monotonic())):
+        _leave(pump, job, partial(_finish, job, moving), at_once=True)
+        return
+    try:
+        left = moving.conclude()
+    except BaseException:
+        _break_off(pump, job)
+        raise
+    if left:
+        _leave(pump, job, partial(_go_on, job, left))
+    else:
+        pump.worked(job)
+
+
+def _break_off(pump: Pump, job: Job) -> None:
+    """Have a job end when the mistake has been confessed, which closes the connection: nothing is answered then."""
+    pump.line.inbox.append(partial(pump.worked, job))
 
 
 def _jobs(pump: Pump) -> Iterator[Job]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ietpy.scsi import joint
 from ietpy.scsi.exclusion import Exclusion
 from ietpy.scsi.limits import JOINT_TRANSFER
 from tests.server.test_pump import ABORT_TASK, aborted
@@ -120,6 +121,22 @@ def test_without_a_thread_the_connection_waits_itself(
     tags = [write(client, 1), write(client, 2)]
     assert [client.wait(tag).status for tag in tags] == [0] * 2
     assert page(served, 1) == bytes([1]) * 4096
+
+
+@pytest.mark.parametrize("where", [joint, joint.Moving], ids=["begin", "conclude"])
+def test_a_mistake_leaves_nothing_begun(
+    served: Any, client: Any, where: Any, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., None],
+) -> None:
+    def mistake(*_: Any) -> Any:
+        raise ValueError("a mistake of ours")
+
+    (pump,) = served.server._pumps
+    monkeypatch.setattr(where, "begin" if where is joint else "conclude", mistake)
+    write(client, 1)
+    assert pump.finished.wait(20)
+    assert pump.parked.running == 0
+    eventually(lambda: served.server.sessions() == [])
+    assert served.node.sessions() == []
 
 
 def test_what_was_begun_ends_while_all_workers_wait_for_it(
