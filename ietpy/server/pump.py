@@ -221,8 +221,9 @@ class Pump:
             self.employ()
 
     def employ(self) -> None:
-        """Give parked tasks to workers."""
-        employing.employ(self)
+        """Give parked tasks to workers; asked for with every batch, and most have none."""
+        if self.parked.turns:
+            employing.employ(self)
 
     def spread_functions(self) -> None:
         """Ask the other sessions to abort their part of task management functions (``task_management``)."""
