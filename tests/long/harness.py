@@ -122,6 +122,13 @@ def start_command(here: Path, port: int, *more: str) -> list[str]:
     return [*command, *more]
 
 
+def put_down(process: subprocess.Popen[str]) -> None:
+    """Whatever became of a script, nothing that it started goes on."""
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
 def free_port() -> int:
     """One that was free a moment ago."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
