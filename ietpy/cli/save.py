@@ -63,7 +63,7 @@ def replace_file(path: str, before: str, after: str) -> None:
                 file.flush()
                 os.fsync(descriptor)
             os.replace(fresh, real)
-        except BaseException:
+        except BaseException:  # an interrupt leaves nothing behind, either
             with contextlib.suppress(OSError):
                 os.unlink(fresh)
             raise

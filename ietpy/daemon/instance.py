@@ -128,7 +128,7 @@ class Instance:
                 Event.RELOAD_INCOMPLETE.tell(log, "%s", sentence)
         except IetpyError as error:
             Event.RELOAD_REFUSED.tell(log, "not reloaded, nothing has changed: %s", error)
-        except Exception as mistake:
+        except Exception as mistake:  # ours; it costs this reload and nothing else
             confess(log, "internal error in a reload: %r", mistake)
 
     def reread(self) -> dict[str, list[str]]:

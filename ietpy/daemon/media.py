@@ -281,7 +281,7 @@ def _first_line(path: str) -> str:
 def _answer(answer: Future[T], question: Callable[[], T]) -> None:
     try:
         answer.set_result(question())
-    except Exception as error:
+    except Exception as error:  # whoever waits for the answer gets it
         answer.set_exception(error)
 
 

@@ -127,7 +127,7 @@ class Network:
                 sock.close()
                 problem = error
                 continue
-            except BaseException:
+            except BaseException:  # Interrupted, above all
                 sock.close()
                 raise
             self.server = Channel(sock)
