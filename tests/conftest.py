@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import settings
@@ -26,3 +27,18 @@ def root() -> None:
     """For tests that make devices or become other users."""
     if os.geteuid() != 0:
         pytest.fail("this test needs root; run these tests as root", pytrace=False)
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool]], None]:
+    """eventually(condition): wait until it holds; ten seconds bound a failure."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        turn = threading.Event()
+        for _ in range(1000):
+            if condition():
+                return
+            turn.wait(0.01)
+        raise AssertionError("it never came about")
+
+    return wait

@@ -173,14 +173,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made.close()
 
 
-def eventually(condition: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-    raise AssertionError("it never came about")
-
-
-def test_domains_decide_who_sees_and_uses_a_target(site: Site) -> None:
+def test_domains_decide_who_sees_and_uses_a_target(site: Site, eventually: Callable[..., None]) -> None:
     names = site.name_server
     assert not site.may(A, ALICE)  # nobody has been asked yet
     assert site.sees(ALICE) == []

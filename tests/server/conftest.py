@@ -203,18 +203,3 @@ def replace_while_writing(served: Any, old: Client, log_in: Callable[[Client], o
     served.store.open_gate()
     thread.join(20)
     assert results == [b"n" * 4096]
-
-
-@pytest.fixture
-def eventually() -> Callable[[Callable[[], bool]], None]:
-    """eventually(condition): wait until it holds; ten seconds bound a failure."""
-
-    def wait(condition: Callable[[], bool]) -> None:
-        turn = threading.Event()
-        for _ in range(1000):
-            if condition():
-                return
-            turn.wait(0.01)
-        raise AssertionError("it never came about")
-
-    return wait
