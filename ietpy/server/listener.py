@@ -33,7 +33,7 @@ from ietpy.server.handover import Passage
 from ietpy.server.line import Line
 from ietpy.server.logins import HalfOpen, Logins
 from ietpy.server.portals import Portals
-from ietpy.server.pressure import FEW, STAGED_LIMIT, Pressure, allowance, waits
+from ietpy.server.pressure import STAGED_LIMIT, Pressure, allowance, waits
 from ietpy.server.pump import Pump
 from ietpy.server.services import Jobs, rejected, serve
 from ietpy.server.spinning import Spinner
@@ -306,14 +306,12 @@ class Server:
         waits = [] if due is None else [due - now]
         if self._acceptor.rest_until:
             waits.append(self._acceptor.rest_until - now)
-        if (look := self.stuck.due(self._pumps)) is not None:
-            waits.append(look - now)
+        looks = (self.stuck.due(self._pumps), self._pressure.due(len(self._pumps)))
+        waits += [look - now for look in looks if look is not None]
         if self._attentive or self._kept or self._jobs.waiting or (
             self._pumps and any(target.nop_interval for target in self.node.targets.values())
         ):
             waits.append(1.0)
-        if len(self._pumps) >= FEW:
-            waits.append(self._pressure.patience)
         return max(0.0, min(waits)) if waits else None
 
     def _look_at_clock(self) -> None:
@@ -325,6 +323,7 @@ class Server:
         with self._lock:
             pumps = list(self._pumps)
         self.stuck.look(pumps, now)
+        self._pressure.look(now, pumps)
         if self._jobs.waiting:
             self._jobs.start()
         for line in tuple(self._kept):
@@ -338,8 +337,6 @@ class Server:
             self._attentive = False  # before one looks: a task that begins to wait now says so itself
             if any(waits(pump) for pump in pumps):
                 self._attentive = True
-        if len(pumps) >= FEW:
-            self._pressure.look(now, pumps)
 
     # Logins -------------------------------------------------------------------------------------------------------
 

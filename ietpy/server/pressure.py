@@ -49,15 +49,17 @@ class Pressure:
         self.limit = limit
         #: Of connections with something staged: how often all of theirs had left, and since when that is so.
         self._behind: dict[Pump, tuple[int, float]] = {}
+        self._next = 0.0
 
-    @property
-    def patience(self) -> float:
-        """Seconds until it should look again; with many idle connections that is not often."""
-        return 1.0 if self._behind else BEHIND_SECONDS
+    def due(self, connections: int) -> float | None:
+        """When to look the next time; None while there is nothing to look at, or to let go of."""
+        return self._next if connections >= FEW or self._behind else None
 
     def look(self, now: float, pumps: Sequence[Pump]) -> None:
-        """Give up who must be."""
-        staged = {pump: pump.connection.staged_size + pump.parked.size for pump in pumps}
+        """Give up who must be; unless the last look was a moment ago, or there are few."""
+        if now < self._next:
+            return
+        staged = {pump: pump.connection.staged_size + pump.parked.size for pump in pumps} if len(pumps) >= FEW else {}
         behind = {}
         for pump, size in staged.items():
             rounds = pump.egress.rounds
@@ -65,6 +67,7 @@ class Pressure:
                 before = self._behind.get(pump)
                 behind[pump] = before if before is not None and before[0] == rounds else (rounds, now)
         self._behind = behind
+        self._next = now + (1.0 if behind else BEHIND_SECONDS)  # with many idle connections that is not often
         total = sum(staged.values())
         for pump in sorted(behind, key=lambda pump: -staged[pump]):
             if total <= self.limit:

@@ -38,14 +38,15 @@ def gone(pumps: list[Idle]) -> list[str]:
 
 
 @pytest.fixture
-def weighed() -> Pressure:
+def weighed(monkeypatch: pytest.MonkeyPatch) -> Pressure:
+    monkeypatch.setattr(pressure, "FEW", 1)
     return Pressure(LIMIT)
 
 
 def test_who_holds_most_goes_first_and_no_more_than_must(weighed: Pressure) -> None:
     pumps: Any = [Idle(20), Idle(50), Idle(0), Idle(10), Idle(30, 20)]
     weighed.look(0.0, pumps)
-    weighed.look(BEHIND_SECONDS - 0.1, pumps)
+    weighed.look(BEHIND_SECONDS - 1, pumps)
     assert gone(pumps) == []
     weighed.look(BEHIND_SECONDS, pumps)
     assert gone(pumps) == ["50 MiB"]
@@ -68,11 +69,25 @@ def test_who_has_taken_all_there_was_is_not_behind(weighed: Pressure) -> None:
 
 
 def test_it_looks_seldom_where_nothing_waits_to_be_sent(weighed: Pressure) -> None:
-    assert weighed.patience == BEHIND_SECONDS
     weighed.look(0.0, [Idle(1)])  # type: ignore[list-item]
-    assert weighed.patience == 1.0
+    assert weighed.due(1) == 1.0
     weighed.look(1.0, [Idle(0)])  # type: ignore[list-item]
-    assert weighed.patience == BEHIND_SECONDS
+    assert weighed.due(1) == 1.0 + BEHIND_SECONDS
+
+
+def test_it_does_not_look_at_all_of_them_whenever_something_happens(weighed: Pressure) -> None:
+    weighed.look(0.0, [Idle(1)])  # type: ignore[list-item]
+    weighed.look(0.5, [])
+    assert weighed.due(0) == 1.0  # it still has the one
+
+
+def test_where_few_are_left_it_lets_go_of_those_it_saw() -> None:
+    weighed = Pressure(LIMIT)
+    pumps: Any = [Idle(1) for _ in range(pressure.FEW)]
+    weighed.look(0.0, pumps)
+    assert weighed.due(1) == 1.0
+    weighed.look(1.0, pumps[1:])
+    assert weighed.due(1) is None
 
 
 def test_who_goes_already_is_not_told_again(weighed: Pressure, caplog: pytest.LogCaptureFixture) -> None:
