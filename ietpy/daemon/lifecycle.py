@@ -38,7 +38,7 @@ from ietpy.daemon.pidfile import PidFile
 from ietpy.daemon.portals import Portals, check
 from ietpy.daemon.publish import Publisher
 from ietpy.daemon.supervisor import PATIENCE, Supervisor
-from ietpy.daemon.troubles import lost, stuck
+from ietpy.daemon.troubles import stuck
 from ietpy.errors import ConfigError, IetpyError, UsageError
 from ietpy.server.capacity import ask_for_descriptors
 from ietpy.server.listener import Server
@@ -141,7 +141,6 @@ def compose(
     )
     inventory.elsewhere = lambda: [
         *portals.problems, *stuck(server.stuck.facts(), inventory.all(), inventory.configuration.file),
-        *lost(inventory.all()),
     ]
     inventory.rules.gate = naming
     publisher = Publisher(places.published, {"volume": administration.volume, "session": administration.session})

@@ -1,4 +1,4 @@
-"""What is wrong now with what is served, as ``status`` tells it: a row for each code; what is stuck, or lost."""
+"""What is wrong now with what is served, as ``status`` tells it: a row for each code; what is stuck."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple
 
 from ietpy.daemon.served import ServedTarget
 from ietpy.errors import Diagnostic, Span
-from ietpy.scsi import cache
 from ietpy.stores.state import StateDirectory
 
 
@@ -48,10 +47,6 @@ class Trouble(Enum):
 
 
 _HINT: Final = "look at the device and the kernel's log; other LUNs are served"
-_LOST_HINT: Final = (
-    "look at the device and the kernel's log; when it is well, remove the LUN and add it again, or restart the daemon,"
-    " and have initiators check their file systems"
-)
 
 
 def stuck(found: Iterable[dict[str, Any]], targets: Sequence[ServedTarget], file: str) -> list[Diagnostic]:
@@ -72,18 +67,6 @@ def stuck(found: Iterable[dict[str, Any]], targets: Sequence[ServedTarget], file
         ) + (f", and {more} more" if more else "")
         problems.append(Trouble.LUN_STUCK.at(lines.get((target, lun), Span(file, 1, 1)), problem, _HINT))
     return problems
-
-
-def lost(targets: Sequence[ServedTarget]) -> list[Diagnostic]:
-    """One problem for each unit whose write cache has lost something (decisions 60)."""
-    return [
-        Trouble.CACHE_LOST.at(
-            unit.config.span,
-            f"LUN {number} of {target.config.name} has lost something of its write cache: flushing it failed",
-            _LOST_HINT,
-        )
-        for target in targets for number, unit in tuple(target.units.items()) if cache.lost(unit.unit)
-    ]
 
 
 def nothing_kept(file: str, states: StateDirectory | None) -> list[Diagnostic]:

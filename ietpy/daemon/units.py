@@ -26,6 +26,10 @@ log = logging.getLogger(__name__)
 
 _PAUSE: Final = 0.02  #: seconds between looks at commands under way
 _MAKE_ROOM: Final = "make room there, or let this user write; the next command that keeps something tries again"
+_LOST_HINT: Final = (
+    "look at the device and the kernel's log; when it is well, remove the LUN and add it again, or restart the daemon,"
+    " and have initiators check their file systems"
+)
 
 
 class Transport(Protocol):
@@ -242,7 +246,7 @@ class Units:
 
     def by_initiators(self) -> list[Diagnostic]:
         """Units that initiators have, at this moment, made less useful than their lines say, or that cannot keep what
-        they asked for. Needs no lock."""
+        they asked for, or have lost something of their write caches (decisions 60). Needs no lock."""
         found = []
         for target in self._targets():
             for unit in [*target.units.values()]:
@@ -250,6 +254,9 @@ class Units:
                 if unit.state is not None and unit.state.failing:
                     problem = f"{name} cannot keep persistent reservations and mode pages: {unit.state.failing}"
                     found.append(Trouble.STATE_NOT_KEPT.at(unit.config.span, problem, _MAKE_ROOM))
+                if cache.lost(unit.unit):
+                    problem = f"{name} has lost something of its write cache: flushing it failed"
+                    found.append(Trouble.CACHE_LOST.at(unit.config.span, problem, _LOST_HINT))
                 for trouble, problem, hint in _made_less(unit.unit):
                     found.append(trouble.at(unit.config.span, f"{name} {problem}", hint))
         return found

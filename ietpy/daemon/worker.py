@@ -30,7 +30,7 @@ from ietpy.daemon.media import OPENING, Media
 from ietpy.daemon.naming import Naming
 from ietpy.daemon.options import StartOptions
 from ietpy.daemon.served import ServedTarget
-from ietpy.daemon.troubles import lost, stuck
+from ietpy.daemon.troubles import stuck
 from ietpy.errors import AdminError, Diagnostic, StoreError
 from ietpy.events import Event
 from ietpy.iscsi.target import Portal
@@ -144,9 +144,7 @@ class Worker:
         server = Server(inventory.node)
         inventory.units.transport = server
         inventory.rules.gate = _AskedInFront()
-        inventory.elsewhere = lambda: [
-            *stuck(server.stuck.facts(), inventory.all(), inventory.configuration.file), *lost(inventory.all()),
-        ]
+        inventory.elsewhere = lambda: stuck(server.stuck.facts(), inventory.all(), inventory.configuration.file)
         for target in inventory.all():
             target.node.redirect = assignment.redirects.get(target.config.name, "")
         self._inventory, self._server = inventory, server

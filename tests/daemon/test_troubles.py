@@ -15,7 +15,7 @@ from ietpy.config.load import loads
 from ietpy.daemon import troubles
 from ietpy.daemon.inventory import Inventory
 from ietpy.daemon.media import Media
-from ietpy.daemon.troubles import Trouble, lost, stuck
+from ietpy.daemon.troubles import Trouble, stuck
 from ietpy.errors import Span, StoreError
 from ietpy.initiator.client import Client
 from ietpy.initiator.login import LoginPlan
@@ -94,14 +94,14 @@ def test_a_unit_whose_cache_has_lost_something(tmp_path: Path) -> None:
     image.write_bytes(bytes(4096))
     lines = f"Target {TARGET}\n\tLun 0 Path={image},Type=fileio,IOMode=wb\n\tLun 1 Type=nullio\n"
     inventory = Inventory(loads(lines, "/f"), Media())
-    assert lost(inventory.all()) == []
+    assert inventory.problems == []
     unit = inventory.all()[0].units[0].unit
     unit.store._syncs.failures += 1  # type: ignore[attr-defined]
-    (found,) = lost(inventory.all())
+    (found,) = inventory.problems
     assert (str(found.span), found.severity, found.code) == ("/f:2:2", "error", "lun-cache-lost")
     assert found.problem.startswith(f"LUN 0 of {TARGET} has lost something of its write cache")
     unit.set_write_cache(False)
-    assert lost(inventory.all()), "what is lost is lost, though nothing is cached any more"
+    assert inventory.problems == [found], "what is lost is lost, though nothing is cached any more"
     assert not inventory.close(), "and the daemon does not end as if all had been well"
 
 
