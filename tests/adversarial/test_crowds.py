@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +84,8 @@ class Crowded:
 
 @pytest.fixture
 def crowded(tmp_path: Path) -> Iterator[Crowded]:
-    found = Crowded(tmp_path)
-    yield found
-    found.close()
+    with closing(Crowded(tmp_path)) as found:
+        yield found
 
 
 @pytest.mark.parametrize("name", ATTACKS)

@@ -115,9 +115,8 @@ def essence(heard: list[Pdu]) -> list[tuple[bytes, bytes]]:
 
 @pytest.fixture
 def splitter(world: World) -> Iterator[Splitter]:
-    made = Splitter(world)
-    yield made
-    made.close()
+    with contextlib.closing(Splitter(world)) as made:
+        yield made
 
 
 @pytest.mark.parametrize("name", CHOSEN)

@@ -182,6 +182,26 @@ def served(tmp_path: Path) -> Iterator[Served]:
     assert set(threading.enumerate()) <= threads, "the server left threads behind"
 
 
+@pytest.fixture
+def slow_command(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], tuple[threading.Event, threading.Event]]:
+    """Have one command of this operation code take from the first event until the second."""
+
+    def arrange(code: int) -> tuple[threading.Event, threading.Event]:
+        inside, go_on = threading.Event(), threading.Event()
+        execute = LogicalUnit.execute
+
+        def slowly(unit: LogicalUnit, task: Any) -> bool:
+            if task.cdb[0] == code and not inside.is_set():
+                inside.set()
+                assert go_on.wait(20)
+            return execute(unit, task)
+
+        monkeypatch.setattr(LogicalUnit, "execute", slowly)
+        return inside, go_on
+
+    return arrange
+
+
 def replace_while_writing(served: Any, old: Client, log_in: Callable[[Client], object]) -> None:
     """Have another connection take the place of ``old``, by ``log_in``, while that writes: it waits for the end."""
     served.lu.set_write_cache(False)

@@ -11,7 +11,7 @@ import pytest
 from ietpy.scsi import joint
 from ietpy.scsi.exclusion import Exclusion
 from ietpy.scsi.limits import JOINT_TRANSFER
-from tests.server.test_pump import ABORT_TASK, aborted
+from tests.server.test_pump import abort
 
 
 def write(client: Any, number: int, fua: bool = False) -> int:
@@ -69,13 +69,7 @@ def test_what_is_aborted_while_it_is_slow(served: Any, client: Any, eventually: 
     tag = read(client, 1)
     assert served.store.entered.acquire(timeout=20)
     client.test_unit_ready(0)
-    answers: list[int] = []
-    thread = threading.Thread(target=lambda: answers.append(client.manage(ABORT_TASK, 0, tag)))
-    thread.start()
-    eventually(lambda: aborted(served))
-    served.store.open_gate()
-    thread.join(20)
-    assert answers == [0]
+    abort(served, client, tag, eventually)
     client.test_unit_ready(0)
 
 

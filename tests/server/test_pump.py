@@ -133,6 +133,18 @@ def aborted(served: Any) -> bool:
     return any(task.aborted_by is not None for session in sessions for task in list(session.running))
 
 
+def abort(served: Any, client: Any, tag: int, eventually: Callable[..., None]) -> None:
+    """Abort a task while its store does not answer: that waits."""
+    answers: list[int] = []
+    thread = threading.Thread(target=lambda: answers.append(client.manage(ABORT_TASK, 0, tag)))
+    thread.start()
+    eventually(lambda: aborted(served))
+    assert answers == []
+    served.store.open_gate()
+    thread.join(20)
+    assert answers == [0]
+
+
 def test_an_aborted_write_that_no_worker_has_begun_is_never_begun(
     served: Any, eventually: Callable[..., None]
 ) -> None:
@@ -145,13 +157,7 @@ def test_an_aborted_write_that_no_worker_has_begun_is_never_begun(
     second = client.submit(0, bytes.fromhex("2a 00 00000008 00 0008 00"), write=b"2" * 4096)
     (pump,) = served.server._pumps
     eventually(lambda: len(pump.parked) == 1)  # or it would end in the batch
-    answers: list[int] = []
-    thread = threading.Thread(target=lambda: answers.append(client.manage(ABORT_TASK, 0, second)))
-    thread.start()
-    eventually(lambda: aborted(served))
-    served.store.open_gate()
-    thread.join(20)
-    assert answers == [0]
+    abort(served, client, second, eventually)
     assert client.wait(first).status == 0
     assert served.path.read_bytes()[:8192] == b"1" * 4096 + bytes(4096)
 
@@ -454,15 +460,7 @@ class TestWritesMadeStableTogether:
     def test_the_abort_of_one_waits_for_its_sync(
         self, served: Any, client: Any, held: list[int], eventually: Callable[..., None]
     ) -> None:
-        aborted_tag = held.pop(2)
-        answers: list[int] = []
-        thread = threading.Thread(target=lambda: answers.append(client.manage(ABORT_TASK, 0, aborted_tag)))
-        thread.start()
-        eventually(lambda: aborted(served))
-        assert answers == []
-        served.store.open_gate()
-        thread.join(20)
-        assert answers == [0]
+        abort(served, client, held.pop(2), eventually)
         assert [client.wait(tag).status for tag in held] == [0] * 4
 
     def test_a_sync_that_fails_fails_all_it_was_for_and_no_more(
@@ -541,14 +539,7 @@ class TestMovesInBatches:
     def test_what_was_aborted_before_is_not_moved(
         self, served: Any, client: Any, held: list[int], eventually: Callable[..., None]
     ) -> None:
-        aborted_tag = held.pop(2)
-        answers: list[int] = []
-        thread = threading.Thread(target=lambda: answers.append(client.manage(ABORT_TASK, 0, aborted_tag)))
-        thread.start()
-        eventually(lambda: aborted(served))
-        served.store.open_gate()
-        thread.join(20)
-        assert answers == [0]
+        abort(served, client, held.pop(2), eventually)
         assert [client.wait(tag).status for tag in held] == [0] * 4
         assert served.store.moved == [3]
 

@@ -38,19 +38,10 @@ def in_a_thread(call: Callable[[], object]) -> threading.Thread:
 
 class TestQuiesce:
     @pytest.fixture
-    def slow(self, served: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    def slow(self, served: Any, slow_command: Any) -> tuple[threading.Event, threading.Event]:
         """A connection's own thread executes one TEST UNIT READY from the first event until the second."""
-        inside, go_on = threading.Event(), threading.Event()
-        execute = LogicalUnit.execute
-
-        def slowly(unit: LogicalUnit, task: Any) -> bool:
-            if task.cdb[0] == 0 and not inside.is_set():
-                inside.set()
-                assert go_on.wait(20)
-            return execute(unit, task)
-
         client = served.connect()
-        monkeypatch.setattr(LogicalUnit, "execute", slowly)
+        inside, go_on = slow_command(0)
         client.submit(0, bytes(6))
         assert inside.wait(20)
         return inside, go_on

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.server import stuck
 from ietpy.server.stuck import EVERY, IDLE, LONG, Watch
 
@@ -74,19 +73,10 @@ class TestServed:
             client.wait(tag)
 
     def test_what_a_connection_executes_itself_counts_too(
-        self, served: Any, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+        self, served: Any, eventually: Eventually, slow_command: Any
     ) -> None:
-        inside, go_on = threading.Event(), threading.Event()
-        execute = LogicalUnit.execute
-
-        def slowly(unit: LogicalUnit, task: Any) -> bool:
-            if task.cdb[0] == 0x28 and not inside.is_set():
-                inside.set()
-                assert go_on.wait(20)
-            return execute(unit, task)
-
         client = served.connect()
-        monkeypatch.setattr(LogicalUnit, "execute", slowly)
+        inside, go_on = slow_command(READ_10[0])
         tag = client.submit(0, READ_10, read=4096)
         assert inside.wait(20)
         eventually(lambda: [each["command"] for each in served.server.stuck.facts()] == ["READ(10)"])
