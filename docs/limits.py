@@ -156,6 +156,15 @@ LIMITS: Final[dict[str, list[Limit]]] = {
         Limit("nothing came: memory is given back", "server.resting:QUIET_SECONDS", SECONDS, "taken again when it does",
               "server/test_resting.py:test_memory_is_given_back_while_nothing_comes"),
     ],
+    "The log": [
+        Limit("lines of one code about one peer or LUN, in a minute", "daemon.limiting:PER_PEER", COUNT,
+              "counted, and told when the time is over",
+              "daemon/test_limiting.py:test_so_many_of_one_peer_and_the_rest_is_counted"),
+        Limit("lines of one code in all, in a minute", "daemon.limiting:PER_CODE", COUNT, "as above",
+              "daemon/test_limiting.py:test_so_many_of_one_code_from_everywhere"),
+        Limit("as long as it goes on that minute doubles, up to", "daemon.limiting:LONGEST", SECONDS, "stays at that",
+              "daemon/test_limiting.py:test_what_goes_on_is_told_less_and_less"),
+    ],
     "Who administers": [
         Limit("clients of the control socket", "admin.service:CROWD", COUNT, "wait their turn",
               "admin/test_service.py:test_a_crowd_waits_its_turn"),
