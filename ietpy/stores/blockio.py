@@ -25,9 +25,6 @@ from ietpy.stores import aio, linux, medium
 _CHUNK: Final = 1 << 20
 #: Idle buffers kept; more exist only while more threads than this are inside a store.
 _IDLE: Final = 16
-#: Idle queues kept; more exist only while more batches than this are under way. To close one takes the kernel some ten
-#: milliseconds (Linux 6.18: 30): eight threads that move 16 KiB at a time lose four tenths to that where four are kept.
-_QUEUES: Final = 16
 
 
 def _failure(path: str, move: Move, result: int) -> StoreError | None:
@@ -71,14 +68,14 @@ class _Batch:
         return self._queue.data(number)
 
     def close(self) -> None:
-        self._store.keep(self._queue)
+        aio.keep(self._queue)
 
 
 class BlockStore(medium.Stable):
     """A BackingStore (``ietpy.scsi.store``) on a claimed and locked device."""
 
     __slots__ = (
-        "_fd", "_idle", "_queues", "begins", "block_size", "capabilities", "physical_block_size", "size",
+        "_fd", "_idle", "begins", "block_size", "capabilities", "physical_block_size", "size",
     )
 
     def __init__(
@@ -93,7 +90,6 @@ class BlockStore(medium.Stable):
         super().__init__(path, lambda: os.fdatasync(self._fd))  # for a device: empty its write cache
         #: Lists pop and append atomically, so threads share it without a lock.
         self._idle: list[memoryview] = []
-        self._queues: list[aio.Queue] = []
         self.begins = True  #: as far as is known
         self._fd = medium.open_medium(
             path, store="blockio", accepts=(stat.S_IFBLK,), read_only=read_only,
@@ -180,35 +176,21 @@ class BlockStore(medium.Stable):
 
     def move(self, moves: Sequence[Move]) -> Sequence[StoreError | None]:
         try:
-            queue = self._queue()
+            queue = aio.take()
             results = queue.move(self._fd, moves)
         except OSError:  # the system has no more, or does not say what it did
             return [self._alone(move) for move in moves]
-        self.keep(queue)
+        aio.keep(queue)
         return [self._outcome(move, result) for move, result in zip(moves, results, strict=True)]
 
     def begin(self, moves: Sequence[Move]) -> Batch | None:
         if not self.begins:
             return None
         try:
-            queue = self._queue()
+            queue = aio.take()
         except OSError:
             return None
         return _Batch(self, queue, queue.begin(self._fd, moves, os.RWF_NOWAIT), moves)
-
-    def _queue(self) -> aio.Queue:
-        """This thread's own until ``keep``. Raises OSError."""
-        try:
-            return self._queues.pop()
-        except IndexError:
-            return aio.Queue()
-
-    def keep(self, queue: aio.Queue) -> None:
-        """For the next batch, unless it had to be closed."""
-        if len(self._queues) < _QUEUES and self._fd != medium.CLOSED and not queue.closed:
-            self._queues.append(queue)
-        else:
-            queue.close()
 
     def _outcome(self, move: Move, result: int) -> StoreError | None:
         try:
@@ -268,7 +250,5 @@ class BlockStore(medium.Stable):
     def close(self) -> None:
         fd, self._fd = self._fd, medium.CLOSED
         self._idle.clear()
-        while self._queues:
-            self._queues.pop().close()
         if fd != medium.CLOSED:
             os.close(fd)

@@ -6,6 +6,8 @@ import ctypes
 import errno
 import os
 import platform
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -137,6 +139,33 @@ def test_waiting_has_an_end(fd: int, queue: Queue, kernel: Kernel) -> None:
 def test_no_more_are_begun_than_there_is_room_for(fd: int, queue: Queue) -> None:
     assert queue.begin(fd, [reading(0, aio.ROOM // 2), reading(0, aio.ROOM // 2), reading(0)]) == 2
     assert queue.wait()
+
+
+def test_idle_ones_are_kept_but_not_more_than_should_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aio, "idle", [])
+    monkeypatch.setattr(aio, "KEPT", 1)
+    one, other, broken = aio.take(), aio.take(), aio.take()
+    broken.close()
+    for queue in (broken, one, other):
+        aio.keep(queue)
+    assert aio.idle == [one]
+    assert other.closed
+    assert aio.take() is one
+    one.close()
+
+
+def test_after_a_fork_there_are_none() -> None:
+    program = """
+import os
+from ietpy.stores import aio
+aio.keep(aio.take())
+child = os.fork()
+if not child:
+    os._exit(len(aio.idle))
+assert len(aio.idle) == 1
+assert os.waitpid(child, 0)[1] == 0
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def test_the_system_may_have_no_room(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,16 @@ from ietpy.stores import aio, blockio, linux, medium
 from ietpy.stores.blockio import BlockStore
 
 
+@pytest.fixture(autouse=True)
+def idle(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """Queues, of nobody before."""
+    queues: list[Any] = []
+    monkeypatch.setattr(aio, "idle", queues)
+    yield queues
+    for queue in queues:
+        queue.close()
+
+
 @pytest.mark.parametrize(("path", "found"), [
     (".", "a directory"), ("/dev/null", "a character device"), (__file__, "a regular file"),
 ])
@@ -155,16 +165,15 @@ def moves_of(*blocks: int, writes: bool) -> list[Move]:
 
 
 @pytest.mark.skipif(not aio.available(), reason="this kernel has no native AIO for us")
-def test_many_are_moved_at_once(device: Path) -> None:
+def test_many_are_moved_at_once(device: Path, idle: list[Any]) -> None:
     store = BlockStore(str(device))
     assert store.capabilities.batches
     assert store.move(moves_of(1, 2, 5, writes=True)) == [None] * 3
     reads = moves_of(5, 2, 1, writes=False)
     assert store.move(reads) == [None] * 3
     assert [move.views[0][0] for move in reads] == [5, 2, 1]
-    assert len(store._queues) == 1
+    assert len(idle) == 1
     store.close()
-    assert store._queues == []
 
 
 class Answers:
@@ -181,31 +190,16 @@ class Answers:
         self.closed = True
 
 
-def test_what_was_not_moved_as_a_whole(device: Path) -> None:
+def test_what_was_not_moved_as_a_whole(device: Path, idle: list[Any]) -> None:
     store = BlockStore(str(device))
     queue: Any = Answers(512, 100, -errno.EAGAIN, -errno.EIO)
-    store._queues.append(queue)
+    idle.append(queue)
     first, short, again, failed = store.move(moves_of(1, 2, 3, 4, writes=True))
     assert (first, short, again) == (None, None, None)
     assert str(failed) == f"{device} cannot be written at byte 2048: Input/output error"
     assert device.read_bytes()[:5 * 512:512] == bytes([0, 0, 2, 3, 0])
     store.close()
-    assert queue.closed
-
-
-def test_no_more_queues_are_kept_than_should_be(device: Path) -> None:
-    store = BlockStore(str(device))
-    kept: list[Any] = [Answers() for _ in range(blockio._QUEUES)]
-    queue: Any = Answers()
-    store._queues.append(queue)
-    queue.move = lambda fd, moves: store._queues.extend(kept) or [512]
-    assert store.move(moves_of(1, writes=False)) == [None]
-    assert queue.closed
-    store.close()
-    store._queues.append(queue)
-    queue.closed = False
-    assert store.move(moves_of(1, writes=False)) == [None]  # as one that was under way
-    assert queue.closed
+    assert idle == [queue]
 
 
 def test_without_a_queue_they_go_one_after_another(device: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +216,7 @@ def test_without_a_queue_they_go_one_after_another(device: Path, monkeypatch: py
     store.close()
 
 
-def test_a_queue_that_does_not_say_what_it_did_is_used_no_more(device: Path) -> None:
+def test_a_queue_that_does_not_say_what_it_did_is_used_no_more(device: Path, idle: list[Any]) -> None:
     store = BlockStore(str(device))
     queue: Any = Answers()
 
@@ -230,10 +224,10 @@ def test_a_queue_that_does_not_say_what_it_did_is_used_no_more(device: Path) -> 
         raise OSError(errno.EFAULT, "")
 
     queue.move = fail
-    store._queues.append(queue)
+    idle.append(queue)
     assert store.move(moves_of(1, 2, writes=True)) == [None] * 2
     assert device.read_bytes()[512:3 * 512:512] == bytes([1, 2])
-    assert store._queues == []
+    assert idle == []
     store.close()
 
 
@@ -244,7 +238,7 @@ class TestBegun:
         """Not every file system knows RWF_NOWAIT for writes."""
         monkeypatch.setattr(os, "RWF_NOWAIT", 0)
 
-    def test_many_at_once(self, device: Path) -> None:
+    def test_many_at_once(self, device: Path, idle: list[Any]) -> None:
         store = BlockStore(str(device))
         moves = [*moves_of(1, 2, writes=True), Move(1024, 512, (), False), Move(store.size, 512, (), False)]
         for _ in range(2):
@@ -257,7 +251,7 @@ class TestBegun:
                 batch.failure(3)
             batch.close()
         assert device.read_bytes()[512:3 * 512:512] == bytes([1, 2])
-        assert len(store._queues) == 1
+        assert len(idle) == 1
         store.close()
 
     def test_a_read_brings_its_data(self, device: Path) -> None:
@@ -267,9 +261,8 @@ class TestBegun:
         assert batch is not None
         assert batch.wait(20)
         assert bytes(batch.data(0)) == bytes([3]) * 512
-        store.close()
         batch.close()
-        assert batch._queue.closed  # type: ignore[attr-defined]
+        store.close()
 
     def test_what_failed_and_what_was_not_begun(self, device: Path) -> None:
         store = BlockStore(str(device))
@@ -306,7 +299,7 @@ class TestBegun:
         assert store.begin(moves_of(1, writes=True)) is None
         store.close()
 
-    def test_if_nobody_knows_what_was_done_nothing_was(self, device: Path) -> None:
+    def test_if_nobody_knows_what_was_done_nothing_was(self, device: Path, idle: list[Any]) -> None:
         store = BlockStore(str(device))
         batch = store.begin(moves_of(1, writes=True))
         assert batch is not None
@@ -324,7 +317,7 @@ class TestBegun:
         with pytest.raises(BlockingIOError):
             batch.failure(0)
         batch.close()
-        assert store._queues == []  # what is closed moves nothing for anybody
+        assert idle == []  # what is closed moves nothing for anybody
         assert store.move(moves_of(1, writes=True)) == [None]
         store.close()
 
