@@ -43,10 +43,9 @@ class _Seen:
 
 @dataclass(slots=True)
 class _Told:
-    """Of a unit: when commands were stuck first, how many, and when that is to be told again."""
+    """Of a unit: since when commands are stuck, and when that is to be told again."""
 
     since: float
-    count: int
     again: float
 
 
@@ -108,7 +107,7 @@ class Watch:
                     seconds=round(age), commands=len(commands),
                 )
                 since = oldest.since if told is None else told.since
-                self._told[unit] = _Told(since, len(commands), now + min(max(age, LONG), LONGEST_SILENCE))
+                self._told[unit] = _Told(since, now + min(max(age, LONG), LONGEST_SILENCE))
         for unit in self._told.keys() - stuck.keys():
             told = self._told.pop(unit)
             Event.IO_MOVES.tell(
