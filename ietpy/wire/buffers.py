@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import mmap
+from collections import defaultdict
 from collections.abc import Hashable
 from contextlib import AbstractContextManager
 from typing import Any, Final, cast
@@ -32,13 +33,16 @@ _PRIVATE: Final = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 
 
 class Budget:
-    """How much large staging memory all may be lent together, and one ``owner`` half of. ``lock`` guards it."""
+    """How much large staging memory all may be lent together, and one ``owner`` half of. ``lock`` guards it.
+
+    It must be re-entrant: the collector may have a buffer give back what it had in the midst of ``take``.
+    """
 
     def __init__(self, lock: AbstractContextManager[Any], limit: int) -> None:
         self.limit = limit
         self._lock = lock
         self._lent = 0
-        self._shares: dict[Hashable, int] = {}
+        self._shares: defaultdict[Hashable, int] = defaultdict(int)
 
     def take(self, owner: Hashable, size: int) -> bool:
         """Whether there is room for ``size`` bytes; who has nothing yet may have more than half."""
@@ -47,7 +51,7 @@ class Budget:
             if self._lent + size > self.limit or (share and share + size > self.limit // 2):
                 return False
             self._lent += size
-            self._shares[owner] = share + size
+            self._shares[owner] += size  # not ``share`` and that: it may be less by now
             return True
 
     def give(self, owner: Hashable, size: int) -> None:

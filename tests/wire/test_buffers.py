@@ -229,7 +229,7 @@ class TestBudget:
 
     @pytest.fixture
     def budget(self) -> Budget:
-        return Budget(threading.Lock(), 16 * COUNTED)
+        return Budget(threading.RLock(), 16 * COUNTED)
 
     def pool(self, budget: Budget, owner: str) -> StagingPool:
         pool = StagingPool()
@@ -254,6 +254,21 @@ class TestBudget:
         view = one.take(16 * COUNTED)
         one.give(view)
         assert one.take(16 * COUNTED).obj is not view.obj
+
+    def test_memory_may_be_given_back_in_the_midst(self, budget: Budget) -> None:
+        """As the collector does it, whenever it likes."""
+
+        class Size(int):
+            def __radd__(self, other: int) -> int:
+                if lent:
+                    budget.give("one", lent.pop())
+                return other + int(self)
+
+        lent = [3]
+        assert budget.take("one", 3)
+        assert budget.take("one", Size(5))
+        budget.give("one", 5)
+        assert budget.take("one", 16 * COUNTED)  # as it has nothing else
 
     def test_what_nobody_gives_back_is_given_back(self, budget: Budget) -> None:
         pool = self.pool(budget, "one")
