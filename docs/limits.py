@@ -148,6 +148,8 @@ LIMITS: Final[dict[str, list[Limit]]] = {
               "server/test_sharing.py:test_what_its_pings_bring_back_is_bounded"),
         Limit("memory kept for reuse", "wire.buffers:KEPT_IN_ALL", BYTES, "let go",
               "wire/test_buffers.py:test_of_all_sizes_only_so_much_is_kept"),
+        Limit("queues of blockio kept for reuse, with up to a MiB each", "stores.aio:KEPT", COUNT, "let go",
+              "stores/test_aio.py:test_idle_ones_are_kept_but_not_more_than_should_be"),
         Limit("at ErrorRecoveryLevel 1 and 2 data kept to be sent again", "iscsi.retention:RETAINED_LIMIT", BYTES,
               "the oldest goes (decisions 44)",
               "iscsi/test_retention.py:test_who_acknowledges_little_is_asked_to_and_then_loses_the_oldest"),
