@@ -141,10 +141,9 @@ class Administration:
         try:
             self.network.dismiss(target.node, DRAIN)
             self.inventory.remove_target(tid)
-        except AdminError:
-            if self.inventory.targets.get(tid) is target:
+        finally:
+            if self.inventory.targets.get(tid) is target:  # it was not deleted, for whatever reason
                 self.inventory.node.offer_again(target.node)
-            raise
         self.publish()
 
     def show_target(self, tid: int) -> dict[str, str]:

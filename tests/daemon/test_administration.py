@@ -365,11 +365,18 @@ def test_a_target_is_drained_and_deleted(daemon: Administration, session: Any, p
         daemon.drain_target(1)
 
 
-def test_a_target_whose_sessions_do_not_end_stays(daemon: Administration, session: Any) -> None:
+def test_a_target_whose_sessions_do_not_end_stays(
+    daemon: Administration, session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session.hangs = True
     node = daemon.inventory.target(1).node
     with failure(errno.EBUSY, "has sessions"):
         daemon.drain_target(1)
+    assert daemon.inventory.node.targets[node.name.lower()] is node
+    with monkeypatch.context() as patched:
+        patched.setattr(type(daemon.network), "dismiss", None)
+        with pytest.raises(TypeError):  # a mistake of ours hides none, either
+            daemon.drain_target(1)
     assert daemon.inventory.node.targets[node.name.lower()] is node
     session.hangs = False
     daemon.drain_target(1)
