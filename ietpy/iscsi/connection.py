@@ -213,7 +213,7 @@ class Connection(Outbox):
             self.requests = partial(self.retention.requests, self.framer)
             self.recoverable = parameters.error_recovery_level >= RECOVERS_CONNECTIONS
         if self.retention is None:  # which has a bound of its own, and keeps memory as long as the initiator likes
-            self.pool.budget, self.pool.owner = self.node.staging, self.asker.peer
+            self.pool.budget, self.pool.owner = self.node.staging, self.node.source(self.asker.peer)
         self.plain = not self.header_digest and self.retention is None
         assert self.session is not None
         self.r2t_limit = r2t_limit(parameters)

@@ -56,7 +56,7 @@ class Memory:
         self.waiting: dict[Transfer, Session] = {}
         self._shares: dict[Session, int] = {}
         self._admitted: Counter[Session] = Counter()
-        self._by_address: dict[str, int] = {}
+        self._by_source: dict[str, int] = {}
         #: Data that nobody asked for found no room, and there is not much yet.
         self.turned_away = False
 
@@ -149,7 +149,7 @@ class Memory:
 
     def _fits(self, session: Session, size: int) -> bool:
         """Whether more than the limit may be held for this, as far as it goes."""
-        held = self._by_address.get(session.asker.peer, 0)
+        held = self._by_source.get(session.source, 0)
         return self.used + size <= 2 * self.limit and held + size <= self.limit
 
     def _take(self, session: Session, transfer: Transfer, size: int) -> None:
@@ -162,9 +162,8 @@ class Memory:
             self._shares[session] = share
         else:
             self._shares.pop(session, None)
-        address = session.asker.peer
-        held = self._by_address.get(address, 0) + size
+        held = self._by_source.get(session.source, 0) + size
         if held:
-            self._by_address[address] = held
+            self._by_source[session.source] = held
         else:
-            self._by_address.pop(address, None)
+            self._by_source.pop(session.source, None)

@@ -37,8 +37,8 @@ class Session:
     __slots__ = (
         "asker", "begun", "connections", "device", "dormant", "enabled", "exp_cmd_sn", "functions", "held", "initiator",
         "isid", "key", "line", "logouts", "managing", "max_cmd_sn", "nexuses", "node", "parameters", "port", "present",
-        "ready", "revoked", "running", "shared", "short", "stranded", "target", "tasks", "tsih", "user", "view",
-        "withheld",
+        "ready", "revoked", "running", "shared", "short", "source", "stranded", "target", "tasks", "tsih", "user",
+        "view", "withheld",
     )
 
     def __init__(self, node: IscsiNode, result: LoginResult, connection: Connection, asker: Asker) -> None:
@@ -60,6 +60,7 @@ class Session:
         self.enabled = connection.enabled
         self.functions = connection.functions
         self.asker = asker
+        self.source = node.source(asker.peer)  #: who its memory is counted with
         self.initiator = result.initiator_name
         self.isid = result.isid
         #: SAM-5 initiator port name as iSCSI forms it (section 4.2.7.2).

@@ -260,6 +260,8 @@ class IscsiNode:
         self.serve: Callable[[TargetNode], None] = _nobody_serves
         #: Raises LoginFailure when there may be no more connections, in all or from this address; the server's.
         self.check_room: Callable[[str], None] = _room_for_all
+        #: Who a numeric address is counted with; the server's.
+        self.source: Callable[[str], str] = str
         #: Told of each request that is answered with a Reject: whose, the reason, and a sentence; the server's.
         self.rejected: Callable[[str, int, str], None] = _nobody_hears
         #: CHAP challenges outstanding on any connection, so that one reflected on another is known.

@@ -80,7 +80,7 @@ class Server:
         self._wake_receive, self._wake_send = socket.socketpair()
         self._stopping = False
         self.capacity = Capacity(most_connections())
-        node.check_room = self.capacity.check
+        node.check_room, node.source = self.capacity.check, source
         self._thread: threading.Thread | None = None  #: made after the forks of detaching, by ``start``
         #: Called when a session has begun or ended, in whatever thread that happens; must not wait.
         self.sessions_changed: Callable[[], None] = _nothing
@@ -371,7 +371,7 @@ class Server:
             sessions = [(pump, pump.connection.session) for pump in self._pumps if not pump.connection.closing]
         found = [
             pump for pump, session in sessions
-            if session is not None and session.target is None and source(session.asker.peer) == login.source
+            if session is not None and session.target is None and session.source == login.source
         ]
         if len(found) > DISCOVERIES_PER_ADDRESS:
             Event.DISCOVERY_LIMIT.tell(

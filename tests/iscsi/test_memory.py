@@ -48,7 +48,7 @@ class Session:
     short = False
 
     def __init__(self, address: str) -> None:
-        self.asker = SimpleNamespace(peer=address)
+        self.source = address
 
 
 @pytest.fixture

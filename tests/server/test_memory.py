@@ -79,3 +79,12 @@ def test_big_writes_of_many_hold_no_more_than_they_may(served: Any, held: Held) 
 
 def fill(block: int) -> bytes:
     return bytes((block + 1,)) * SIZE
+
+
+def test_memory_is_counted_with_the_network_of_an_ipv6_address(served: Any) -> None:
+    """As places for connections are."""
+    assert served.node.source("2001:db8::1") == served.node.source("2001:db8::2") != served.node.source("2001:db8:1::2")
+    served.node.source = lambda address: f"whoever is near {address}"
+    served.connect()
+    (pump,) = served.server._pumps
+    assert pump.connection.session.source == pump.connection.pool.owner == "whoever is near 127.0.0.1"
