@@ -535,7 +535,7 @@ for these but `MaxSessions`, `MaxConnections`, `QueuedCommands`, `Wthreads`, `Fi
 attack is in [the proofs](proofs.md). With `Processes` above 1 each worker has limits of its own, and the process in
 front those of connections before their login; the budgets of data are divided.
 
-An address is an IPv4 address or the /64 of an IPv6 one, as far as connections are counted.
+An address is an IPv4 address or the /64 of an IPv6 one.
 
 """
 _MEMORY: Final = """\
