@@ -58,7 +58,7 @@ class DeviceServer:
         self.device = device
         self.identity = identity
         self.descriptor_sense: bool = False  #: D_SENSE (SPC-4 section 7.5.8)
-        self.rows = tuple(row for row in rows if row.available is None or row.available(self))
+        self.rows = tuple([row for row in rows if row.available is None or row.available(self)])
         self._dispatch = dispatch_table(self.rows, unknown)
 
     def attach(self, initiator: str, target_port: int = FIRST_PORT, view: View = EVERYTHING) -> Nexus:
