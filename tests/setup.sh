@@ -2,7 +2,7 @@
 # Packages are installed only when something is missing, so that a plain user with everything in place can run tests.
 VENV=${IETPY_TEST_VENV:-$PWD/.test-venv}
 needed=(iscsi-inq:libiscsi-bin qemu-img:qemu-utils qemu-system-x86_64:qemu-system-x86 losetup:mount tgtd:tgt
-    istgt:istgt cc:gcc shellcheck:shellcheck systemd-analyze:systemd)
+    istgt:istgt cc:gcc shellcheck:shellcheck systemd-analyze:systemd man:man-db mandoc:mandoc)
 files=(/usr/include/stdio.h:libc6-dev /usr/lib/x86_64-linux-gnu/qemu/block-iscsi.so:qemu-block-extra
     /usr/lib/ipxe/qemu/pxe-e1000.rom:ipxe-qemu)
 missing=()
@@ -22,6 +22,6 @@ fi
 stamp=$VENV/.installed
 if [ ! -e "$stamp" ] || [ setup.cfg -nt "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
     [ -x "$VENV/bin/python" ] || python3 -m venv "$VENV"
-    "$VENV/bin/python" -m pip install -q --disable-pip-version-check -e '.[test]'
+    "$VENV/bin/python" -m pip install -q --disable-pip-version-check -e '.[test,docs]'
     touch "$stamp"
 fi
