@@ -8,23 +8,35 @@ and nothing is returned that would mean something else than what runs.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from difflib import SequenceMatcher
 from typing import Any, Final, TypeVar
 
 from ietpy.config.block import Block
+from ietpy.config.edited import Lines
 from ietpy.config.findings import Report, printable
 from ietpy.config.load import loads, parsed
 from ietpy.config.lun import read_lun
 from ietpy.config.lun_option import UNSAID, rendered, said
-from ietpy.config.model import Account, Configuration, LunConfig, TargetConfig, effective_nop_timeout, meaning
+from ietpy.config.model import (
+    Account,
+    Configuration,
+    InitiatorConfig,
+    LunConfig,
+    PortalConfig,
+    TargetConfig,
+    effective_nop_timeout,
+    meaning,
+)
 from ietpy.config.options import Option, Reader, Scope
 from ietpy.config.outline import Entry, outline
-from ietpy.config.portals import portal_lines
+from ietpy.config.portals import groups_line, portal_lines
 from ietpy.config.render import (
     TARGET_KEYS,
     UnwritableError,
     account_line,
+    initiator_line,
     key_line,
     key_value,
     lun_line,
@@ -37,7 +49,6 @@ from ietpy.schema import WordList
 
 _INCOMING: Final = (Reader.INCOMING, Reader.INCOMING_FILE)
 _OUTGOING: Final = (Reader.OUTGOING, Reader.OUTGOING_FILE)
-_BOM: Final = "\ufeff"
 _NOTHING: Final = re.compile("")
 _WORD: Final = re.compile(f"[^{BLANKS}]+")
 _TWO_WORDS: Final = re.compile(f"[^{BLANKS}]+[{BLANKS}]+[^{BLANKS}]+")
@@ -105,78 +116,11 @@ def _refusal(span: Span, problem: str, hint: str) -> ConfigError:
     return ConfigError([Diagnostic(span, "error", "not-written", problem, hint)])
 
 
-class _Lines:
-    """The lines of a file, counted from 1, and what becomes of them. Behind line 0 is above the first."""
-
-    def __init__(self, text: str) -> None:
-        self._mark = _BOM if text.startswith(_BOM) else ""
-        self._lines = ["", *text[len(self._mark) :].split("\n")]
-        self._ended = self._lines[-1] == ""
-        if self._ended:
-            self._lines.pop()
-        self._gone: set[int] = set()
-        self._added: dict[int, list[str]] = {}
-
-    @property
-    def last(self) -> int:
-        return len(self._lines) - 1
-
-    def __getitem__(self, number: int) -> str:
-        return self._lines[number]
-
-    def remove(self, numbers: Iterable[int]) -> None:
-        self._gone.update(numbers)
-
-    def change(self, number: int, column: int, what: re.Pattern[str], text: str) -> None:
-        """Put ``text`` in the place of ``what`` stands at ``column``, which counts a byte order mark."""
-        self._end(number)
-        line = self._lines[number]
-        start = column - 1 - len(self._mark) * (number == 1)
-        self._lines[number] = line[:start] + what.sub(lambda _: text, line[start:], count=1)
-
-    def add(self, number: int, line: str) -> None:
-        """Put a line behind line ``number`` and what was put there before, with the line end that is usual there."""
-        self._end(number)
-        self._added.setdefault(number, []).append(line + self._return(number))
-
-    def add_above(self, number: int, line: str) -> None:
-        """Put a line into a paragraph of its own behind line ``number``."""
-        end = self._return(number)
-        self._added.setdefault(number, [end]).insert(-1, line + end)
-
-    def add_paragraph(self, lines: Iterable[str]) -> None:
-        """Put lines at the end, behind a blank one."""
-        before = list(self._left())
-        for line in ("", *lines) if before and before[-1].strip(BLANKS) else lines:
-            self.add(self.last, line)
-
-    def _return(self, number: int) -> str:
-        """What stands before the newline of line ``number``; of line 0 as of the first."""
-        return "\r" if self._lines[number or min(1, self.last)].endswith("\r") else ""
-
-    def _end(self, number: int) -> None:
-        """End a line, as the one before it ends, if it is the last and does not end with a newline."""
-        if number == self.last and not self._ended:
-            self._lines[number] += self._return(max(number - 1, 0))
-            self._ended = True
-
-    def _left(self) -> Iterator[str]:
-        for number, line in enumerate(self._lines):
-            if number and number not in self._gone:
-                yield line
-            yield from self._added.get(number, ())
-
-    def text(self) -> str:
-        left = list(self._left())
-        ended = self._ended or self.last in self._gone
-        return self._mark + "\n".join(left) + ("\n" if left and ended else "")
-
-
 class _Rewriter:
     """One file being changed towards a meaning."""
 
     def __init__(self, text: str, file: str, mode: str) -> None:
-        self.lines = _Lines(text)
+        self.lines = Lines(text)
         self.outline, self.old = outline(text, file, mode)
         self.entries = self.outline.entries
         self.at = {entry.first: entry for entry in reversed(self.entries)}
@@ -191,9 +135,8 @@ class _Rewriter:
         old, discovery = self.old, self.outline.discovery
         self.incoming(discovery, old.discovery_incoming, new.discovery_incoming)
         self.outgoing(discovery, old.discovery_outgoing, new.discovery_outgoing)
-        if old.portals is None and new.portals is not None:
-            for line in portal_lines(new.portals):
-                self.put(discovery, self.keyed(discovery), line)
+        if old.portals != new.portals:
+            self.portals(old.portals or (), new.portals or ())
         if old.processes == 1 != new.processes:
             self.put(discovery, self.keyed(discovery), f"Processes {new.processes or AUTO}")
         plain = meaning(old).targets
@@ -225,6 +168,9 @@ class _Rewriter:
         self.outgoing(block, old.outgoing, new.outgoing)
         self.luns(block, old.luns, new.luns)
         self.lun_options(block, old.luns, new.luns)
+        self.initiators(block, old.initiators, new.initiators)
+        if old.portal_groups != new.portal_groups:
+            self.portal_groups(block, new.portal_groups)
         for option in TARGET_KEYS:
             have, wanted = key_value(old, option), key_value(new, option)
             if option.attribute == "nop_timeout":
@@ -309,6 +255,61 @@ class _Rewriter:
             if wanted not in (None, UNSAID):
                 self.put(block, self.keyed(block), rendered(luns[number]))
 
+    # -- who may use a target, and where it is --------------------------------------------------------------------
+
+    def initiators(self, block: Block, old: tuple[InitiatorConfig, ...], new: tuple[InitiatorConfig, ...]) -> None:
+        """Their order counts: a line that changed stays where it is, and a new one comes behind the one before it."""
+        if not block.admitted:  # what it has stands above all targets, and is for others, too
+            old = ()
+        places = [self.at[line.span.line] for line in old]
+        for what, start, end, first, last in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+            if what == "equal":
+                continue
+            texts = [initiator_line(line, block.name) for line in new[first:last]]
+            for place, text in zip(places[start:end], texts, strict=False):
+                self.lines.change(place.first, place.statement.keyword.column, _UP_TO_COMMENT, text)
+            for place in places[start + len(texts) : end]:
+                self.lines.remove([place.first])
+            for text in texts[end - start :]:
+                if places and not end:
+                    self.lines.add(places[0].first - 1, self.indentation(block, places[0]) + text)
+                else:
+                    self.put(block, places[end - 1] if places else self.keyed(block), text)
+
+    def portal_groups(self, block: Block, new: tuple[int, ...]) -> None:
+        entries = [entry for entry in self.below(block) if entry.is_of(Reader.PORTAL_GROUPS) and entry.block is block]
+        if not new or entries:
+            self.lines.remove(entry.first for entry in (entries[1:] if new else entries))
+        if new and entries:
+            self.lines.change(entries[0].first, entries[0].statement.keyword.column, _UP_TO_COMMENT, groups_line(new))
+        elif new:
+            self.put(block, self.keyed(block), groups_line(new))
+
+    def portals(self, old: tuple[PortalConfig, ...], new: tuple[PortalConfig, ...]) -> None:
+        """A line that loses portals keeps the others; new ones go to the last line of their group."""
+        left: dict[int, list[PortalConfig]] = {}  # by line
+        for portal in old:
+            left.setdefault(portal.span.line, []).extend([portal] if portal in new else [])
+        fresh: dict[int, list[PortalConfig]] = {}  # by group
+        for portal in new:
+            if portal not in old:
+                fresh.setdefault(portal.group, []).append(portal)
+        had = {line: [portal for portal in old if portal.span.line == line] for line in left}
+        for group, portals in fresh.items():
+            line = max((line for line in left if had[line][0].group == group), default=0)
+            if line:
+                left[line] += portals
+            else:
+                anchor = self.at[max(left)] if left else self.keyed(self.outline.discovery)
+                for text in portal_lines(portals):
+                    self.put(self.outline.discovery, anchor, text)
+        for line, portals in left.items():
+            if not portals:
+                self.lines.remove([line])
+            elif portals != had[line]:
+                (text,) = portal_lines(portals)
+                self.lines.change(line, self.at[line].statement.keyword.column, _UP_TO_COMMENT, text)
+
     # -- where --------------------------------------------------------------------------------------------------
 
     def items(
@@ -375,8 +376,8 @@ def _matches(old: Sequence[T], new: Sequence[T], key: Callable[[T], Any] = lambd
 
 def _frame(target: TargetConfig) -> tuple[Any, ...]:
     """What cannot change while a target stays the same one."""
-    who = target.initiator_addresses, target.initiator_names, target.initiators, target.chap_algorithms
-    return target.name, target.alias, target.closed, *who, target.portal_groups
+    who = target.initiator_addresses, target.initiator_names, target.chap_algorithms
+    return target.name, target.alias, target.closed, *who
 
 
 def _holds_anywhere(entry: Entry) -> bool:

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 
 from ietpy.config.findings import MODES
 from ietpy.config.load import loads
-from ietpy.config.model import Account, Configuration, LunConfig, PortalConfig, TargetConfig, meaning
+from ietpy.config.model import (
+    Account,
+    Configuration,
+    InitiatorConfig,
+    LunConfig,
+    PortalConfig,
+    TargetConfig,
+    meaning,
+)
 from ietpy.config.writer import rewrite
 from ietpy.errors import ConfigError, Span
 from ietpy.scsi.identity import IdentityOptions
@@ -98,6 +106,16 @@ def discovery(*incoming: Account, outgoing: Account | None = None) -> Change:
 
 def listen(*portals: PortalConfig) -> Change:
     return lambda running: replace(running, portals=portals)
+
+
+def admit(*names: str, **more: Any) -> Change:
+    """One Initiator line for each; ``more`` is about the last of them."""
+    lines = [InitiatorConfig(name, BY_HAND) for name in names]
+    return fields(initiators=tuple(lines[:-1] + [replace(line, **more) for line in lines[-1:]]))
+
+
+def portal(group: int, host: str, port: int | None = None) -> PortalConfig:
+    return PortalConfig(group, host, port, BY_HAND)
 
 
 def both(*changes: Change) -> Change:
@@ -705,6 +723,113 @@ CASES = {
 -    NOPInterval 10
 +    NOPInterval 0
      NOPTimeout 5
+"""),
+    # -- who, and where
+    "the first Initiator line": Case(admit("a", "b", read_only=True), """
+ Target t
+     Lun 0 Path=/x
++    Initiator a
++    Initiator b Mode=ro
+ # next
+"""),
+    "an Initiator line in place": Case(admit("a", "b", "c", read_only=True), """
+ Target t
+   # who
+   Initiator a
+   # the last
+-  Initiator  c  User=j  # why
++  Initiator b  # why
++  Initiator c Mode=ro
+     IncomingUser j s
+"""),
+    "an Initiator line above the others": Case(admit("b", "a"), """
+ Target t
+   # who
++  Initiator b
+   Initiator a
+   IncomingUser j s
+"""),
+    "an Initiator line between others": Case(admit("a", "b", "c"), """
+ Target t
+   Initiator a # 1
+   # about c
++  Initiator b
+   Initiator c # 2
+""".replace("   # about c\n+  Initiator b\n", "+  Initiator b\n   # about c\n")),
+    "an Initiator line less": Case(admit("a", "c"), """
+ Target t
+   Initiator a
+   # b was here
+-  Initiator b
+   Initiator c
+"""),
+    "all Initiator lines gone": Case(admit(), """
+ Target t
+-  Initiator a
+   Lun 0 Path=/x
+-  Initiator b
+ Target u
+   Initiator b
+"""),
+    "an Initiator line that admits nobody": Case(both(admit("c"), lambda running: on("t", lambda target: replace(
+        target, initiators=(running.targets[1].initiators[0], *target.initiators)))(running)), """
+ Target t
+   Initiator ALL # whom?
++  Initiator c
+ Target u
+   Initiator ALL
+"""),
+    "Initiator lines of all targets": Case(admit("a", "c"), """
+ Initiator a
+ Target t
+     Lun 0 Path=/x
++    Initiator a
++    Initiator c
+ Target u
+"""),
+    "portal groups": Case(both(fields(portal_groups=(2, 3)), fields("u", portal_groups=(1,)),
+                               fields("v", portal_groups=())), """
+ Portal 1 192.0.2.1
+ Portal 2 192.0.2.2
+ Portal 3 192.0.2.3
+ Target t
+   Lun 0 Path=/x
++  PortalGroups 2,3
+ Target u
+-  PortalGroups 2 # here
++  PortalGroups 1 # here
+-  PortalGroups 3
+ Target v
+-  PortalGroups 1
+   Alias x
+-  PortalGroups 2
+"""),
+    "the first portals": Case(listen(portal(1, "192.0.2.1"), portal(2, "192.0.2.1", 3261)), """
++Portal 1 192.0.2.1
++Portal 2 192.0.2.1:3261
++
+ # t
+ Target t
+"""),
+    "more portals": Case(listen(portal(1, "192.0.2.1"), portal(1, "192.0.2.3"), portal(1, "192.0.2.4", 3261),
+                                portal(2, "192.0.2.2"), portal(3, "eth0")), """
+ Portal 1 192.0.2.1 # first
+-Portal 1 192.0.2.3 # second
++Portal 1 192.0.2.3,192.0.2.4:3261 # second
+ Portal 2 192.0.2.2
++Portal 3 eth0
+ Target t
+"""),
+    "fewer portals": Case(listen(portal(1, "192.0.2.3", 3262)), """
+-Portal 1 192.0.2.1,192.0.2.3:3262 # one is left
++Portal 1 192.0.2.3:3262 # one is left
+-Portal 2 192.0.2.2
+ Target t
+"""),
+    "no Portal lines any more": Case(lambda running: replace(running, portals=None), """
+-Portal 1 192.0.2.1
+ Target t
+-  Portal 2 192.0.2.2
 """),
     "a target that is closed stays so": Case(add_lun(1), """
  Target t
