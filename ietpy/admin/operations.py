@@ -63,6 +63,10 @@ OPERATIONS: Final = (
     Operation("redirect-target", "send logins of a target elsewhere; empty: no more", {**_TARGET, "address": str}),
     Operation("show-session", "session parameters: configured for sid 0, else negotiated", _SESSION),
     Operation("close-connection", "close a connection, and its session with it", {**_SESSION, "cid": int}),
+    Operation(
+        "end-sessions", "end sessions, having their initiators log out if `politely`; which did, by number",
+        {**_TARGET, "sids": list, "politely": bool},
+    ),
     Operation("create-lun", "serve a logical unit, given the words of a Lun line", {**_LUN, "parameters": str}),
     Operation("delete-lun", "serve a logical unit no more", _LUN),
     Operation("create-account", "add a CHAP account", {**_ACCOUNT, "secret": str}),

@@ -11,7 +11,8 @@ from typing import Any, Final
 import click
 
 import ietpy
-from ietpy.errors import AdminError, ConfigError, IetpyError
+from ietpy.cli.exits import MEANINGS, Exit
+from ietpy.errors import AdminError, ConfigError, IetpyError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,15 @@ SUB_COMMANDS: Final = (
     SubCommand("check", "ietpy.cli.check:check", "Print everything noticed in an ietd.conf; serve nothing."),
     SubCommand("demo", "ietpy.cli.demo:demo", "Make an image, serve it, and say how to connect."),
     SubCommand("explain", "ietpy.cli.explain:explain", "Say whether an initiator gets a target, and what decides."),
+    SubCommand("kick", "ietpy.cli.kick:command", "End sessions, having initiators log out where they do."),
+    SubCommand("luns", "ietpy.cli.luns:command", "Print the logical units: what is behind them, and their counters."),
     SubCommand("mkimage", "ietpy.cli.mkimage:mkimage", "Make a disk image."),
     SubCommand("proc", "ietpy.cli.proc:proc", "Print what IET's /proc/net/iet/volume or session had."),
     SubCommand("save", "ietpy.cli.save:save", "Write changes made with ietadm into ietd.conf."),
     SubCommand("secret", "ietpy.cli.secret:secret", "Make a CHAP secret."),
+    SubCommand("sessions", "ietpy.cli.sessions:command", "Print who is connected, and how fast they are."),
     SubCommand("status", "ietpy.cli.ietpy:status", "Say whether the daemon runs and what it serves."),
+    SubCommand("targets", "ietpy.cli.targets:command", "Print the targets that are served."),
 )
 
 
@@ -53,12 +58,29 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(row.name, row.help) for row in SUB_COMMANDS])
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Exit status"):
+            formatter.write_dl([(str(int(status)), meaning) for status, meaning in MEANINGS.items()])
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except IetpyError as error:
             click.echo(str(error) if isinstance(error, ConfigError) else f"ietpy: {error}", err=True)
-            ctx.exit(1 if isinstance(error, AdminError) else 2)
+            ctx.exit(_status(error))
+        except KeyboardInterrupt:
+            ctx.exit(Exit.INTERRUPTED)
+
+
+def _status(error: IetpyError) -> Exit:
+    if isinstance(error, (ConfigError, UsageError)):
+        return Exit.USAGE
+    if isinstance(error, AdminError):
+        from ietpy.cli.control import NotRunning
+
+        if isinstance(error, NotRunning):
+            return Exit.NOT_RUNNING
+    return Exit.FAILED
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ietpy.admin.client import ask
-from ietpy.cli.control import control_socket
+from ietpy.cli.control import ask_daemon
 
 
 @click.command()
@@ -13,6 +12,6 @@ from ietpy.cli.control import control_socket
 def proc(file: str) -> None:
     """Print what /proc/net/iet/volume or /proc/net/iet/session had under IET.
 
-    The same text is kept current in /run/iet (ietpy-daemon status --json says where). Exit status 1: no daemon answers.
+    The same text is kept current in /run/iet (ietpy-daemon status --json says where).
     """
-    click.echo(ask(control_socket(), file).encode("utf-8", "surrogateescape"), nl=False)
+    click.echo(ask_daemon(file).encode("utf-8", "surrogateescape"), nl=False)

@@ -10,8 +10,7 @@ from typing import Final
 
 import click
 
-from ietpy.admin.client import ask
-from ietpy.cli.control import control_socket
+from ietpy.cli.control import ask_daemon
 from ietpy.errors import UsageError
 from ietpy.images import sync_directory
 
@@ -25,10 +24,10 @@ def save(dry_run: bool, force: bool) -> None:
     """Write changes made with ietadm into the ietd.conf that the running daemon has read.
 
     Comments, order and lines that did not change are kept. The file is replaced as a whole, with its owner and mode;
-    redirections are not kept in it, as under IET. Exit status 1: no daemon answers, or it says why not; 2: the file
-    cannot be written.
+    redirections are not kept in it, as under IET. Exit status 1: the daemon says why not; 2: the file cannot be
+    written.
     """
-    answer = ask(control_socket(), "rewritten", {"force": force})
+    answer = ask_daemon("rewritten", force=force)
     path, before, after = answer["file"], answer["before"], answer["after"]
     if before == after:
         click.echo(f"{path}: nothing has changed")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -48,6 +48,8 @@ class Network(Protocol):
     def end_connection(self, connection: Connection) -> None: ...
 
     def dismiss(self, target: TargetNode, timeout: float) -> None: ...
+
+    def end_sessions(self, sessions: Sequence[Session], timeout: float) -> list[bool]: ...
 
 
 class Names(Protocol):
@@ -182,6 +184,22 @@ class Administration:
         gone = session.tsih, cid
         _wait_while(lambda: any((each["tsih"], each["cid"]) == gone for each in self.network.sessions()))
         self.publish()
+
+    def end_sessions(self, tid: int, sids: list[int], politely: bool) -> dict[str, bool]:
+        """Which of them are gone because their initiators logged out; the others were closed. All may log in again.
+
+        Returns when they have gone, or commands do not end. Raises AdminError (ENOENT) before anything is ended.
+        """
+        target = self.inventory.target(tid)
+        if not all(isinstance(sid, int) for sid in sids):
+            raise AdminError(errno.EINVAL, "sids are numbers of sessions")
+        sessions = [self._session(target, sid) for sid in dict.fromkeys(sids)]
+        asked = self.network.end_sessions(sessions, DRAIN if politely else 0.0)
+        gone = {session.tsih for session in sessions}
+        name = target.config.name
+        _wait_while(lambda: any(each["tsih"] in gone and each["target"] == name for each in self.network.sessions()))
+        self.publish()
+        return {str(sid): out for sid, out in zip(dict.fromkeys(sids), asked, strict=True)}
 
     def _session(self, target: ServedTarget, sid: int) -> Session:
         with target.node.device.lock:

@@ -26,11 +26,12 @@ _AFTERWARDS: Final[Mapping[str, Callable[[Mirror, Mapping[str, Any]], None]]] = 
     "create-lun": _follow,
     "delete-lun": _follow,
     "close-connection": lambda mirror, arguments: None,
+    "end-sessions": lambda mirror, arguments: None,
     "create-account": _follow,
     "delete-account": _follow,
 }
 #: Of these, the ones that wait for no other change, as they change no configuration.
-_APART: Final = ("redirect-target", "close-connection")
+_APART: Final = ("redirect-target", "close-connection", "end-sessions")
 
 
 @dataclass

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +16,7 @@ from ietpy.iscsi.async_messages import announce_connection_drop, announce_sessio
 
 if TYPE_CHECKING:
     from ietpy.iscsi.connection import Connection
+    from ietpy.iscsi.session import Session
     from ietpy.server.pump import Pump
 
 #: How long all are waited for that were asked to log out (seconds).
@@ -59,6 +60,24 @@ def part(pumps: Mapping[Pump, threading.Thread], stranded: Iterable[Pump], deadl
             pump.close()
     for thread in pumps.values():
         thread.join(max(0.0, deadline + CLOSING_SECONDS - time.monotonic()))
+
+
+def end_sessions(
+    sessions: Sequence[Session], pumps: Mapping[Pump, threading.Thread], stranded: Iterable[Pump], timeout: float
+) -> list[bool]:
+    """End these; of each, whether its initiator logged out. ``timeout`` seconds; 0: nobody is asked or waited for.
+
+    ``pumps`` and ``stranded`` are all there are. Nothing keeps an initiator from logging in again.
+    """
+    deadline = time.monotonic() + timeout
+    ours = {pump: thread for pump, thread in pumps.items() if pump.connection.session in sessions}
+    if timeout:
+        say_farewell(ours, timeout)
+    left = {pump: thread for pump, thread in ours.items() if thread.is_alive()}
+    lost = [pump for pump in stranded if pump.connection.session in sessions]
+    part(left, lost, deadline)
+    closed = {pump.connection.session for pump in (*left, *lost)}
+    return [session not in closed for session in sessions]
 
 
 def drop(connection: Connection) -> None:

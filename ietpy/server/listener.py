@@ -21,6 +21,7 @@ from typing import Any, Final
 from ietpy.events import Event, confess
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.pdu import portal_name
+from ietpy.iscsi.session import Session
 from ietpy.iscsi.target import PORTAL_GROUP_TAG, IscsiNode, Portal, TargetNode
 from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.server import resting
@@ -28,7 +29,7 @@ from ietpy.server.accepting import Acceptor
 from ietpy.server.capacity import Capacity, most_connections
 from ietpy.server.drain import still_busy
 from ietpy.server.facts import connection_facts
-from ietpy.server.farewell import CLOSING_SECONDS, drop, part, say_farewell
+from ietpy.server.farewell import CLOSING_SECONDS, drop, end_sessions, part, say_farewell
 from ietpy.server.handover import Passage
 from ietpy.server.line import Line
 from ietpy.server.logins import HalfOpen, Logins
@@ -264,6 +265,12 @@ class Server:
             say_farewell(pumps, left)
             part(pumps, [pump for pump in self._stranded() if _is_of(pump, target)], deadline)
             time.sleep(_PAUSE)  # a login that had ended just before may not have its thread yet
+
+    def end_sessions(self, sessions: Sequence[Session], timeout: float) -> list[bool]:
+        """End these; of each, whether its initiator logged out (``farewell.end_sessions``)."""
+        with self._lock:
+            pumps = dict(self._pumps)
+        return end_sessions(sessions, pumps, self._stranded(), timeout)
 
     def _stranded(self) -> list[Pump]:
         return [pump for line in tuple(self._kept) for pump in tuple(line.stranded)]

@@ -15,8 +15,10 @@ from types import TracebackType
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from ietpy.cli import ietadm
+from ietpy.cli.ietpy import main
 from ietpy.daemon import lifecycle
 from ietpy.daemon.options import Places, StartOptions
 from ietpy.initiator.client import Client
@@ -79,6 +81,10 @@ class Daemon:
         assert (ended.status, ended.err) == (0, ""), (arguments, ended)
         return ended.out
 
+    def ietpy(self, *words: str, stdin: str | None = None) -> Result:
+        """Run a command of ietpy in this process."""
+        return CliRunner().invoke(main, list(words), input=stdin, env=self.environment)
+
     def dial(self) -> Client:
         client = Client.connect(self.address, self.port)
         self.clients.append(client)
@@ -116,6 +122,21 @@ def make_disk(path: Path, size: int = SIZE) -> Path:
 @pytest.fixture
 def disk(tmp_path: Path) -> Path:
     return make_disk(tmp_path / "disk.img")
+
+
+A, B = "iqn.2001-04.com.example:a", "iqn.2001-04.com.example:b"
+INITIATOR = "iqn.1993-08.org.debian:01:joe"
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> Iterator[Daemon]:
+    """One with two targets, A of two disks and B, and a session with each, that with B as ``INITIATOR``."""
+    disk, other = make_disk(tmp_path / "disk.img"), make_disk(tmp_path / "other.img")
+    luns = f"Lun 0 Path={disk},Type=fileio\nLun 3 Path={other},Type=fileio,IOMode=ro\n"
+    with Daemon(tmp_path, f"Target {A}\n{luns}Target {B}\nLun 0 Type=nullio\n") as daemon:
+        daemon.login(A).write(0, 0, b"x" * 4096)
+        daemon.login(B, initiator=INITIATOR, keys={"HeaderDigest": "CRC32C"})
+        yield daemon
 
 
 @pytest.fixture

@@ -75,9 +75,9 @@ def test_the_command_prints_bytes(daemon: Daemon) -> None:
     assert ended.stdout == b"tid:1 name:\xff\xe9\n"
 
 
-def test_without_a_daemon_the_command_exits_with_1(tmp_path: Path) -> None:
+def test_without_a_daemon_the_command_exits_with_3(tmp_path: Path) -> None:
     ended = CliRunner().invoke(main, ["proc", "volume"], env={"IETPY_CONTROL": str(tmp_path / "none")})
-    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert (ended.exit_code, ended.stdout) == (3, "")
     assert "the daemon is not running" in ended.stderr
 
 

@@ -258,7 +258,7 @@ def test_a_thousand_targets(tmp_path: Path) -> None:
 
 def test_without_a_daemon(tmp_path: Path) -> None:
     ended = CliRunner().invoke(main, ["save"], env={"IETPY_CONTROL": str(tmp_path / "none")})
-    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert (ended.exit_code, ended.stdout) == (3, "")
     assert "the daemon is not running" in ended.stderr
 
 

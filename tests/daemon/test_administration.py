@@ -14,7 +14,7 @@ import pytest
 
 from ietpy.admin import proc
 from ietpy.config.load import load
-from ietpy.daemon.administration import Administration
+from ietpy.daemon.administration import DRAIN, Administration
 from ietpy.daemon.inventory import Inventory
 from ietpy.daemon.media import Media
 from ietpy.daemon.options import StartOptions
@@ -54,6 +54,10 @@ class Network:
         self.ended.append(target)
         for key in [key for key, session in target.sessions.items() if not getattr(session, "hangs", False)]:
             del target.sessions[key]
+
+    def end_sessions(self, sessions: Any, timeout: float) -> list[bool]:
+        self.ended.append((sessions, timeout))
+        return [timeout > 0 for _ in sessions]
 
 
 class Names:
@@ -211,6 +215,18 @@ def test_a_connection_that_was_lost_is_closed(daemon: Administration, session: A
     session.connections, session.stranded = {}, [lost]
     daemon.close_connection(1, SID, lost.cid)
     assert daemon.network.ended == [lost]  # type: ignore[attr-defined]
+
+
+def test_sessions_are_ended_together(daemon: Administration, session: Any) -> None:
+    for wrong in ([1], [SID, 1]):
+        with failure(errno.ENOENT):
+            daemon.end_sessions(1, wrong, True)
+    with failure(errno.EINVAL):
+        daemon.end_sessions(1, ["1"], True)  # type: ignore[list-item]
+    assert daemon.network.ended == []  # type: ignore[attr-defined]
+    assert daemon.end_sessions(1, [SID, SID], True) == {str(SID): True}
+    assert daemon.end_sessions(1, [SID], False) == {str(SID): False}
+    assert daemon.network.ended == [([session], DRAIN), ([session], 0.0)]  # type: ignore[attr-defined]
 
 
 def test_a_redirection(daemon: Administration) -> None:

@@ -157,6 +157,10 @@ def test_everything_ietadm_changes(workers: Workers) -> None:
     assert "Wthreads 3" in saved
     workers.ask("close-connection", tid=tid, sid=sid, cid=0)
     assert "sid:" not in workers.published("session")
+    workers.log_in("iqn.2026-11.test.front:new", chap=Chap("ann", "s" * 12))
+    sid = int(workers.ask("session").partition("sid:")[2].split()[0])
+    assert workers.ask("end-sessions", tid=tid, sids=[sid], politely=False) == {str(sid): False}
+    assert "sid:" not in workers.published("session")
     workers.ask("delete-account", tid=tid, outgoing=False, name="ann")
     workers.ask("delete-lun", tid=tid, lun=3)
     workers.ask("delete-target", tid=tid)

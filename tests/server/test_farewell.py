@@ -161,3 +161,55 @@ def test_a_device_that_hangs_is_not_waited_for(served: Any, monkeypatch: pytest.
     served.node.remove(served.target)
     served.server.dismiss(served.target, 0.2)
     assert served.target.sessions, "who asked finds that there are still some"
+
+
+# Some sessions -------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def ending(served: Any, sessions: list[Any], timeout: float, logged_out: list[bool]) -> Iterator[None]:
+    """These sessions are ended meanwhile, and ``logged_out`` is what is said of them."""
+    said: list[list[bool]] = []
+    thread = threading.Thread(target=lambda: said.append(served.server.end_sessions(sessions, timeout)))
+    thread.start()
+    yield
+    thread.join(20)
+    assert said == [logged_out]
+
+
+def test_of_those_that_are_ended_each_may_log_out(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(farewell, "LOGOUT_SECONDS", 0.5)
+    clients = [served.connect(isid=bytes((0x80, 0, 0, 0, 0, number))) for number in range(3)]
+    sessions = list(served.target.sessions.values())
+    with ending(served, sessions[:2], 20, [False, True]):
+        for client in clients[:2]:
+            assert event(client) == (Event.LOGOUT_REQUEST, 0, 0, 1)
+        assert clients[1].logout().response == 0
+        assert event(clients[0])[0] == Event.SESSION_DROP
+        assert clients[0].closed_by_target()
+    assert clients[2].read(0, 0, 8) == bytes(4096)
+    assert list(served.target.sessions.values()) == sessions[2:]
+
+
+def test_at_once_means_without_a_word(served: Any) -> None:
+    client = served.connect()
+    with ending(served, list(served.target.sessions.values()), 0, [False]):
+        assert client.closed_by_target()
+
+
+def test_one_that_is_lost_and_waited_for_is_ended(
+    served: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(farewell, "LOGOUT_SECONDS", 0.05)
+    served.target.key_values = {"ErrorRecoveryLevel": 2, "DefaultTime2Retain": 3600}
+    client = served.connect(keys={"ErrorRecoveryLevel": "2", "DefaultTime2Retain": "3600"})
+    served.store.hold()
+    client.submit(0, bytes.fromhex("28 00 00000000 00 0008 00"), read=4096)
+    assert served.store.entered.acquire(timeout=20)
+    client.close()
+    served.store.open_gate()
+    (session,) = served.target.sessions.values()
+    eventually(lambda: bool(session.stranded))
+    with ending(served, [session], 20, [False]):
+        pass
+    assert not served.target.sessions

@@ -1,0 +1,104 @@
+"""The fields of what commands print with ``--json``, by command: name, type, meaning.
+
+``tests/fields.py`` compares them with what is really printed. The names in an object *of* something are data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, TypeAlias
+
+Fields: TypeAlias = tuple[tuple[str, str, str], ...]
+
+_FORMAT: Final = ("format", "number", "1")
+
+
+def _counters(where: str, kind: str, whose: str) -> Fields:
+    """Rows of what is counted."""
+    return (
+        (f"{where}.reads", kind, f"commands that read{whose}"),
+        (f"{where}.writes", kind, f"commands that wrote{whose}"),
+        (f"{where}.bytes_read", kind, f"bytes they read{whose}"),
+        (f"{where}.bytes_written", kind, f"bytes they wrote{whose}"),
+    )
+
+
+JSON: Final[Mapping[str, Fields]] = {
+    "targets": (
+        _FORMAT,
+        ("targets", "list", "the targets that are served, in the order of their making"),
+        ("targets[].tid", "number", "IET's number of it"),
+        ("targets[].name", "string", "its name"),
+        ("targets[].luns", "list of numbers", "its LUNs"),
+        ("targets[].size", "number", "bytes of all of them together"),
+        ("targets[].sessions", "number", "how many are logged in"),
+    ),
+    "luns": (
+        _FORMAT,
+        ("luns", "list", "the logical units that are served, by target"),
+        ("luns[].tid", "number", "IET's number of its target"),
+        ("luns[].target", "string", "its target's name"),
+        ("luns[].lun", "number", "its number"),
+        ("luns[].type", "string", "`fileio`, `blockio` or `nullio`"),
+        ("luns[].path", "string", "what is behind it, or empty"),
+        ("luns[].mode", "string", "`wt` (written through), `wb` (written back) or `ro`"),
+        ("luns[].block_size", "number", "bytes"),
+        ("luns[].size", "number", "bytes"),
+        ("luns[].leaving", "boolean", "whether it was removed and finishes its last commands"),
+        ("luns[].counters", "object", "since the daemon has served it; null: not told"),
+        *_counters("luns[].counters", "number or null", ""),
+        ("luns[].errors", "object of numbers or null", "how many commands failed, by the name of the sense key"),
+    ),
+    "kick": (
+        _FORMAT,
+        ("ended", "list", "the sessions that were ended"),
+        ("ended[].id", "number", "as `ietpy sessions` has it"),
+        ("ended[].sid", "number", "IET's number of it"),
+        ("ended[].tid", "number", "IET's number of its target"),
+        ("ended[].target", "string", "its target's name"),
+        ("ended[].initiator", "string", "the initiator's name"),
+        ("ended[].address", "string", "where it was"),
+        ("ended[].logged_out", "boolean", "whether it logged out when it was asked to; else it was cut off"),
+    ),
+    "sessions": (
+        _FORMAT,
+        ("sessions", "list", "the sessions that fit, in the order of their logins"),
+        ("sessions[].id", "number", "what `ietpy kick` takes (its TSIH); only one target's are never alike"),
+        ("sessions[].sid", "number", "IET's number of it"),
+        ("sessions[].tid", "number or null", "IET's number of its target; null: discovery"),
+        ("sessions[].target", "string or null", "its target's name; null: discovery"),
+        ("sessions[].initiator", "string", "the initiator's name"),
+        ("sessions[].isid", "string", "its ISID, in hexadecimal"),
+        ("sessions[].user", "string or null", "as whom it authenticated itself by CHAP; null: it did not"),
+        ("sessions[].connections", "list", "its connections, the oldest first"),
+        ("sessions[].connections[].cid", "number", "the CID"),
+        ("sessions[].connections[].address", "string", "where the initiator is"),
+        ("sessions[].connections[].portal", "string", "the address of this machine it came by"),
+        ("sessions[].connections[].portal_group", "number", "the tag of that portal's group"),
+        ("sessions[].connections[].header_digest", "boolean", "whether headers have a CRC32C digest"),
+        ("sessions[].connections[].data_digest", "boolean", "whether data has one"),
+        ("sessions[].connections[].closing", "boolean", "whether it is about to end"),
+        ("sessions[].since", "number or null", "when it logged in, in seconds of 1970"),
+        ("sessions[].age", "number or null", "seconds since then"),
+        ("sessions[].luns", "list of numbers or null", "the LUNs it has"),
+        ("sessions[].keys", "object of strings or null", "what was negotiated, by key"),
+        ("sessions[].queue_depth", "number or null", "commands under way"),
+        ("sessions[].counters", "object", "since its login; null: not told"),
+        *_counters("sessions[].counters", "number or null", ""),
+        ("sessions[].counters.commands", "number or null", "commands of every kind"),
+        ("sessions[].pace", "object", "the same in a second, on average"),
+        ("sessions[].pace.seconds", "number or null", "over so long: of `--interval`, else since its login"),
+        *_counters("sessions[].pace", "number or null", " in a second"),
+        ("sessions[].pace.commands", "number or null", "commands of every kind in a second"),
+        ("sessions[].latency", "object", "how long commands took, over as long"),
+        ("sessions[].latency.count", "number", "how many were measured"),
+        ("sessions[].latency.p50", "number or null", "seconds that half of them took at most; null: none was measured"),
+        ("sessions[].latency.p90", "number or null", "that 90 of 100 took at most"),
+        ("sessions[].latency.p99", "number or null", "that 99 of 100 took at most"),
+        ("sessions[].latency.le", "list of numbers", "bounds in seconds"),
+        (
+            "sessions[].latency.counts", "list of numbers",
+            "how many took at most as long as each bound and longer than the one before; a last one beyond all bounds",
+        ),
+    ),
+}
