@@ -93,6 +93,14 @@ FIELDS: Final = (
     ),
     ("configuration.targets[].luns[].identity.naa", "string or null", "a further designator, in hexadecimal"),
     ("configuration.targets[].luns[].identity.eui", "string or null", "a further designator, in hexadecimal"),
+    (
+        "configuration.targets[].luns[].identity.page_80", "string or null",
+        "the whole serial number field of VPD page 80h in hexadecimal, where Page80 says it",
+    ),
+    (
+        "configuration.targets[].luns[].identity.page_83", "string or null",
+        "the designation descriptors of the logical unit in hexadecimal, where Page83 says them",
+    ),
     ("modes", "object", "`repair`, `iet`, `strict`: how each reads the file; empty where it cannot be read"),
     ("modes.*.errors", "number", "how many errors it finds"),
     ("modes.*.warnings", "number", "how many warnings"),

@@ -202,6 +202,8 @@ def _lun(target: TargetConfig, lun: LunConfig) -> dict[str, Any]:
             "device_id": identity.device_id.hex(),
             "naa": _hexadecimal(identity.naa),
             "eui": _hexadecimal(identity.eui),
+            "page_80": _hexadecimal(identity.page_80),
+            "page_83": _hexadecimal(identity.page_83),
         },
     }
 

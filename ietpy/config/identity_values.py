@@ -1,9 +1,10 @@
-"""Values of ``LunOption`` parameters: designators in hexadecimal digits, and printable ASCII."""
+"""Values of ``LunOption`` parameters: designators and pages in hexadecimal digits, and printable ASCII."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,35 @@ class Hex:
         if not re.fullmatch(self.pattern, word.lower(), re.ASCII):
             raise ValueError(self.accepts)
         return bytes.fromhex(word)
+
+    def render(self, value: bytes) -> str:
+        return value.hex()
+
+
+_ASSOCIATION: Final = 0x30  #: 0: the logical unit
+_LONGEST_LIST: Final = 1024  #: bytes; as much as any target was seen to say of one logical unit, several times over
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptors:
+    """Designation descriptors of a logical unit (SPC-4 section 7.8.6.1), one behind another, in hexadecimal digits."""
+
+    accepts: str = (
+        f"up to {_LONGEST_LIST} bytes in hexadecimal: designation descriptors of the logical unit, each with its header"
+    )
+
+    def parse(self, word: str) -> bytes:
+        if not re.fullmatch("(?:[0-9a-f]{2})+", word.lower(), re.ASCII) or len(word) > 2 * _LONGEST_LIST:
+            raise ValueError(self.accepts)
+        data, place = bytes.fromhex(word), 0
+        while place < len(data):
+            header = data[place:place + 4]
+            if len(header) < 4 or header[1] & _ASSOCIATION or not header[3]:
+                raise ValueError(self.accepts)
+            place += 4 + header[3]
+        if place > len(data):
+            raise ValueError(self.accepts)
+        return data
 
     def render(self, value: bytes) -> str:
         return value.hex()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from ietpy.config.identity_values import Hex, Printable
+from ietpy.config.identity_values import Descriptors, Hex, Printable
 from ietpy.config.initiator_values import AddressOrNetwork, LunRange
 from ietpy.iscsi.chap import ALGORITHMS
 from ietpy.iscsi.keys import KEYS, LENGTH_LIMIT, Key
@@ -584,6 +584,22 @@ LUN_EXTENSIONS: Final = (
         Printable(252),
         "The unit serial number (VPD page 80h), longer than ScsiSN can be, which it outranks.",
         "ScsiSN",
+    ),
+    _extension(
+        "Page80",
+        Hex("2 to 504 hexadecimal digits, two for each byte", "(?:[0-9a-f]{2}){1,252}"),
+        "The whole PRODUCT SERIAL NUMBER field of VPD page 80h, with the padding another target gave it. It outranks"
+        " Serial and ScsiSN. `ietpy import` writes it.",
+        "made from Serial or ScsiSN",
+        "page_80",
+    ),
+    _extension(
+        "Page83",
+        Descriptors(),
+        "What VPD page 83h says of the logical unit, whole, as another target said it: its designators in their order."
+        " They stand instead of IET's, Naa and Eui; those of ports and of the target follow. `ietpy import` writes it.",
+        "IET's designator, and what Naa and Eui say",
+        "page_83",
     ),
     _extension(
         "Removable",

@@ -14,7 +14,8 @@ class IdentityOptions:
     """What a logical unit says otherwise than under IET, because it was asked to; None: as under IET.
 
     ``naa`` (8 or 16 bytes, SPC-4 section 7.8.6.6) and ``eui`` (8, 12 or 16 bytes, 7.8.6.5) are further designators.
-    The others replace what ``Identity`` has by these names.
+    ``page_80`` and ``page_83`` are what these VPD pages say of the logical unit, whole, as another target said it, and
+    outrank what else is told by them. The others replace what ``Identity`` has by these names.
     """
 
     naa: bytes | None = None
@@ -23,6 +24,8 @@ class IdentityOptions:
     product: str | None = None
     revision: str | None = None
     serial: str | None = None
+    page_80: bytes | None = None
+    page_83: bytes | None = None
 
 
 AS_IET: Final = IdentityOptions()
@@ -35,6 +38,8 @@ class Identity:
     ``vendor``, ``product`` and ``revision``: of the standard data, 8, 16 and 4 ASCII characters at most.
     ``serial``: the unit serial number of VPD page 80h. ``device_id``: the 16 vendor specific bytes of the
     first designator of VPD page 83h. ``naa`` and ``eui``: its further designators of the logical unit, if any.
+    ``page_80`` and ``page_83``, unless None: the PRODUCT SERIAL NUMBER field of the one page, padding and all, and the
+    designation descriptors of the logical unit in the other, instead of those made from the fields above.
     """
 
     vendor: str
@@ -44,6 +49,8 @@ class Identity:
     device_id: bytes
     naa: bytes | None = None
     eui: bytes | None = None
+    page_80: bytes | None = None
+    page_83: bytes | None = None
 
 
 def iet_identity(
@@ -68,8 +75,17 @@ def iet_identity(
         options.vendor or IET_VENDOR,
         options.product or "VIRTUAL-DISK",
         options.revision or "0",
-        options.serial or scsi_sn or device_id.hex(),
+        _serial(options) or scsi_sn or device_id.hex(),
         device_id,
         options.naa,
         options.eui,
+        options.page_80,
+        options.page_83,
     )
+
+
+def _serial(options: IdentityOptions) -> str | None:
+    """The number itself, of whatever says it: others pad theirs with blanks, or end it with NUL."""
+    if options.page_80 is None:
+        return options.serial
+    return options.page_80.decode("utf-8", "surrogateescape").strip(" \0")

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from ietpy.scsi.copy_descriptors import third_party_copy_page
-from ietpy.scsi.identity import IET_VENDOR
+from ietpy.scsi.identity import IET_VENDOR, Identity
 from ietpy.scsi.limits import (
     MAXIMUM_COMPARE_AND_WRITE,
     MAXIMUM_TRANSFER,
@@ -51,8 +51,10 @@ def _supported_pages(lu: DeviceServer) -> bytes:
 def _unit_serial_number(lu: LogicalUnit) -> bytes:
     """SPC-4 section 7.8.18; right-justified in 16 or 32 characters as IET did: sites name disks by it.
 
-    A longer one, which IET did not have, stands as it is.
+    A longer one, which IET did not have, stands as it is, and so does a field that was given whole.
     """
+    if lu.identity.page_80 is not None:
+        return lu.identity.page_80
     serial = lu.identity.serial.encode("utf-8", "surrogateescape")
     return serial.rjust(16 if len(serial) <= 16 else 32)
 
@@ -100,6 +102,15 @@ def _vendor_field(vendor: str) -> bytes:
     return vendor.encode("ascii", "replace")[:8].ljust(8, b"\0" if vendor == IET_VENDOR else b" ")
 
 
+def _of_the_unit(identity: Identity) -> bytes:
+    """The descriptors with the logical unit's association; those that were given whole stand for all of them."""
+    if identity.page_83 is not None:
+        return identity.page_83
+    first = _designator(_BINARY, _T10_VENDOR_ID, _vendor_field(identity.vendor) + identity.device_id)
+    more = (_NAA, identity.naa), (_EUI_64, identity.eui)
+    return first + b"".join(_designator(_BINARY, kind, value) for kind, value in more if value)
+
+
 def _device_identification(lu: LogicalUnit, target_port: int) -> bytes:
     """The first designator is IET's and, unless ``LunOption`` asks for more, the only one of the logical unit; others
     name its device and the port by which it was asked.
@@ -107,12 +118,8 @@ def _device_identification(lu: LogicalUnit, target_port: int) -> bytes:
     Who has an NAA or EUI-64 designator is named by it: udev's scsi_id, multipath and Linux's wwid choose by type (NAA,
     EUI-64, T10 vendor ID), not by place.
     """
-    identity = lu.identity
     group = group_of(lu.device.port_groups, target_port)
-    designators = [_designator(_BINARY, _T10_VENDOR_ID, _vendor_field(identity.vendor) + identity.device_id)]
-    designators += [
-        _designator(_BINARY, kind, value) for kind, value in ((_NAA, identity.naa), (_EUI_64, identity.eui)) if value
-    ]
+    designators = [_of_the_unit(lu.identity)]
     designators += [
         _designator(_ISCSI | _BINARY, _PIV | _TARGET_PORT | kind, number.to_bytes(4, "big"))
         for kind, number in ((_RELATIVE_TARGET_PORT, target_port), (_TARGET_PORT_GROUP, group.tag))

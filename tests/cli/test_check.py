@@ -163,6 +163,8 @@ def test_json(tmp_path: Path, image: Path) -> None:
         "device_id": "6162" + "0" * 28,
         "naa": None,
         "eui": None,
+        "page_80": None,
+        "page_83": None,
     }
     assert (nothing["options"], nothing["identity"]["naa"]) == ({"Blocks": 8}, "5000000000000001")
     assert nothing["removable"] is True

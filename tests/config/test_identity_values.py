@@ -9,6 +9,8 @@ import pytest
 from ietpy.config.options import LUN_EXTENSION_BY_WORD
 
 SIXTEEN = "0014051234567890"
+T10 = "020100084142434445464748"
+LONG = "010100FC" + "41" * 252
 
 
 @pytest.mark.parametrize(("name", "word", "value"), [
@@ -26,6 +28,11 @@ SIXTEEN = "0014051234567890"
     pytest.param("revision", "~", "~", id="one character"),
     pytest.param("serial", "x" * 252, "x" * 252, id="252 characters"),
     pytest.param("serial", "it's", "it's", id="a quote within"),
+    pytest.param("page80", "2020" + b"beaf11".hex(), b"  beaf11", id="padded by another target"),
+    pytest.param("page80", "FF00" * 126, bytes.fromhex("ff00" * 126), id="252 bytes"),
+    pytest.param("page83", "0103000A" + "30" * 10, bytes.fromhex("0103000a" + "30" * 10), id="one designator"),
+    pytest.param("page83", T10 + "01020008" + SIXTEEN, bytes.fromhex(T10 + "01020008" + SIXTEEN), id="two"),
+    pytest.param("page83", LONG * 4, bytes.fromhex(LONG * 4), id="1024 bytes"),
 ])
 def test_accepted(name: str, word: str, value: Any) -> None:
     kind = LUN_EXTENSION_BY_WORD[name].value
@@ -55,6 +62,18 @@ def test_accepted(name: str, word: str, value: Any) -> None:
     pytest.param("vendor", "A\tB", id="not printable"),
     pytest.param("vendor", '"ACME"', id="quoted"),
     pytest.param("vendor", "'", id="a quote"),
+    pytest.param("page80", "", id="no serial number"),
+    pytest.param("page80", "414", id="half a byte"),
+    pytest.param("page80", "41" * 253, id="253 bytes"),
+    pytest.param("page80", "beaf 11", id="a blank in digits"),
+    pytest.param("page83", "", id="no designator"),
+    pytest.param("page83", T10[:-1], id="half a byte of a designator"),
+    pytest.param("page83", T10[:-2], id="a designator that ends early"),
+    pytest.param("page83", T10 + "010200", id="a header that ends early"),
+    pytest.param("page83", T10 + "01020000", id="a designator of no bytes"),
+    pytest.param("page83", T10 + "51940004" + "00000001", id="a designator of a port"),
+    pytest.param("page83", T10 * 86, id="1032 bytes"),
+    pytest.param("page83", "0" + T10[1:] + "0g", id="no hexadecimal digits"),
 ])
 def test_refused(name: str, word: str) -> None:
     kind = LUN_EXTENSION_BY_WORD[name].value

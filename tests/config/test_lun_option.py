@@ -47,6 +47,14 @@ CASES = {
         removable=True,
         cached=True,
     ),
+    "pages": Case(
+        LUN + "LunOption 1 page80=20736E,Page83=02010004414243440103000830000001000000ab\n",
+        IdentityOptions(
+            page_80=b" sn", page_83=bytes.fromhex("0201000441424344") + bytes.fromhex("0103000830000001000000ab")
+        ),
+    ),
+    "a page of a port": Case(LUN + "LunOption 1 Page83=5194000400000001,Page80=41\n", IdentityOptions(page_80=b"A"),
+                             "lun-option@3:13"),
     "a write cache": Case(LUN + "LunOption 1 WriteCache=Yes\n", AS_IET, cached=True),
     "removable": Case(LUN + "LunOption 1 removable = Yes\n", AS_IET, removable=True),
     "not removable": Case(LUN + "LunOption 1 Removable=No\n", AS_IET),
@@ -165,6 +173,10 @@ _TEXTS = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_char
     eui=st.none() | st.binary(min_size=12, max_size=12),
     vendor=st.none() | _TEXTS.map(lambda text: text[:8]),
     serial=st.none() | _TEXTS.map(lambda text: text[:252]),
+    page_80=st.none() | st.binary(min_size=1, max_size=252),
+    page_83=st.none() | st.lists(st.binary(min_size=1, max_size=200), min_size=1, max_size=5).map(
+        lambda values: b"".join(bytes((1, 1, 0, len(value))) + value for value in values)
+    ),
     flags=st.fixed_dictionaries({"removable": st.booleans(), "cached": st.booleans()}),
 )
 def test_what_is_rendered_reads_as_what_it_was(number: int, flags: dict[str, bool], **values: object) -> None:

@@ -26,7 +26,14 @@ NAME = "iqn.2001-04.com.example:T"
             bytes.fromhex("5001405123456789"), bytes.fromhex("0014051234567890"),
         ),
     ),
-], ids=["as IET", "ScsiId and ScsiSN", "LunOption"])
+    (
+        "\nLunOption 3 Serial=unheard,Page80=2020736E00,Page83=020100044142434401030008300000010000000F",
+        Identity(
+            "IET", "VIRTUAL-DISK", "0", "sn", iet_identity(NAME, 3).device_id, page_80=b"  sn\0",
+            page_83=bytes.fromhex("0201000441424344 01030008300000010000000F"),
+        ),
+    ),
+], ids=["as IET", "ScsiId and ScsiSN", "LunOption", "pages of another target"])
 def test_identity(lines: str, identity: Identity) -> None:
     (target,) = loads(f"Target {NAME}\nLun 3 Type=nullio{lines}\n").targets
     store = open_store("nullio", "")

@@ -53,6 +53,13 @@ ALL = IdentityOptions(b"N" * 16, b"E" * 8, "ACME", "disk", "1.0", "s" * 40)
         Identity("IET", "VIRTUAL-DISK", "0", "sn", b"id".ljust(16, b"\0"), b"N" * 8),
         id="a designator leaves the rest",
     ),
+    pytest.param(
+        IdentityOptions(serial="unheard", page_80=b"  beaf11\0", page_83=b"\2\1\0\1A"),
+        Identity(
+            "IET", "VIRTUAL-DISK", "0", "beaf11", b"id".ljust(16, b"\0"), page_80=b"  beaf11\0", page_83=b"\2\1\0\1A"
+        ),
+        id="pages say the serial number and leave the rest",
+    ),
 ])
 def test_options_replace_what_they_name_and_nothing_else(options: IdentityOptions, identity: Identity) -> None:
     assert iet_identity("iqn.x", 0, b"id", "sn", options) == identity

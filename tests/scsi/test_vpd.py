@@ -37,6 +37,12 @@ def test_unit_serial_number(disk: Any, serial: str, page: bytes) -> None:
     assert disk.run("12 01 80 01 FF 00").data == page
 
 
+@pytest.mark.parametrize("field", [b"  beaf11", b"10000001L0", b"b1f6f4e2-0f4c-4c77-9f0e-6f2a8a3c1d01\0", bytes(252)])
+def test_a_serial_number_that_was_given_whole(disk: Any, field: bytes) -> None:
+    disk.lu.identity = iet_identity("t", 0, options=IdentityOptions(serial="unheard", page_80=field))
+    assert disk.run("12 01 80 01 FF 00").data == b"\x00\x80\x00" + bytes((len(field),)) + field
+
+
 @pytest.mark.rfc7143("4.4.2-1", "4.4.2-2")
 def test_device_identification(make_disk: Callable[..., Any]) -> None:
     disk = make_disk(number=1)
@@ -113,6 +119,22 @@ def test_further_designators_stand_behind_iets(disk: Any) -> None:
     disk.lu.identity = iet_identity(disk.device.name, 0, options=IdentityOptions(naa=NAA, eui=EUI))
     after = designators(disk.run("12 01 83 01 FF 00").data)
     assert after == [before[0], (0, 3, 1, NAA), (0, 2, 1, EUI), *before[1:]]
+
+
+#: Captured from tgt 1.0.85: LUN 1 of its target 1.
+TGT = bytes.fromhex(
+    "02010024 4945542020202020 3030303130303031 0000000000000000000000000000000000000000"
+    "01030008 3000000100000001 01030010 60000000000000000e00000000010001"
+)
+
+
+def test_designators_that_were_given_whole_stand_for_all_of_the_unit(disk: Any) -> None:
+    before = designators(disk.run("12 01 83 01 FF 00").data)
+    disk.lu.identity = iet_identity(disk.device.name, 0, options=IdentityOptions(naa=NAA, eui=EUI, page_83=TGT))
+    page = disk.run("12 01 83 01 FF 00").data
+    assert page[4:4 + len(TGT)] == TGT
+    assert designators(page)[3:] == before[1:]
+    assert wwid(page) == "360000000000000000e00000000010001"
 
 
 def test_vendor_product_and_revision_are_in_the_inquiry_data(disk: Any) -> None:
