@@ -25,6 +25,7 @@ class SubCommand:
 
 
 SUB_COMMANDS: Final = (
+    SubCommand("boot-line", "ietpy.cli.boot_line:boot_line", "Print the lines with which machines boot from LUNs."),
     SubCommand("check", "ietpy.cli.check:check", "Print everything noticed in an ietd.conf; serve nothing."),
     SubCommand("demo", "ietpy.cli.demo:demo", "Make an image, serve it, and say how to connect."),
     SubCommand("explain", "ietpy.cli.explain:explain", "Say whether an initiator gets a target, and what decides."),
