@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import UnionType
 from typing import Any, Final
 
 from ietpy.errors import AdminError
@@ -16,11 +17,11 @@ from ietpy.errors import AdminError
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """``arguments`` maps each accepted argument to the type of its value; all are required."""
+    """``arguments`` maps each accepted argument to the type of its value, or several; all are required."""
 
     name: str
     help: str
-    arguments: Mapping[str, type] = field(default_factory=dict)
+    arguments: Mapping[str, type | UnionType] = field(default_factory=dict)
 
     @property
     def method(self) -> str:
@@ -32,14 +33,14 @@ class Operation:
         wrong = set(arguments) ^ set(self.arguments)
         wrong |= {name for name, kind in self.arguments.items() if not _is(arguments.get(name), kind)}
         if wrong:
-            accepted = ", ".join(f"{name} ({kind.__name__})" for name, kind in self.arguments.items())
+            accepted = ", ".join(f"{name} ({getattr(kind, '__name__', kind)})" for name, kind in self.arguments.items())
             raise AdminError(
                 errno.EINVAL,
                 f"{self.name}: wrong arguments ({', '.join(sorted(wrong))}); accepted: {accepted or 'none'}",
             )
 
 
-def _is(value: Any, kind: type) -> bool:
+def _is(value: Any, kind: type | UnionType) -> bool:
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
@@ -74,7 +75,9 @@ OPERATIONS: Final = (
     Operation("show-accounts", "names of accounts, newest first, without secrets", _TARGET),
     Operation("show-account", "the secret of an account", _ACCOUNT),
     Operation("deregister", "leave the iSNS server; targets stay"),
-    Operation("reload", "read the configuration again and serve what it says; what could not be done"),
+    Operation("plan", "what adopt would do with a text of ietd.conf, or reload for null", {"text": str | None}),
+    Operation("reload", "read the configuration again and serve what it says; the plan, and what could not be done"),
+    Operation("adopt", "as reload, but of a text in place of the file's; rewritten has it then", {"text": str}),
     Operation(
         "rewritten", "the configuration file's text, before and after live changes are written into it",
         {"force": bool},

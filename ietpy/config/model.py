@@ -55,6 +55,11 @@ class LunConfig:
         return self.write_cache or self.cached
 
 
+def replaces(old: LunConfig, new: LunConfig) -> bool:
+    """Whether a unit that is served as ``old`` says must go, and another one come, to serve what ``new`` says."""
+    return old != new
+
+
 Network: TypeAlias = IPv4Network | IPv6Network
 
 
@@ -173,6 +178,10 @@ class Configuration:
     def errors(self) -> tuple[Diagnostic, ...]:
         """What has no effect or is not served; in ``strict``, every mistake."""
         return tuple(diagnostic for diagnostic in self.diagnostics if diagnostic.severity == "error")
+
+    @property
+    def served_luns(self) -> list[LunConfig]:
+        return [lun for target in self.targets if not target.closed for lun in target.luns]
 
     @property
     def portal_groups(self) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import ietpy
@@ -17,13 +17,13 @@ from ietpy.admin import proc
 from ietpy.config.files import read_file
 from ietpy.config.live import SOURCE, lun_parameters, one_line, redirection, target_keys, target_name
 from ietpy.config.load import loads
-from ietpy.config.model import Account, TargetConfig, meaning
+from ietpy.config.model import Account, Configuration, TargetConfig, meaning
 from ietpy.config.options import OPTIONS, Reader, Scope
 from ietpy.config.syntax import to_bytes
 from ietpy.daemon.inventory import Inventory
 from ietpy.daemon.options import StartOptions
 from ietpy.daemon.served import ServedTarget, configured, negotiated, problem_facts
-from ietpy.errors import AdminError, Span
+from ietpy.errors import AdminError, ConfigError, Span
 from ietpy.iscsi.connection import Connection
 from ietpy.iscsi.session import Session
 from ietpy.iscsi.target import Portal, TargetNode
@@ -60,9 +60,18 @@ class Names(Protocol):
     def facts(self) -> dict[str, Any] | None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Adopted:
+    """A text that is served in place of the file's, which was ``over`` then; both may hold secrets."""
+
+    text: str = field(repr=False)
+    over: str = field(repr=False)
+
+
 @dataclass
 class Administration:
-    """``reread`` reads the configuration again and applies it, and says what it could not do and what it found.
+    """``reread`` reads the configuration again, or a text in its place, and applies it; it says what the steps of that
+    were, what it could not do and what it found. ``read`` reads alone.
 
     ``publish`` makes the files below ``published`` current, so that whoever was answered finds them so.
     """
@@ -70,13 +79,15 @@ class Administration:
     options: StartOptions
     inventory: Inventory
     network: Network
-    reread: Callable[[], dict[str, list[str]]]
+    reread: Callable[[str | None], dict[str, list[Any]]]
+    read: Callable[[str | None], Configuration]
     publish: Callable[[], None]
     published: str
     isns: Names
     #: Plain facts about worker processes, where there are any.
     processes: Callable[[], list[dict[str, Any]]] = list
     _handed_out: str | None = None  #: the text that the last asker was given to put in place
+    _adopted: _Adopted | None = None
 
     # Facts --------------------------------------------------------------------------------------------------------
 
@@ -263,12 +274,38 @@ class Administration:
         """What ``ietadm --op delete`` alone did: leave the iSNS server; targets stay."""
         self.isns.deregister()
 
-    def reload(self) -> dict[str, list[str]]:
-        """Serve what the file says now: what could not be done ("unable"), and what is wrong ("found"), in sentences.
+    def plan(self, text: str | None) -> dict[str, Any]:
+        """What ``adopt`` of this text would do, or ``reload`` for None: "steps", and what is wrong with it ("found").
+
+        Raises ConfigError when it cannot be used.
+        """
+        configuration = self.read(text)
+        return {
+            "file": configuration.file,
+            "steps": [step.facts() for step in self.inventory.plan(configuration)],
+            "found": [str(each) for each in configuration.diagnostics],
+        }
+
+    def reload(self) -> dict[str, list[Any]]:
+        """Serve what the file says now: the steps of that ("steps", as of ``plan``), what could not be done ("unable"),
+        and what is wrong ("found"), in sentences.
 
         Raises ConfigError when the file cannot be used; then nothing has changed.
         """
-        result = self.reread()
+        result = self.reread(None)
+        self._adopted = None
+        self.publish()
+        return result
+
+    def adopt(self, text: str) -> dict[str, list[Any]]:
+        """Serve what this text of ietd.conf says, as ``reload`` does with the file, which stays as it is.
+
+        ``rewritten`` has this text from now on, with what changes after it: who takes the text from there, edits it
+        and hands it in keeps all comments.
+        """
+        over = self._text()
+        result = self.reread(text)
+        self._adopted = _Adopted(text, over)
         self.publish()
         return result
 
@@ -281,12 +318,7 @@ class Administration:
         from ietpy.config.writer import rewrite
 
         configuration = self.inventory.configuration
-        try:
-            text = read_file(configuration.file, regular=True)
-        except OSError as error:
-            if error.errno != errno.ENOENT:
-                raise AdminError(error.errno or errno.EIO, f"{configuration.file}: {error.strerror}") from None
-            text = ""
+        text = self._text()
         now = meaning(loads(text, configuration.file, self.options.compat or None))
         known = text == self._handed_out or now in (meaning(self.inventory.loaded), meaning(configuration))
         if not (known or force):
@@ -295,9 +327,27 @@ class Administration:
                 f"{configuration.file} was edited since it was read; ietpy-daemon reload takes what it says now and"
                 " gives up what was changed by hand, ietpy save --force the other way round",
             )
-        after = rewrite(text, configuration, compat=self.options.compat or None, file=configuration.file)
+        adopted = self._adopted
+        compat, file = self.options.compat or None, configuration.file
+        try:
+            base = text if adopted is None or adopted.over != text else adopted.text
+            after = rewrite(base, configuration, compat=compat, file=file)
+        except ConfigError:  # what ietadm cannot change, a text that was adopted can have changed
+            if adopted is None or adopted.over == text:
+                raise
+            after = rewrite(adopted.text, configuration, compat=compat, file=file)
         self._handed_out = after
-        return {"file": configuration.file, "before": text, "after": after}
+        return {"file": file, "before": text, "after": after}
+
+    def _text(self) -> str:
+        """What stands in the configuration file; empty without one. Raises AdminError."""
+        file = self.inventory.configuration.file
+        try:
+            return read_file(file, regular=True)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise AdminError(error.errno or errno.EIO, f"{file}: {error.strerror}") from None
+            return ""
 
     @property
     def _mode(self) -> str:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
-from ietpy.config.model import Account, LunConfig, TargetConfig
+from ietpy.config.model import Account, Configuration, LunConfig, TargetConfig
 from ietpy.errors import IetpyError, StoreError
 from ietpy.iscsi.memory import LIMIT
 from ietpy.iscsi.opening import alias
@@ -81,6 +81,13 @@ def accounts(
         closed = closed or "the secrets of its users could not be read"
     ours = (outgoing.name, outgoing.secret) if outgoing is not None and outgoing.secret else None
     return Accounts(known, ours, algorithms, closed)
+
+
+def discovery_accounts(configuration: Configuration) -> Accounts:
+    return accounts(
+        configuration.discovery_incoming, configuration.discovery_outgoing, configuration.discovery_closed,
+        configuration.chap_algorithms,
+    )
 
 
 def target_node(

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from ietpy.admin.service import Service
 from ietpy.config.model import Configuration
@@ -58,7 +58,7 @@ class Network(Protocol):
 
 @dataclass
 class Instance:
-    """One daemon. ``read`` reads its configuration again; ConfigError if it cannot be used."""
+    """One daemon. ``read`` reads its configuration again, or a text in its place; ConfigError if it cannot be used."""
 
     options: StartOptions
     inventory: Inventory
@@ -69,7 +69,7 @@ class Instance:
     administration: Administration
     service: Service
     portals: Portals
-    read: Callable[[], Configuration]
+    read: Callable[[str | None], Configuration]
     supervisor: Supervisor = field(default_factory=Supervisor)
     _reading: threading.Lock = field(default_factory=threading.Lock)
 
@@ -131,8 +131,9 @@ class Instance:
         except Exception as mistake:  # ours; it costs this reload and nothing else
             confess(log, "internal error in a reload: %r", mistake)
 
-    def reread(self) -> dict[str, list[str]]:
-        """Read the configuration again and apply it: what could not be done, and what was found.
+    def reread(self, text: str | None = None) -> dict[str, list[Any]]:
+        """Read the configuration again, or ``text`` in its place, and apply it: the steps of that (``Step.facts``),
+        what could not be done, and what was found.
 
         Raises ConfigError, or AdminError (EBUSY) when another reload takes too long: an older text must not be applied
         after a newer one.
@@ -140,12 +141,16 @@ class Instance:
         if not self._reading.acquire(timeout=RELOAD_TURN):
             raise AdminError(errno.EBUSY, f"another reload has been under way for {RELOAD_TURN:g} s; try again")
         try:
-            configuration = self.read()
-            self.portals.go(configuration, self.server)  # before rules change, and the others come after that
-            try:
-                unable = self.inventory.apply(configuration)
-            finally:  # if it was refused, the old ones again
-                self.portals.come(self.inventory.configuration, self.server)
+            configuration = self.read(text)
+            with self.inventory.turn(RELOAD_TURN):  # what was planned is what is done
+                steps = self.inventory.plan(configuration)
+                self.portals.go(configuration, self.server)  # before rules change, and the others come after that
+                try:
+                    unable = self.inventory.apply(configuration)
+                finally:  # if it was refused, the old ones again
+                    self.portals.come(self.inventory.configuration, self.server)
+            if text is None:
+                self.inventory.loaded = configuration
             self.naming.follow(configuration)
         finally:
             self._reading.release()
@@ -154,7 +159,9 @@ class Instance:
         self.report(configuration.diagnostics)
         Event.RELOADED.tell(log, "reloaded: %s", self.summary())
         found = (*configuration.diagnostics, *self.inventory.problems)
-        return {"unable": unable, "found": [str(each) for each in found]}
+        return {
+            "steps": [step.facts() for step in steps], "unable": unable, "found": [str(each) for each in found],
+        }
 
     def end(self, deadline: float) -> int:
         """Drain, flush, let go. Returns 0 when everything written is on stable storage."""

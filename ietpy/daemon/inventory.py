@@ -16,26 +16,27 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ietpy.config.access import AccessFiles
 from ietpy.config.model import Account, Configuration, LunConfig, TargetConfig
-from ietpy.daemon.assemble import LunRefused, accounts, follow, memory_limit, target_node
+from ietpy.daemon.assemble import LunRefused, discovery_accounts, follow, memory_limit, target_node
 from ietpy.daemon.media import Media
 from ietpy.daemon.rules import Rules
 from ietpy.daemon.served import ServedTarget, target_facts
 from ietpy.daemon.troubles import Trouble, nothing_kept
 from ietpy.daemon.units import Units
 from ietpy.errors import AdminError, Diagnostic
-from ietpy.iscsi.target import Accounts, IscsiNode
+from ietpy.iscsi.target import IscsiNode
 from ietpy.scsi.device import ScsiDevice
 from ietpy.stores.state import StateDirectory
+
+if TYPE_CHECKING:
+    from ietpy.config.difference import LiveTarget, Step
 
 HIGHEST_TID: Final = 2**32 - 1
 #: Seconds to wait until what is removed is let go, all in all; what takes longer goes on by itself.
 PATIENCE: Final = 2.0
-#: In a reload that is for one target; this is for all.
-RELOAD_PATIENCE: Final = 10.0
 #: Seconds to wait for a change that another one has begun. With PATIENCE and ``media.OPENING`` less than what clients
 #: of the control socket wait: nothing is done that was reported to have failed.
 TURN: Final = 2.5
@@ -82,11 +83,11 @@ class Inventory:
         self.rules = Rules(configuration, access)
         self._nothing_kept = nothing_kept(configuration.file, states)
         self.units = units(media, self._lock, self.all, lambda: self.changed(), states)
-        self.units.expect(_served_luns(configuration))
-        self._follow_discovery()
+        self.units.expect(configuration.served_luns)
+        self.follow_discovery()
         for target in configuration.targets:
             tid = self._next_tid()  # also of one that is not served, so that the others have the numbers IET gave
-            self._add(target, tid)
+            self.put(target, tid)
 
     # What is there ------------------------------------------------------------------------------------------------
 
@@ -127,7 +128,7 @@ class Inventory:
         """
         with self.turn():
             self.check_target_free(config, tid)
-            tid = self._add(config, tid)
+            tid = self.put(config, tid)
         self._tell()
         return tid
 
@@ -141,7 +142,7 @@ class Inventory:
         if tid in self.targets:
             raise AdminError(errno.EEXIST, f"tid {tid} is the number of {self.targets[tid].config.name}")
 
-    def _add(self, config: TargetConfig, tid: int) -> int:
+    def put(self, config: TargetConfig, tid: int) -> int:
         self._set(config)
         if config.closed:
             problem = f"target {config.name} is not served: {config.closed}"
@@ -169,11 +170,11 @@ class Inventory:
         """Serve a target no more. Raises AdminError: ENOENT, or EBUSY while it has sessions."""
         with self.turn():
             target = self.target(tid)
-            going = self._remove(target)
-        self._await(going)
+            going = self.drop(target)
+        self.wait_for(going)
         self._tell()
 
-    def _remove(self, target: ServedTarget) -> list[threading.Event]:
+    def drop(self, target: ServedTarget) -> list[threading.Event]:
         with target.node.device.lock:  # no login comes in between
             if target.busy:
                 count = len(target.node.sessions) or "ending"
@@ -197,10 +198,10 @@ class Inventory:
         with self.turn():
             target = self.target(tid)
             keys = MappingProxyType({**target.config.session_keys, **session_keys})
-            self._reconfigure(target, replace(target.config, session_keys=keys, **options))
+            self.alter(target, replace(target.config, session_keys=keys, **options))
         self._tell()
 
-    def _reconfigure(self, target: ServedTarget, config: TargetConfig) -> None:
+    def alter(self, target: ServedTarget, config: TargetConfig) -> None:
         self._set(config)
         target.config = config
         follow(target.node, config, self.rules.of(config), self.configuration.portal_groups)
@@ -224,15 +225,15 @@ class Inventory:
         with self.turn():
             if tid:
                 target = self.target(tid)
-                self._reconfigure(target, replace(target.config, incoming=incoming, outgoing=outgoing))
+                self.alter(target, replace(target.config, incoming=incoming, outgoing=outgoing))
             else:
                 self.configuration = replace(
                     self.configuration, discovery_incoming=incoming, discovery_outgoing=outgoing
                 )
-                self._follow_discovery()
+                self.follow_discovery()
 
-    def _follow_discovery(self) -> None:
-        self.node.let_discover(_discovery(self.configuration))
+    def follow_discovery(self) -> None:
+        self.node.let_discover(discovery_accounts(self.configuration))
 
     # Logical units ------------------------------------------------------------------------------------------------
 
@@ -263,7 +264,7 @@ class Inventory:
             going = self.units.withdraw(target, number)
             self._set_luns(target, *_without(target.config, number))
         self._tell()
-        self._await([going])
+        self.wait_for([going])
 
     def _set_luns(self, target: ServedTarget, *luns: LunConfig) -> None:
         target.config = replace(target.config, luns=luns)
@@ -271,73 +272,32 @@ class Inventory:
 
     # The whole ----------------------------------------------------------------------------------------------------
 
-    def apply(self, new: Configuration) -> list[str]:
-        """Serve what ``new`` says; what could not be done, in sentences.
+    def plan(self, new: Configuration) -> list[Step]:
+        """What ``apply`` would do now. Needs no lock; who applies it next has the turn already."""
+        from ietpy.config.difference import difference
 
-        Sessions of what stays go on, and redirections hold, of which no file knows. A target that is no longer in the
-        file but in use is kept. At no time may anybody do what neither the old nor the new file allows.
-        """
+        return difference(self.configuration, new, self.live())
+
+    def live(self) -> dict[str, LiveTarget]:
+        """What a plan must know of the targets served, by name in lower case."""
+        from ietpy.config.difference import LiveTarget
+
+        return {
+            target.config.name.lower(): LiveTarget(
+                len(target.node.sessions) or int(target.busy),
+                frozenset(lun.number for lun in target.config.luns if lun.number not in target.units),
+            )
+            for target in self.all()
+        }
+
+    def apply(self, new: Configuration) -> list[str]:
+        """Serve what ``new`` says; what could not be done, in sentences (``applying``)."""
+        from ietpy.daemon.applying import apply
+
         with self.turn(RELOAD_TURN):
-            until = time.monotonic() + RELOAD_PATIENCE
-            kept = self._remove_missing(new)
-            still = {target.config.name.lower(): target for target in self.targets.values()}
-            self.loaded = new
-            self.configuration = replace(new, targets=tuple(target.config for target in still.values()))
-            self.rules.begin(new)
-            if self.node.discovery != _discovery(new):  # while some targets follow the old file and some the new one
-                self.node.let_discover(accounts((), None, "the configuration is being read; try again"))
-            self.units.expect(_served_luns(new))
-            for config in new.targets:
-                served = still.get(config.name.lower())
-                if served is None:
-                    self._add(config, 0)
-                elif served.config.name == config.name and not config.closed:
-                    self._update(served, config, until)
-            order = {target.name.lower(): index for index, target in enumerate(new.targets)}
-            self.configuration = replace(self.configuration, targets=tuple(sorted(
-                self.configuration.targets, key=lambda target: order.get(target.name.lower(), len(order))
-            )))
-            self.rules.settle(new)
-            for target in self.targets.values():
-                follow(target.node, target.config, self.rules.of(target.config), new.portal_groups)
-            self._follow_discovery()
-            self.units.look()
+            kept = apply(self, new)
         self._tell()
         return kept
-
-    def _remove_missing(self, new: Configuration) -> list[str]:
-        """Remove the targets that ``new`` does not serve; which are in use, and so kept, in sentences."""
-        kept = []
-        wanted = {target.name: target for target in new.targets}
-        going: list[threading.Event] = []
-        for target in self.all():
-            config = wanted.get(target.config.name)
-            if config is not None and not config.closed:
-                continue
-            try:
-                going += self._remove(target)
-            except AdminError as busy:
-                name = target.config.name
-                how = "or have its initiators log out with ietadm --op delete --force"
-                kept.append(f"{name} is not in the file as one to be served, and is still in use: {busy}, {how}")
-                if config is not None:
-                    self._reconfigure(target, replace(target.config, closed=config.closed))
-        self._await(going)
-        return kept
-
-    def _update(self, target: ServedTarget, config: TargetConfig, until: float) -> None:
-        """Make a target what a file says now: units go, then the rules change, then units come."""
-        wanted = {lun.number: lun for lun in config.luns}
-        changed = [number for number, served in target.units.items() if wanted.get(number) != served.config]
-        going = [self.units.withdraw(target, number) for number in changed]
-        self._reconfigure(target, config)
-        self._await(going, until)
-        for lun in config.luns:
-            served = target.units.get(lun.number)
-            if served is None:
-                self.units.attempt(target, lun)
-            else:
-                self.units.moved(served, lun)
 
     # What all of these share --------------------------------------------------------------------------------------
 
@@ -359,7 +319,7 @@ class Inventory:
         targets[place : place + 1] = [config]
         self.configuration = replace(self.configuration, targets=tuple(targets))
 
-    def _await(self, going: list[threading.Event], until: float = math.inf) -> None:
+    def wait_for(self, going: list[threading.Event], until: float = math.inf) -> None:
         """Wait until media are let go, but for PATIENCE at most, and not longer than ``until`` (``time.monotonic``)."""
         until = min(until, time.monotonic() + PATIENCE)
         for gone in going:
@@ -376,15 +336,3 @@ def _same_name(one: TargetConfig, other: TargetConfig) -> bool:
 
 def _without(config: TargetConfig, number: int) -> Iterator[LunConfig]:
     return (lun for lun in config.luns if lun.number != number)
-
-
-def _served_luns(configuration: Configuration) -> Iterator[LunConfig]:
-    return (lun for target in configuration.targets if not target.closed for lun in target.luns)
-
-
-def _discovery(configuration: Configuration) -> Accounts:
-    return accounts(
-        configuration.discovery_incoming, configuration.discovery_outgoing, configuration.discovery_closed,
-        configuration.chap_algorithms,
-    )
-

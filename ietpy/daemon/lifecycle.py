@@ -22,8 +22,9 @@ from ietpy.admin import service
 from ietpy.admin.operations import perform
 from ietpy.admin.paths import state_directory
 from ietpy.config.access import AccessFiles
-from ietpy.config.load import load, nothing
+from ietpy.config.load import load, loads, nothing
 from ietpy.config.model import Configuration
+from ietpy.config.secret_files import resolved
 from ietpy.daemon import logs
 from ietpy.daemon.activation import passed
 from ietpy.daemon.administration import Administration
@@ -65,6 +66,18 @@ def read_configuration(options: StartOptions, *, regular: bool = False) -> Confi
         configuration = nothing(options.config, options.compat)
     else:
         configuration = load(options.config or None, options.compat or None, regular=regular)
+    return _usable(configuration, options)
+
+
+def reread_configuration(options: StartOptions, file: Callable[[], str], text: str | None) -> Configuration:
+    """As ``read_configuration`` of a regular file; of ``text`` in its place, if there is one. ``file``: its name."""
+    if text is None:
+        return read_configuration(options, regular=True)
+    return _usable(resolved(loads(text, file(), options.compat or None), os.environ), options)
+
+
+def _usable(configuration: Configuration, options: StartOptions) -> Configuration:
+    """With what was found in its companion files. Raises ConfigError."""
     found = (*configuration.diagnostics, *AccessFiles(compat=configuration.compat).diagnostics())
     if configuration.compat == "strict" and any(diagnostic.severity == "error" for diagnostic in found):
         raise ConfigError(found)
@@ -135,9 +148,13 @@ def compose(
         targets=lambda: [target.name for target in inventory.node.targets.values()],
         portal_port=lambda: next((portal.port for portal in server.portals()), options.port),
     )
+    # A file that vanished changes nothing.
+    rereading = replace(options, lenient=False)
+    read = functools.partial(reread_configuration, rereading, lambda: inventory.configuration.file)
     administration = Administration(
         options, inventory, server, isns=naming,
-        reread=lambda: instance.reread(), publish=lambda: publisher.publish(), published=places.published,
+        reread=lambda text: instance.reread(text), read=read, publish=lambda: publisher.publish(),
+        published=places.published,
     )
     inventory.elsewhere = lambda: [
         *portals.problems, *stuck(server.stuck.facts(), inventory.all(), inventory.configuration.file),
@@ -152,9 +169,7 @@ def compose(
         workers.fleet.changed = publisher.changed
     control_service = service.Service(control, answer)
     instance = Instance(
-        options, inventory, server, pid_file, publisher, naming, administration, control_service, portals,
-        # A file that vanished changes nothing.
-        read=lambda: read_configuration(replace(options, lenient=False), regular=True),
+        options, inventory, server, pid_file, publisher, naming, administration, control_service, portals, read=read,
     )
     return instance
 

@@ -41,8 +41,8 @@ def status(places: Places) -> dict[str, Any] | None:
     return facts
 
 
-def reload(places: Places) -> dict[str, list[str]] | None:
-    """Have the daemon read its file again: what it found, and what it could not do; None when none runs.
+def reload(places: Places) -> dict[str, list[Any]] | None:
+    """Have the daemon read its file again: the steps, what it found, and what it could not do; None when none runs.
 
     Raises UsageError when the file cannot be used: nothing has changed then.
     """
@@ -50,7 +50,7 @@ def reload(places: Places) -> dict[str, list[str]] | None:
     if pidfile.running_pid(places.pid_file) is None:
         return None
     try:
-        facts: dict[str, list[str]] = client.ask(places.control, "reload", patience=RELOAD_PATIENCE)
+        facts: dict[str, list[Any]] = client.ask(places.control, "reload", patience=RELOAD_PATIENCE)
     except AdminError as error:
         if error.code == errno.EINVAL:
             raise UsageError(f"nothing has changed, as the configuration cannot be used: {error}") from None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ietpy.config.model import Configuration, LunConfig, TargetConfig
 from ietpy.daemon.fleet import Fleet
@@ -19,6 +19,9 @@ from ietpy.daemon.units import Units
 from ietpy.errors import AdminError, Diagnostic
 from ietpy.server.handover import Signpost
 from ietpy.stores.state import StateDirectory
+
+if TYPE_CHECKING:
+    from ietpy.config.difference import LiveTarget
 
 
 class _Elsewhere(Units):
@@ -57,6 +60,9 @@ class Mirror(Inventory):
             {**found.get(target.config.name, target_facts(target)), "tid": target.tid} for target in self.all()
         ]
 
+    def live(self) -> dict[str, LiveTarget]:
+        return {name: found for each in self._fleet.gather("live") for name, found in each.items()}
+
     def redirects(self) -> Mapping[str, str]:
         """Where logins of targets are sent, by name, for a worker that takes them over."""
         return {target.config.name: target.node.redirect for target in self.all() if target.node.redirect}
@@ -80,7 +86,7 @@ class Mirror(Inventory):
         """Take over what a worker made of a target. Who calls has the turn since before it did."""
         with self.turn():
             target = self.target(tid)
-            self._reconfigure(target, self._fleet.ask(target.config.name, "config", target.config.name))
+            self.alter(target, self._fleet.ask(target.config.name, "config", target.config.name))
 
     def apply(self, new: Configuration) -> list[str]:
         with self.turn(RELOAD_TURN):
@@ -91,7 +97,7 @@ class Mirror(Inventory):
             self._fleet.settle(target.config.name for target in self.all())
             return unable
 
-    def _remove(self, target: ServedTarget) -> list[threading.Event]:
+    def drop(self, target: ServedTarget) -> list[threading.Event]:
         if target.config.name in self._busy:
             raise AdminError(errno.EBUSY, f"{target.config.name} has sessions")
-        return super()._remove(target)
+        return super().drop(target)

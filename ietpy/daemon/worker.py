@@ -99,6 +99,7 @@ class Worker:
             "config": lambda name: self._target(name).config,
             "targets": lambda: self._administration.targets(),
             "sessions": lambda: self._server.sessions(),
+            "live": lambda: [self._inventory.live()],
             "problems": self.problems,
             "pulse": self.pulse,
             "stop": lambda timeout: self._server.stop(timeout),
@@ -149,8 +150,8 @@ class Worker:
             target.node.redirect = assignment.redirects.get(target.config.name, "")
         self._inventory, self._server = inventory, server
         self._administration = Administration(
-            options, inventory, server, isns=Naming(list, lambda: options.port), reread=dict,
-            publish=lambda: None, published="",
+            options, inventory, server, isns=Naming(list, lambda: options.port), reread=lambda text: {},
+            read=lambda text: inventory.configuration, publish=lambda: None, published="",
         )
         inventory.changed = server.sessions_changed = partial(self._tell, "changed")
         server.share_guesses(partial(self._tell, "guess"))

@@ -183,7 +183,7 @@ def running(dumped: str, network: Any) -> Administration:
     inventory = Inventory(configuration, media, access=AccessFiles())
     assert inventory.problems == []
     return Administration(
-        StartOptions(), inventory, network, reread=dict, publish=lambda: None, published="", isns=NoNames()
+        StartOptions(), inventory, network, reread=dict, read=loads, publish=lambda: None, published="", isns=NoNames()
     )
 
 

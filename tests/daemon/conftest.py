@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ietpy.config.load import loads
+from ietpy.config.model import Configuration
 from ietpy.daemon import logs
 from ietpy.daemon.administration import Administration
 from ietpy.daemon.channel import Channel
@@ -134,8 +135,8 @@ class Fronted:
         self.published = 0
         self.clients: list[Client] = []
         self.administration = Administration(
-            options, self.mirror, self.server, isns=Naming(list, lambda: 0), reread=dict, publish=self.publish,
-            published="",
+            options, self.mirror, self.server, isns=Naming(list, lambda: 0), reread=self.reread, read=self.read,
+            publish=self.publish, published="",
         )
         self.relay = self.front.relay(self.administration)
         self.server.listen(bind("127.0.0.1", 0))
@@ -143,6 +144,14 @@ class Fronted:
 
     def publish(self) -> None:
         self.published += 1
+
+    def read(self, text: str | None) -> Configuration:
+        assert text is not None
+        return loads(text, self.configuration.file)
+
+    def reread(self, text: str | None) -> dict[str, list[Any]]:
+        steps = self.mirror.plan(self.read(text))
+        return {"steps": [step.facts() for step in steps], "unable": self.mirror.apply(self.read(text)), "found": []}
 
     def log_in(self, target: str, *, portal: int = 0, **plan: Any) -> Client:
         client = Client.connect("127.0.0.1", self.server.portals()[portal].port)

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from ietpy.admin import proc
-from ietpy.config.load import load
+from ietpy.config.load import load, loads
+from ietpy.config.model import Configuration
 from ietpy.daemon.administration import DRAIN, Administration
 from ietpy.daemon.inventory import Inventory
 from ietpy.daemon.media import Media
 from ietpy.daemon.options import StartOptions
-from ietpy.errors import AdminError
+from ietpy.errors import AdminError, ConfigError
 from ietpy.iscsi.keys import Parameters
 from ietpy.iscsi.target import Portal
 
@@ -86,8 +87,15 @@ def published() -> list[str]:
 @pytest.fixture
 def daemon(config: Path, published: list[str]) -> Iterator[Administration]:
     inventory = Inventory(load(config), Media())
+
+    def read(text: str | None) -> Configuration:
+        return load(config) if text is None else loads(text, str(config))
+
+    def reread(text: str | None) -> dict[str, Any]:
+        return {"unable": inventory.apply(read(text)), "found": []}
+
     made = Administration(
-        StartOptions(config=str(config)), inventory, Network(), reread=lambda: {"unable": [], "found": []},
+        StartOptions(config=str(config)), inventory, Network(), reread=reread, read=read,
         publish=lambda: published.append(made.volume()), published="/run/iet", isns=Names(),
     )
     yield made
@@ -397,3 +405,65 @@ def test_a_target_whose_sessions_do_not_end_stays(
     session.hangs = False
     daemon.drain_target(1)
     assert daemon.inventory.node.targets == {}
+
+
+# Plans, and texts in place of the file's ------------------------------------------------------------------------------
+
+
+def test_a_plan_changes_nothing_and_shows_no_secret(daemon: Administration, config: Path) -> None:
+    before = daemon.inventory.configuration
+    assert (daemon.plan(None)["file"], daemon.plan(None)["steps"]) == (str(config), [])
+    plan = daemon.plan(TEXT.replace("second", "hidden").replace("Blocks=8", "Blocks=9"))
+    assert [(step["action"], step["lun"]) for step in plan["steps"]] == [("change", None), ("replace", 0)]
+    assert "hidden" not in str(plan)
+    config.write_text(f"{TEXT}\tNonsense 1\n")
+    assert "Nonsense" in str(daemon.plan(None)["found"])
+    assert daemon.inventory.configuration is before
+
+
+def test_what_was_adopted_is_what_is_saved(daemon: Administration, config: Path, published: list[str]) -> None:
+    text = TEXT.replace("# the first", "# the best") + "\tInitiator iqn.x  # mine\n"
+    daemon.adopt(text)
+    assert len(published) == 1
+    assert daemon.inventory.configuration.targets[0].initiators
+    assert config.read_text() == TEXT
+    assert daemon.rewritten(False) == {"file": str(config), "before": TEXT, "after": text}
+    daemon.create_lun(1, 1, "Type=nullio")
+    after = daemon.rewritten(False)["after"]
+    assert after.replace("    Lun 1 Type=nullio\n", "") == text
+    config.write_text(after)
+    assert daemon.rewritten(False)["after"] == after
+    daemon.delete_lun(1, 1)
+    assert daemon.rewritten(False)["after"] == text
+
+
+def test_an_edited_file_is_protected_from_what_was_adopted(daemon: Administration, config: Path) -> None:
+    adopted = f"{TEXT}    Lun 1 Type=nullio\n"
+    daemon.adopt(adopted)
+    config.write_text(f"# a word\n{TEXT}")  # means what it meant
+    wanted = f"# a word\n{TEXT}".replace("Blocks=8\n", "Blocks=8\n    Lun 1 Type=nullio\n")
+    assert daemon.rewritten(False)["after"] == wanted
+    daemon.adopt(f"iSNSServer 192.0.2.1\n{TEXT}")
+    assert daemon.rewritten(False)["after"] == f"iSNSServer 192.0.2.1\n{TEXT}"
+    config.write_text(f"# another\n{TEXT}")
+    assert daemon.rewritten(False)["after"] == f"iSNSServer 192.0.2.1\n{TEXT}", "what the writer cannot write"
+    config.write_text(f"{TEXT}Alias x\n")
+    with failure(errno.EBUSY, "was edited"):
+        daemon.rewritten(False)
+    config.write_text(TEXT)
+    daemon.reload()
+    assert daemon.rewritten(False)["after"] == TEXT
+
+
+def test_without_one_that_was_adopted_what_cannot_be_edited_is_refused(daemon: Administration, config: Path) -> None:
+    config.write_text(f"iSNSServer 192.0.2.1\n{TEXT}")
+    with pytest.raises(ConfigError, match="cannot be written into this file"):
+        daemon.rewritten(True)
+
+
+def test_a_text_that_cannot_be_read_over_is_not_adopted(daemon: Administration, config: Path) -> None:
+    config.unlink()
+    config.mkdir()
+    with failure(errno.EISDIR):
+        daemon.adopt("")
+    assert daemon.inventory.configuration.targets

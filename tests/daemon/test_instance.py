@@ -131,11 +131,11 @@ def test_what_a_reload_could_not_do_is_told(instance: Instance, config: Path, ca
 
 
 def test_portals_go_before_rules_change_and_come_when_they_have(instance: Instance, config: Path) -> None:
-    """And the old ones come again where the rules stay, as another change takes too long."""
+    """And the old ones come again where the rules stay, as the new ones were refused."""
     portals: Any = instance.portals
     config.write_text(f"Target {NAME}\nTarget other\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(instance.inventory, "turn", lambda patience=None: (_ for _ in ()).throw(AdminError(16, "busy")))
+        patch.setattr(instance.inventory, "apply", lambda new: (_ for _ in ()).throw(AdminError(16, "busy")))
         with pytest.raises(AdminError, match="busy"):
             instance.administration.reload()
     assert portals.asked == ["go", "come 1"]
@@ -156,7 +156,7 @@ def test_a_file_that_vanished_changes_nothing(instance: Instance, config: Path) 
 def test_a_mistake_of_ours_in_a_reload_costs_nothing_else(
     instance: Instance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(instance, "read", lambda: 1 / 0)
+    monkeypatch.setattr(instance, "read", lambda text: 1 / 0)
     instance.reload()
     assert "internal error in a reload: ZeroDivisionError" in caplog.text
     instance.end(time.monotonic() + 10)
@@ -167,10 +167,10 @@ def test_reloads_come_one_after_the_other(instance: Instance, monkeypatch: pytes
     reading, go_on = threading.Event(), threading.Event()
     read = instance.read
 
-    def slow() -> Any:
+    def slow(text: str | None) -> Any:
         reading.set()
         assert go_on.wait(30)
-        return read()
+        return read(text)
 
     monkeypatch.setattr(module, "RELOAD_TURN", 0.1)
     instance.read = slow

@@ -108,3 +108,19 @@ def test_a_worker_is_asked_for_no_change_in_which_the_front_could_not_follow(
         assert other.submit(refused, "close-connection", tid=1, sid=7, cid=0).result() == errno.ENOENT
         assert other.submit(refused, "show-target", tid=1).result() == 0
     assert [len(target["luns"]) for target in front.mirror.facts()] == [1, 1]
+
+
+def test_a_text_is_adopted_by_all_workers(fronted: Callable[..., Any]) -> None:
+    front = fronted(TWO)
+    front.log_in("a")
+    text = TWO.replace("Target b", "\tLun 1 Type=nullio\nTarget b") + "Target c\n\tLun 0 Type=nullio\n"
+    plan = front.relay("plan", {"text": text})
+    assert [(step["action"], step["target"], step["sessions"]) for step in plan["steps"]] == [
+        ("add", "a", 1), ("add", "c", 0),
+    ]
+    assert front.relay("adopt", {"text": text})["steps"] == plan["steps"]
+    assert [(each["name"], len(each["luns"])) for each in front.mirror.facts()] == [("a", 2), ("b", 1), ("c", 1)]
+    assert front.relay("plan", {"text": text})["steps"] == []
+    assert [(step["action"], step["target"]) for step in front.relay("plan", {"text": ""})["steps"]] == [
+        ("keep", "a"), ("remove", "b"), ("remove", "c"),
+    ]
