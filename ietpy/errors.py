@@ -101,6 +101,10 @@ class FormatError(ProtocolError):
     """No answer is possible or safe; the connection drops (RFC 7143 section 7.7)."""
 
 
+class HeaderDigestError(FormatError):
+    """A header digest does not fit its header (RFC 7143 section 7.8)."""
+
+
 class StoreError(IetpyError):
     """A backing store failed; ``errno`` says how, as the operating system would."""
 

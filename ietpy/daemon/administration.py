@@ -43,6 +43,8 @@ class Network(Protocol):
 
     def sessions(self) -> list[dict[str, Any]]: ...
 
+    def usage(self) -> list[dict[str, Any]]: ...
+
     def portals(self) -> list[Portal]: ...
 
     def end_connection(self, connection: Connection) -> None: ...
@@ -109,6 +111,7 @@ class Administration:
             "sessions": self.sessions(),
             "isns": self.isns.facts(),
             "processes": self.processes(),
+            "usage": self.network.usage(),
             "degraded": any(problem.severity == "error" for problem in problems),
             "problems": [problem_facts(problem) for problem in problems],
         }

@@ -47,6 +47,9 @@ class FrontServer(Server):
     def sessions(self) -> list[dict[str, Any]]:
         return [*super().sessions(), *self._fleet.gather("sessions")]
 
+    def usage(self) -> list[dict[str, Any]]:
+        return [*super().usage(), *self._fleet.gather("usage")]
+
     def pulse(self, patience: float) -> list[tuple[str, Callable[[], bool]]]:
         calls = self._fleet.call("pulse", patience=patience)
         return [*super().pulse(patience), *(("a worker process", partial(_answered, call)) for call in calls)]

@@ -13,6 +13,7 @@ from ietpy.iscsi.keys import KEYS, Parameters, Result
 from ietpy.iscsi.target import TargetNode
 from ietpy.schema import WordList
 from ietpy.scsi.logical_unit import LogicalUnit
+from ietpy.server.facts import error_facts, latency_facts, tally_facts
 from ietpy.stores.state import FileState
 
 
@@ -43,11 +44,15 @@ class ServedTarget:
 
 
 def target_facts(target: ServedTarget) -> dict[str, Any]:
+    """A target for ``status --json``; what is counted is of all sessions it had and has."""
     units = [lun_facts(each, False) for each in list(target.units.values())]
+    tally = target.node.tally()
     return {
         "tid": target.tid,
         "name": target.config.name,
         "sessions": len(target.node.sessions),
+        "logins": tally.sessions,
+        **tally_facts(tally),
         "luns": [*units, *(lun_facts(each, True) for each in list(target.leaving))],
     }
 
@@ -55,6 +60,7 @@ def target_facts(target: ServedTarget) -> dict[str, Any]:
 def lun_facts(served: ServedUnit, leaving: bool) -> dict[str, Any]:
     """A logical unit for ``status --json``; sizes in bytes. ``leaving``: removed, its last commands are finished."""
     lun, unit = served.config, served.unit
+    counted, size, latency = unit.statistics(), unit.block_size, unit.latency()
     return {
         "number": lun.number,
         "type": lun.type,
@@ -63,6 +69,12 @@ def lun_facts(served: ServedUnit, leaving: bool) -> dict[str, Any]:
         "block_size": unit.block_size,
         "size": unit.blocks * unit.block_size,
         "leaving": leaving,
+        "reads": counted.reads,
+        "writes": counted.writes,
+        "bytes_read": counted.blocks_read * size,
+        "bytes_written": counted.blocks_written * size,
+        "errors": error_facts(dict(unit.record.errors)),
+        "latency": latency_facts(latency) if any(latency.counts) else None,
     }
 
 

@@ -100,6 +100,7 @@ class Worker:
             "targets": lambda: self._administration.targets(),
             "sessions": lambda: self._server.sessions(),
             "live": lambda: [self._inventory.live()],
+            "usage": lambda: self._server.usage(),
             "problems": self.problems,
             "pulse": self.pulse,
             "stop": lambda timeout: self._server.stop(timeout),

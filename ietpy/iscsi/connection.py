@@ -29,6 +29,7 @@ from ietpy.iscsi.outbox import Outbox, Piece
 from ietpy.iscsi.pdu import BHS_SIZE, FINAL, IMMEDIATE, NO_TAG, OPCODE_MASK, REJECT, UNNUMBERED, Opcode
 from ietpy.iscsi.retention import Retention
 from ietpy.iscsi.session import Session, establish
+from ietpy.iscsi.tally import Tally
 from ietpy.iscsi.target import Asker, IscsiNode
 from ietpy.iscsi.transfer import CROWDED, Turn, r2t_limit
 from ietpy.scsi.limits import EXTENT_MINIMUM
@@ -82,6 +83,7 @@ class Connection(Outbox):
         self.ready: list[Task] = []
         self.enabled: deque[Turn] = deque()
         self.functions: deque[Function] = deque()
+        self.tally: Tally
         #: No more requests are taken; once the outbox is sent the connection closes.
         self.closing = False
         #: Why it closes, for a log line; empty for an orderly logout.
@@ -195,6 +197,7 @@ class Connection(Outbox):
         self.session, self.cid = session, result.cid
         self.line, self.ready = session.line, session.ready
         self.enabled, self.functions = session.enabled, session.functions
+        self.tally = session.tally
         self.on_login(session, replaced)
         return session.tsih
 

@@ -141,6 +141,7 @@ def restore(connection: Connection, task: Task) -> None:
     task.may_block = False
     task.credit = 1
     task.data_length = 0
+    task.began = 0.0
 
 
 def _leave_memory(connection: Connection, transfer: Transfer) -> None:

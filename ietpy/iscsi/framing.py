@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from ietpy.errors import FormatError
+from ietpy.errors import FormatError, HeaderDigestError
 from ietpy.iscsi.errors import RejectReason
 from ietpy.iscsi.pdu import BHS_SIZE, COMMAND_READ, COMMAND_WRITE, OPCODE_MASK, Opcode
 from ietpy.wire.buffers import Chunk, ReceiveWindow
@@ -126,7 +126,7 @@ class Framer:
         if self.header_digest:
             digested = window.chunk.view[position : first - 4]
             if crc32c(digested) != _digest_at(window.chunk.buffer, first - 4)[0]:
-                raise FormatError("a header digest does not fit its header")  # section 7.8: no answer is possible
+                raise HeaderDigestError("a header digest does not fit its header")  # section 7.8: no answer is possible
         if length > self.limit:
             raise FormatError(f"a data segment of {length} bytes where {self.limit} were declared as the most")
 

@@ -257,6 +257,9 @@ def refuse_unfit(
 
     Its CmdSN is not used up (section 7.3).
     """
+    if connection.framer.fault is RejectReason.DATA_DIGEST_ERROR:
+        session: Any = connection.session
+        session.tally.data_digest_errors += 1
     connection.reject(connection.framer.fault, connection.framer.header())
     if opcode & OPCODE_MASK == Opcode.DATA_OUT:
         data_out.lost(connection, flags, tag, word20, tail, length)

@@ -104,6 +104,7 @@ class Login:
         self.done = False
         self.failed = False
         self.problem = ""
+        self.status: int = LoginStatus.SUCCESS  #: why it failed
         self.result: LoginResult | None = None
         self._node = node
         self._peer = peer
@@ -173,6 +174,7 @@ class Login:
 
     def _refuse(self, failure: LoginFailure) -> bytes:
         self.failed = True
+        self.status = failure.status
         self.problem = str(failure)
         self.abandoned()
         text = encode([("TargetAddress", failure.address)]) if failure.address else b""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ietpy.errors import LoginFailure
 from ietpy.iscsi.errors import LoginStatus
 from ietpy.iscsi.keys import RECOVERS_CONNECTIONS, SAM_5_LEVEL
+from ietpy.iscsi.tally import Tally
 from ietpy.iscsi.target import Asker, IscsiNode, SessionKey, TargetNode, command_window
 from ietpy.scsi.attention import LUNS_CHANGED
 from ietpy.scsi.lun import decode, encode
@@ -37,8 +38,8 @@ class Session:
     __slots__ = (
         "asker", "begun", "connections", "device", "dormant", "enabled", "exp_cmd_sn", "functions", "held", "initiator",
         "isid", "key", "line", "logouts", "managing", "max_cmd_sn", "nexuses", "node", "parameters", "port", "present",
-        "ready", "revoked", "running", "shared", "short", "source", "stranded", "target", "tasks", "tsih", "user",
-        "view", "withheld",
+        "ready", "revoked", "running", "shared", "short", "source", "stranded", "tally", "target", "tasks", "tsih",
+        "user", "view", "withheld",
     )
 
     def __init__(self, node: IscsiNode, result: LoginResult, connection: Connection, asker: Asker) -> None:
@@ -93,6 +94,7 @@ class Session:
         self.running: set[Task] = set()
         #: Of these, PREEMPT AND ABORT commands that are not to be answered before tasks of others have ended.
         self.begun: dict[Task, Function] = {}
+        self.tally = Tally(sessions=1)
 
     def nexus(self, lun_field: int) -> Nexus:
         """The nexus for a LUN field: of the logical unit, or of the device's answer for absent ones."""
@@ -186,9 +188,12 @@ class Session:
             for nexus in self.attached:
                 nexus.lu.detach(nexus)
             self.nexuses.clear()
+            there = len(self.target.sessions) + len(self.target.ending)
             self.target.ending.discard(self)
             if self.target.sessions.get(self.key) is self:
                 del self.target.sessions[self.key]
+            if len(self.target.sessions) + len(self.target.ending) < there:  # once
+                self.target.past.add(self.tally)
 
 
 def establish(

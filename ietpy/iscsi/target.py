@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ietpy.errors import LoginFailure
 from ietpy.iscsi.errors import LoginStatus
 from ietpy.iscsi.memory import LIMIT, Memory
+from ietpy.iscsi.tally import Tally
 from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.port_groups import set_ports
 from ietpy.scsi.view import EVERYTHING, View
@@ -149,6 +150,17 @@ class TargetNode:
         self.sessions: dict[SessionKey, Session] = {}
         #: Sessions that were replaced and whose last tasks still run.
         self.ending: set[Session] = set()
+        #: What was counted of sessions that have ended.
+        self.past = Tally()
+
+    def tally(self) -> Tally:
+        """What was counted of all sessions it had and has."""
+        with self.device.lock:
+            counted = Tally()
+            counted.add(self.past)
+            for session in (*self.sessions.values(), *self.ending):
+                counted.add(session.tally)
+            return counted
 
     @property
     def ending_only(self) -> bool:

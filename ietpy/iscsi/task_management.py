@@ -74,6 +74,7 @@ def request(
     function.fenced = code in _FOR_UNITS or code in _FOR_TARGET
     known = code < FIRST_OF_SAM_5 or session.parameters.protocol_level >= SAM_5_LEVEL
     handler = FUNCTIONS.get(code, not_supported) if known else not_supported
+    session.tally.functions[handler.__name__] += 1
     with session.device.lock:
         function.response = handler(connection, function, Request(lun, word20, *_numbers(tail)))
         finished = function.finished()
@@ -361,6 +362,7 @@ def _end(function: Function, session: Session, tasks: Iterable[Task]) -> None:
     """Workers' tasks are marked and waited for; those that wait end here."""
     for task in tasks:
         connection: Connection = task.connection
+        session.tally.aborted += task.aborted_by is None
         if task.may_block:
             task.aborted_by = [*(task.aborted_by or ()), function]
             begun = session.begun.get(task)

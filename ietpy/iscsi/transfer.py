@@ -217,6 +217,7 @@ def ask(connection: Connection, task: Task, transfer: Transfer, start: int, end:
 def send_r2t(connection: Connection, task: Task, asked: Outstanding) -> None:
     """Send the R2T of an outstanding sequence, for the first time or again (section 11.16)."""
     session: Any = connection.session
+    session.tally.r2ts += 1
     tag, start, end, r2t_sn = asked
     values = (
         _R2T, FINAL, 0, task.lun_field, task.tag, tag, connection.stat_sn, session.exp_cmd_sn, session.max_cmd_sn,

@@ -31,6 +31,7 @@ from ietpy.scsi.view import EVERYTHING, View
 if TYPE_CHECKING:
     from ietpy.scsi.device import ScsiDevice
     from ietpy.scsi.logical_unit import LogicalUnit
+    from ietpy.scsi.statistics import Record
     from ietpy.scsi.task import Task
     from ietpy.scsi.task_set import TaskSet
 
@@ -49,6 +50,7 @@ class DeviceServer:
 
     peripheral = 0x00  #: PERIPHERAL QUALIFIER and DEVICE TYPE of the INQUIRY data
     tasks: TaskSet | None = None  #: None: its tasks never wait
+    record: Record | None = None  #: what it counts; None: nothing
     writes_wait: bool = False  #: writes would wait for a device, so executing them in place is in vain
     number: int | None = None  #: by which the device has it; None: it stands for those that are not there
 
@@ -174,6 +176,9 @@ class DeviceServer:
         task.status = _CHECK_CONDITION
         task.sense = condition.sense(self.descriptor_sense)
         task.data_in = None
+        if self.record is not None:
+            with self.device.lock:
+                self.record.failed(task.nexus, int(condition.key))
 
     def fail_store(self, task: Task, error: StoreError, writing: bool) -> None:
         """Answer ``task`` with what a failure of the store is to initiators; the transport hears what it was.

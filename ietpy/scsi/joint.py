@@ -104,7 +104,7 @@ class Moving:
         """The tasks that ``work`` has to do again, or at all; the others have what they are to be answered with."""
         unit, batch = self._unit, self._batch
         left: list[Task] = []
-        done: list[Plan] = []
+        done: list[tuple[Task, Plan]] = []
         with self._claims:  # and the batch
             for number, (task, plan) in enumerate(zip(self._tasks, self._plans, strict=True)):
                 try:
@@ -122,7 +122,7 @@ class Moving:
                 if problem is not None:
                     unit.fail_store(task, problem, plan.writes)
                     continue
-                done.append(plan)
+                done.append((task, plan))
         _count(unit, done)
         return left
 
@@ -175,7 +175,7 @@ def _move(lu: LogicalUnit, tasks: Sequence[Task], plans: Sequence[Plan]) -> None
     flushed = None
     if any(plan.writes and (plan.fua or lu.write_through) for plan in plans):
         flushed = _flush(lu, losses)
-    done: list[Move] = []
+    done: list[tuple[Task, Move]] = []
     for task, move, failed in zip(moving, moves, errors, strict=True):
         problem = failed or (flushed if move.writes else None)
         if problem is not None:
@@ -183,15 +183,21 @@ def _move(lu: LogicalUnit, tasks: Sequence[Task], plans: Sequence[Plan]) -> None
             continue
         if not move.writes:
             task.data_in = move.views[0]
-        done.append(move)
+        done.append((task, move))
     _count(lu, done)
 
 
-def _count(lu: LogicalUnit, done: Sequence[Move | Plan]) -> None:
+def _count(lu: LogicalUnit, done: Sequence[tuple[Task, Move | Plan]]) -> None:
     with lu.device.lock:
-        for each in done:
-            count = lu.deferred.wrote if each.writes else lu.deferred.read
-            count(each.length >> lu.shift)
+        for task, each in done:
+            blocks = each.length >> lu.shift
+            for counters in (lu.record.deferred, task.nexus.deferred):
+                if each.writes:
+                    counters.writes += 1
+                    counters.blocks_written += blocks
+                else:
+                    counters.reads += 1
+                    counters.blocks_read += blocks
 
 
 def _flush(lu: LogicalUnit, losses: int) -> StoreError | None:

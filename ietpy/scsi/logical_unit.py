@@ -19,7 +19,7 @@ from ietpy.scsi.limits import EXTENT_MINIMUM, MAXIMUM_TRANSFER
 from ietpy.scsi.nexus import FIRST_PORT, OBSTRUCTED, PROTECTED, REMOVED, REVOKED, ItNexus, Nexus
 from ietpy.scsi.readiness import Readiness
 from ietpy.scsi.sense import CheckCondition
-from ietpy.scsi.statistics import Counters
+from ietpy.scsi.statistics import Counters, Latency, Record
 from ietpy.scsi.status import SenseKey, Status
 from ietpy.scsi.task_set import TaskSet
 from ietpy.scsi.view import EVERYTHING, View
@@ -50,8 +50,8 @@ class LogicalUnit(DeviceServer):
 
     __slots__ = (
         "_immediate", "_obstacle", "_waits", "block_size", "blocks", "cached", "capabilities",
-        "configured_write_cache", "deferred", "exclusion", "gates", "holder", "log_start", "nexuses", "number",
-        "persistent", "read_only", "readiness", "removable", "separate_task_sets", "shift", "software_write_protect",
+        "configured_write_cache", "exclusion", "gates", "holder", "log_start", "nexuses", "number", "persistent",
+        "read_only", "readiness", "record", "removable", "separate_task_sets", "shift", "software_write_protect",
         "state", "store", "task_aborted_status", "tasks", "unit_attention_interlock", "write_protected",
         "write_through", "writes_wait",
     )
@@ -105,7 +105,7 @@ class LogicalUnit(DeviceServer):
         self.task_aborted_status: bool = False
         self.separate_task_sets: bool = False
         self._obstacle: Obstacle | None = None
-        self.deferred = Counters()  #: of tasks on workers and of nexuses that are gone
+        self.record: Record = Record()
         self.log_start = Counters()  #: ``statistics()`` when the counters of the log pages were reset
         super().__init__(device, identity, DIRECT_ACCESS, UNKNOWN_OPERATION)
         mode.restore(self)
@@ -173,7 +173,7 @@ class LogicalUnit(DeviceServer):
         with self.device.lock:
             if nexus in self.nexuses:
                 self.nexuses = tuple(other for other in self.nexuses if other is not nexus)
-                self.deferred.add((nexus.counters,))
+                self.record.gone(nexus)
             self._lose(nexus)
 
     def review(self, nexus: Nexus, view: View) -> None:
@@ -242,7 +242,11 @@ class LogicalUnit(DeviceServer):
     def statistics(self) -> Counters:
         """Everything read and written since the unit exists."""
         with self.device.lock:
-            return Counters().add((self.deferred, *(nexus.counters for nexus in self.nexuses)))
+            return Counters().add((self.record.deferred, *(nexus.counters for nexus in self.nexuses)))
+
+    def latency(self) -> Latency:
+        with self.device.lock:
+            return Latency().add((self.record.latency, *(nexus.latency for nexus in self.nexuses)))
 
     def pending_condition(self, nexus: Nexus) -> CheckCondition:
         """A unit attention; but first of all how far an operation is, as there are initiators who ask until it ends."""
@@ -340,7 +344,7 @@ class LogicalUnit(DeviceServer):
             with self.exclusion.shared(offset, length):
                 self.store.read(offset, view)
         with self.device.lock:
-            self.deferred.read(length >> self.shift)
+            self.record.read(task.nexus, length >> self.shift)
         return view if extent is None else extent
 
     def write(self, task: Task, lba: int, blocks: int, fua: int) -> Blocks | None:
@@ -362,7 +366,7 @@ class LogicalUnit(DeviceServer):
                 if views:
                     self.store.write(lba << self.shift, views, self.write_through or fua != 0)
             with self.device.lock:
-                self.deferred.wrote(blocks)
+                self.record.wrote(task.nexus, blocks)
             return None
         through = self.write_through
         if self._waits or (fua and not through):  # a flush for the one would write the whole cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ietpy.scsi.statistics import Counters
+from ietpy.scsi.statistics import Counters, Latency
 from ietpy.scsi.view import EVERYTHING, View
 
 if TYPE_CHECKING:
@@ -52,12 +52,15 @@ class Nexus:
     ``copies``      results of third-party copies, by list identifier
     ``echo``        what WRITE BUFFER has put into its echo buffer, or None
     ``counters``    reads and writes executed in its connection's own thread
+    ``deferred``    those executed by others; changed under ``device.lock``
+    ``errors``      how many of its commands ended with CHECK CONDITION, by sense key; under ``device.lock``
+    ``latency``     how long its commands took, of those the transport measured; None: of none
     ``queries``     whether its transport has I_T NEXUS RESET, QUERY TASK and the like for it (RFC 7144)
     """
 
     __slots__ = (
-        "attentions", "barrier", "copies", "counters", "device", "echo", "initiator", "it_nexus", "lu", "number",
-        "queries", "target_port", "view",
+        "attentions", "barrier", "copies", "counters", "deferred", "device", "echo", "errors", "initiator", "it_nexus",
+        "latency", "lu", "number", "queries", "target_port", "view",
     )
 
     def __init__(self, lu: DeviceServer, device: ScsiDevice, it_nexus: ItNexus, view: View = EVERYTHING) -> None:
@@ -72,4 +75,7 @@ class Nexus:
         self.copies: dict[int, CopyResult] = {}
         self.echo: bytes | None = None
         self.counters = Counters()
+        self.deferred = Counters()
+        self.errors: dict[int, int] = {}
+        self.latency: Latency | None = None
         self.queries: bool = False

@@ -48,15 +48,16 @@ class Task:
       place       where it stands in the task set; None for one that is executed as it comes
 
     Transport-private (RFC 7143 names in ``ietpy.iscsi``): tag, cmd_sn, flags, lun_field, wanted, credit,
-    connection, transfer, chunks, special and aborted_by. Of these the task set compares cmd_sn and credit (0:
+    connection, transfer, chunks, special, began and aborted_by. Of these the task set compares cmd_sn and credit (0:
     immediate) of the tasks of one nexus. ``special`` is False for a task that is executed as it came, with no place,
-    no transfer and nothing else that would have to be put back before it is used again.
+    no transfer and nothing else that would have to be put back before it is used again. ``began``: when its batch
+    came, of a task that was handed over while that is measured (``server.latency``); else 0.0.
     """
 
     __slots__ = (
-        "aborted_by", "attribute", "cdb", "chunks", "cmd_sn", "connection", "credit", "data", "data_in", "data_length",
-        "expected", "extents", "flags", "lun_field", "may_block", "nexus", "place", "plan", "sense", "sink", "special",
-        "status", "tag", "transfer", "unstable", "wanted",
+        "aborted_by", "attribute", "began", "cdb", "chunks", "cmd_sn", "connection", "credit", "data", "data_in",
+        "data_length", "expected", "extents", "flags", "lun_field", "may_block", "nexus", "place", "plan", "sense",
+        "sink", "special", "status", "tag", "transfer", "unstable", "wanted",
     )
 
     def __init__(self) -> None:
@@ -86,6 +87,7 @@ class Task:
         self.chunks: Any = ()
         self.special: bool = False
         self.aborted_by: Any = None
+        self.began: float = 0.0
 
     @property
     def abandoned(self) -> bool:

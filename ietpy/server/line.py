@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ietpy.iscsi import recovery
 from ietpy.iscsi.transfer import Turn
 from ietpy.server.ending import left
+from ietpy.server.latency import Stopwatch
 
 if TYPE_CHECKING:
     from ietpy.server.pump import Pump
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 class Line:
     """Of one session; before its login a connection has one of its own. ``members`` are the pumps that use it."""
 
-    __slots__ = ("enabled", "executing", "inbox", "lock", "members", "stranded")
+    __slots__ = ("enabled", "executing", "inbox", "lock", "members", "stranded", "watch")
 
     def __init__(self, pump: Pump) -> None:
         self.lock = threading.Lock()
@@ -36,6 +37,7 @@ class Line:
         self.members: list[Pump] = [pump]
         #: Pumps that have ended, and whose connections have tasks to be reassigned (``iscsi/recovery.py``).
         self.stranded: list[Pump] = []
+        self.watch = Stopwatch()
 
     def post(self, word: Callable[[], None]) -> None:
         """Have ``word`` called under the lock, here and now if it is free. Never waits."""

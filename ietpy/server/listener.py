@@ -28,9 +28,10 @@ from ietpy.server import resting
 from ietpy.server.accepting import Acceptor
 from ietpy.server.capacity import Capacity, most_connections
 from ietpy.server.drain import still_busy
-from ietpy.server.facts import connection_facts
+from ietpy.server.facts import connection_facts, usage_facts
 from ietpy.server.farewell import CLOSING_SECONDS, drop, end_sessions, part, say_farewell
 from ietpy.server.handover import Passage
+from ietpy.server.latency import ASKED_SECONDS, Measuring
 from ietpy.server.line import Line
 from ietpy.server.logins import HalfOpen, Logins
 from ietpy.server.portals import Portals
@@ -89,6 +90,7 @@ class Server:
         self.stuck = Watch()
         self._pressure = Pressure(node.memory.limit // 2)
         self.allowance = STAGED_LIMIT  #: what a connection may have staged (``pressure``)
+        self.measuring = Measuring()
         self.latest: Spinner | None = None  #: of the connection whose requests came last
         #: Whether tasks may be waiting for an initiator, which is to be given up in time.
         self._attentive = False
@@ -144,9 +146,16 @@ class Server:
         """Plain facts about every connection of every session, in the order of their logins; lost ones come last."""
         with self._lock:
             pumps = list(self._pumps)
+        self.measuring.go_on(ASKED_SECONDS)
         lost = [each.owner for session in self.node.sessions() for each in session.stranded]
         pumps += [pump for pump in lost if pump not in pumps]
         return [facts for pump in pumps if (facts := connection_facts(pump)) is not None]
+
+    def usage(self) -> list[dict[str, Any]]:
+        """Plain facts about what this process, and each that works for it, uses, and how logins went."""
+        with self._lock:
+            pumps = list(self._pumps)
+        return [usage_facts(self.node, pumps, self._logins)]
 
     def end_connection(self, connection: Connection) -> None:
         """Close a session's connection; any thread may ask. Its tasks are ended by its own thread."""

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 from ietpy.errors import FormatError
 from ietpy.events import Event
 from ietpy.iscsi.connection import Connection
+from ietpy.iscsi.errors import LoginStatus
 from ietpy.iscsi.session import Session
 from ietpy.iscsi.target import Asker, IscsiNode, Portal
 from ietpy.server.handover import Elsewhere, Passage
@@ -82,6 +83,7 @@ class Logins:
         self._open: dict[int, HalfOpen] = {}
         self._unanswered: dict[HalfOpen, None] = {}
         self._counts: Counter[str] = Counter()  #: by source
+        self.results: Counter[str] = Counter()  #: how logins ended, by name of their status or what kept them from one
         self.throttle = Throttle()
         #: Has another process go on with a login, if there are others.
         self.send: Callable[[socket.socket, Passage], None] | None = None
@@ -211,14 +213,17 @@ class Logins:
             self._hand_over(login, found.target.name)
             return
         except FormatError as problem:
+            self.results["malformed"] += 1
             Event.CONNECTION_DROPPED.tell(log, "%s: connection dropped: %s", name(sock), problem, peer=login.source)
         except OSError as problem:
+            self.results["lost"] += 1
             Event.LOGIN_LOST.tell(log, "%s: connection lost during login: %s", name(sock), problem, peer=login.source)
             self._count(login)  # an answer that nobody waited for was given all the same
         else:
             if connection.closing:
                 self._refused(login)
             elif connection.login is None:
+                self.results["success"] += 1
                 if login.heard:
                     self.throttle.right(login.source, time.monotonic())
                 self._forget(login)
@@ -249,6 +254,8 @@ class Logins:
     def _refused(self, login: HalfOpen) -> None:
         """Say so; of many wrong secrets only that there are many."""
         name, problem = self._listener.name_of(login.sock), login.connection.problem
+        if login.connection.login is not None:
+            self.results[LoginStatus(login.connection.login.status).name.lower()] += 1
         wrong = self._count(login)
         level = logging.WARNING if wrong <= FREE else logging.DEBUG
         Event.LOGIN_REFUSED.tell(log, "%s: login refused: %s", name, problem, peer=login.source, level=level)
@@ -270,6 +277,7 @@ class Logins:
     def look_at_clock(self, now: float) -> None:
         for login in [login for login in self._open.values() if login.deadline <= now]:
             name = self._listener.name_of(login.sock)
+            self.results["timeout"] += 1
             Event.LOGIN_TIMEOUT.tell(log, "%s: no login within %d s", name, LOGIN_SECONDS, peer=login.source)
             self._drop(login)
         for login in [login for login in self._open.values() if login.waits]:  # in the order they came

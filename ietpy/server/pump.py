@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from ietpy.errors import FormatError
+from ietpy.errors import FormatError, HeaderDigestError
 from ietpy.events import Event, confess
 from ietpy.iscsi import deferred, recovery, task_management
 from ietpy.iscsi.connection import Connection
@@ -27,7 +27,7 @@ from ietpy.iscsi.session import Session
 from ietpy.iscsi.transfer import Turn
 from ietpy.scsi.status import TaskAttribute
 from ietpy.scsi.task import Task
-from ietpy.server import employing, ending, sharing
+from ietpy.server import employing, ending, latency, sharing
 from ietpy.server.egress import Egress
 from ietpy.server.line import Line
 from ietpy.server.parking import Job, Parking
@@ -55,6 +55,7 @@ class Pump:
         self.server = server
         self.sock = sock
         self.name = server.name_of(sock)  #: for log lines, also when the peer has gone
+        self.since = time.time()  #: seconds of the epoch
         self.connection = connection
         connection.owner = self
         self.egress = Egress(connection, sock)
@@ -86,6 +87,8 @@ class Pump:
             else:
                 self._serve()
         except FormatError as problem:
+            if isinstance(problem, HeaderDigestError) and self.connection.session is not None:
+                self.connection.session.tally.header_digest_errors += 1
             self._give_up(Event.CONNECTION_DROPPED, "connection dropped", problem)
         except BlockingIOError:
             self._give_up(Event.PEER_NOT_READING, "connection dropped", TAKES_NOTHING)
@@ -130,14 +133,16 @@ class Pump:
         self.close()
 
     def _serve(self) -> None:
-        connection, line, egress = self.connection, self.line, self.egress
-        lock, inbox, between = line.lock, line.inbox, line.between
+        connection, line, egress, measuring = self.connection, self.line, self.egress, self.server.measuring
+        lock, inbox, between, watch = line.lock, line.inbox, line.between, line.watch
         receive, space, tasks = self.sock.recv_into, connection.space, connection.ready
         parked = self.parked
         spin = Spinner(self.server, self.sock).spin
         many = count = 0  # what came behind the login is in the window already
+        began = 0.0
         while True:
             with lock:
+                watch.began = began
                 many = self._in_turn(count) if many > ALONE else self._batch(count)
                 if parked.turns:
                     employing.here(self)
@@ -149,6 +154,8 @@ class Pump:
                 if inbox or connection.enabled:
                     line.read()
                 egress.flush(between)
+                if began:
+                    measuring.ended(watch.sent())
                 self.employ()
                 room = space()  # workers give chunks back under the lock, so chunks are chosen under it
             if connection.functions:
@@ -165,6 +172,7 @@ class Pump:
                 count = rest(self, room)
             if not count:
                 return
+            began = time.monotonic() if measuring.on else 0.0
 
     def say_why(self) -> None:
         """Log what made the core close the connection, unless that is an orderly logout."""
@@ -182,8 +190,12 @@ class Pump:
 
     def _batch(self, count: int) -> int:
         """Take what was received, and execute it; how many commands that were."""
-        tasks = self.connection.received(count)
+        connection = self.connection
+        tasks = connection.received(count)
         many = len(tasks)
+        connection.tally.commands += many
+        if self.line.watch.began:
+            self.line.watch.saw(tasks)
         self._execute(tasks)
         return many
 
@@ -208,6 +220,8 @@ class Pump:
 
     def hand_over(self, task: Task) -> None:
         """A task cannot be executed here and now: it is a worker's, or waits for others. ``employ`` when all are."""
+        if self.line.watch.began:
+            self.line.watch.handed_over(task)
         if deferred.defer(self.connection, task):
             self.parked.add(task)
         else:
@@ -287,6 +301,8 @@ class Pump:
     def worked(self, job: Job) -> None:
         """Answer the tasks of a job that is done; the caller holds the session's lock."""
         self.parked.ended(job)
+        if self.server.measuring.on:
+            latency.worked(job.tasks)
         for task in job.tasks:
             connection: Connection = task.connection
             session = connection.session

@@ -11,6 +11,7 @@ from __future__ import annotations
 import select
 import socket
 import struct
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,15 +47,22 @@ def _lost(pump: Pump) -> None:
 
 def _serve(pump: Pump) -> None:
     connection, line = pump.connection, pump.line
-    count = 0
+    count, began, measuring, watch = 0, 0.0, pump.server.measuring, line.watch
     while True:
         with line.lock:
-            execute(pump, connection.received(count))
+            tasks = connection.received(count)
+            connection.tally.commands += len(tasks)
+            watch.began = began
+            if began:
+                watch.saw(tasks)
+            execute(pump, tasks)
             line.read()
             _flush_members(pump)
             if connection.closing:
                 flush(pump)
             pump.egress.busy = not _send(pump)
+            if began:
+                measuring.ended(watch.sent())
             pump.employ()
             room = connection.space()
         pump.spread_functions()
@@ -68,6 +76,7 @@ def _serve(pump: Pump) -> None:
                 _lost(pump)
                 pump.close()
             return
+        began = time.monotonic() if measuring.on else 0.0
 
 
 def execute(pump: Pump, tasks: list[Task]) -> None:

@@ -41,22 +41,22 @@ class Budget:
     def __init__(self, lock: AbstractContextManager[Any], limit: int) -> None:
         self.limit = limit
         self._lock = lock
-        self._lent = 0
+        self.used = 0
         self._shares: defaultdict[Hashable, int] = defaultdict(int)
 
     def take(self, owner: Hashable, size: int) -> bool:
         """Whether there is room for ``size`` bytes; who has nothing yet may have more than half."""
         with self._lock:
             share = self._shares.get(owner, 0)
-            if self._lent + size > self.limit or (share and share + size > self.limit // 2):
+            if self.used + size > self.limit or (share and share + size > self.limit // 2):
                 return False
-            self._lent += size
+            self.used += size
             self._shares[owner] += size  # not ``share`` and that: it may be less by now
             return True
 
     def give(self, owner: Hashable, size: int) -> None:
         with self._lock:
-            self._lent -= size
+            self.used -= size
             self._shares[owner] -= size
             if not self._shares[owner]:
                 del self._shares[owner]

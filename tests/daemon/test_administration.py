@@ -21,6 +21,7 @@ from ietpy.daemon.media import Media
 from ietpy.daemon.options import StartOptions
 from ietpy.errors import AdminError, ConfigError
 from ietpy.iscsi.keys import Parameters
+from ietpy.iscsi.tally import Tally
 from ietpy.iscsi.target import Portal
 
 NAME = "iqn.2001-04.com.example:t"
@@ -43,6 +44,9 @@ class Network:
 
     def sessions(self) -> list[dict[str, Any]]:
         return []
+
+    def usage(self) -> list[dict[str, Any]]:
+        return [{"pid": 1}]
 
     def portals(self) -> list[Portal]:
         return [Portal("127.0.0.1", 3260)]
@@ -111,7 +115,7 @@ def session(daemon: Administration) -> Any:
     """A live session of the target: ISID and TSIH as a Linux initiator's first one had under IET."""
     made = SimpleNamespace(
         isid=bytes.fromhex("00023d010000"), tsih=1, connections={7: SimpleNamespace(cid=7)}, stranded={},
-        parameters=Parameters(header_digest=True, max_xmit_data_segment_length=4096, initial_r2t=False),
+        tally=Tally(1), parameters=Parameters(header_digest=True, max_xmit_data_segment_length=4096, initial_r2t=False),
     )
     daemon.inventory.target(1).node.sessions["iqn.i", made.isid] = made  # type: ignore[assignment]
     return made

@@ -1,8 +1,10 @@
-"""Counters of commands and blocks."""
+"""Counters of commands and blocks, and how long commands took."""
 
 from __future__ import annotations
 
-from ietpy.scsi.statistics import Counters
+import pytest
+
+from ietpy.scsi.statistics import BOUNDS, Counters, Latency
 
 
 def values(counters: Counters) -> list[int]:
@@ -26,3 +28,24 @@ def test_sums_and_differences() -> None:
     assert values(total.since(one)) == values(other)
     assert values(total.since(Counters())) == values(total)
     assert values(total.since(total)) == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "number"), [(0.0, 0), (0.00005, 0), (0.000051, 1), (0.0101, 8), (10.0, len(BOUNDS) - 1), (11.0, -1)],
+)
+def test_a_command_is_in_the_class_of_the_least_bound_that_is_not_below(seconds: float, number: int) -> None:
+    latency = Latency()
+    latency.took(seconds, 3)
+    assert latency.counts[number] == sum(latency.counts) == 3
+    assert latency.seconds == pytest.approx(3 * seconds)
+
+
+def test_latencies_add_up() -> None:
+    one, other = Latency(), Latency()
+    one.took(0.001, 2)
+    other.took(0.001, 1)
+    other.took(20.0, 1)
+    total = Latency().add((one, None, other))
+    assert sum(total.counts) == 4
+    assert total.counts[-1] == 1
+    assert total.seconds == pytest.approx(20.003)
