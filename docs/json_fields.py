@@ -49,6 +49,30 @@ JSON: Final[Mapping[str, Fields]] = {
         *_counters("luns[].counters", "number or null", ""),
         ("luns[].errors", "object of numbers or null", "how many commands failed, by the name of the sense key"),
     ),
+    "plan": (
+        _FORMAT,
+        ("file", "string", "the file it is about"),
+        ("steps", "list", "what would be done, in this order; empty: nothing"),
+        (
+            "steps[].action", "string",
+            "`add`, `remove`, `replace` (removed and added again), `change`, `resize`, `retry` (what could not be"
+            " served is tried again) or `keep` (what should go stays, as it is in use)",
+        ),
+        (
+            "steps[].subject", "string",
+            "`target`, `lun`, `accounts`, `access`, `option`, `order`, `portal`, `isns` or `daemon`",
+        ),
+        ("steps[].target", "string", "the name of the target it is about, or empty"),
+        ("steps[].lun", "number or null", "the number of the logical unit it is about"),
+        ("steps[].what", "string", "what it is about, in words"),
+        ("steps[].why", "string", "why, in words, or empty"),
+        ("steps[].notice", "string", "who notices it, and how"),
+        ("steps[].sessions", "number", "how many sessions its target has"),
+        ("steps[].file", "string", "where it is said; of what goes, where it was said"),
+        ("steps[].line", "number", "from 1; 0: in no file, but by hand"),
+        ("steps[].column", "number", "from 1"),
+        ("steps[].text", "string", "the whole of it, as printed without `--json`"),
+    ),
     "kick": (
         _FORMAT,
         ("ended", "list", "the sessions that were ended"),

@@ -13,6 +13,7 @@ class Exit(IntEnum):
     FAILED = 1
     USAGE = 2
     NOT_RUNNING = 3
+    CHANGES = 4
     INTERRUPTED = 130
     DEGRADED = 150
 
@@ -22,6 +23,7 @@ MEANINGS: Final = {
     Exit.FAILED: "it could not be done, or the answer is no; the sentence on standard error says why",
     Exit.USAGE: "called with wrong words, or a file that is read has mistakes; nothing has changed",
     Exit.NOT_RUNNING: "the daemon does not run (LSB)",
+    Exit.CHANGES: "plan alone: something would change",
     Exit.INTERRUPTED: "ended by Ctrl-C",
     Exit.DEGRADED: "status --health alone: it serves, but not everything",
 }

@@ -32,6 +32,7 @@ SUB_COMMANDS: Final = (
     SubCommand("kick", "ietpy.cli.kick:command", "End sessions, having initiators log out where they do."),
     SubCommand("luns", "ietpy.cli.luns:command", "Print the logical units: what is behind them, and their counters."),
     SubCommand("mkimage", "ietpy.cli.mkimage:mkimage", "Make a disk image."),
+    SubCommand("plan", "ietpy.cli.plan:command", "Say what a reload would change, and who would notice."),
     SubCommand("proc", "ietpy.cli.proc:proc", "Print what IET's /proc/net/iet/volume or session had."),
     SubCommand("save", "ietpy.cli.save:save", "Write changes made with ietadm into ietd.conf."),
     SubCommand("secret", "ietpy.cli.secret:secret", "Make a CHAP secret."),

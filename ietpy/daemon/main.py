@@ -110,24 +110,32 @@ def restart(ctx: click.Context, /, pid_file: str | None, control: str | None, **
 
 
 @main.command()
+@click.option("-n", "--dry-run", is_flag=True, help="Only print what would change; exit status 0.")
 @options(*_PLACES)
 @click.pass_context
-def reload(ctx: click.Context, pid_file: str | None, control: str | None) -> None:
-    """Serve what the configuration file says now; sessions of what stays go on.
+def reload(ctx: click.Context, dry_run: bool, pid_file: str | None, control: str | None) -> None:
+    """Serve what the configuration file says now, and print what that changed, and who notices.
 
-    A file that cannot be used changes nothing (exit status 2). Exit status 1: a target that is no longer in the file
-    is in use and was kept.
+    Target by target and LUN by LUN: sessions of what stays go on. A file that cannot be used changes nothing (exit
+    status 2). Exit status 1: a target that is no longer in the file is in use and was kept.
     """
     from ietpy.daemon import manage
 
-    facts = manage.reload(_places(pid_file, control))
+    places = _places(pid_file, control)
+    facts = manage.plan(places) if dry_run else manage.reload(places)
     if facts is None:
         complain("ietpy-daemon is not running")
         ctx.exit(manage.NOT_RUNNING)
-    for sentence in (*facts["found"], *facts["unable"]):
+    unable = facts.get("unable", [])
+    for sentence in (*facts["found"], *unable):
         complain(sentence)
-    click.echo("ietpy-daemon: reloaded")
-    ctx.exit(1 if facts["unable"] else 0)
+    for line in manage.describe_plan(facts["steps"]):
+        click.echo(line)
+    if not dry_run:
+        click.echo("ietpy-daemon: reloaded" if facts["steps"] else "ietpy-daemon: reloaded, nothing has changed")
+    elif not facts["steps"]:
+        click.echo("ietpy-daemon: nothing would change")
+    ctx.exit(1 if unable else 0)
 
 
 @main.command()

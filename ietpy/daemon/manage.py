@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from ietpy.admin import client
@@ -56,6 +56,26 @@ def reload(places: Places) -> dict[str, list[Any]] | None:
             raise UsageError(f"nothing has changed, as the configuration cannot be used: {error}") from None
         raise
     return facts
+
+
+def plan(places: Places) -> dict[str, Any] | None:
+    """What ``reload`` would do and what is wrong with the file; nothing is changed. As ``reload``."""
+    places.verify()
+    if pidfile.running_pid(places.pid_file) is None:
+        return None
+    try:
+        facts: dict[str, Any] = client.ask(places.control, "plan", {"text": None})
+    except AdminError as error:
+        if error.code == errno.EINVAL:
+            raise UsageError(f"nothing would change, as the configuration cannot be used: {error}") from None
+        raise
+    return facts
+
+
+def describe_plan(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The lines ``reload`` and ``ietpy plan`` print of the steps of a plan: one each, and none without any."""
+    for step in steps:
+        yield step["text"] if step["line"] < 1 else f"line {step['line']}: {step['text']}"
 
 
 def answer(control: str) -> dict[str, Any] | None:

@@ -247,9 +247,14 @@ def test_reload_serves_what_the_file_says_now(daemon: Any) -> None:
     assert absent.stderr == "ietpy-daemon is not running\n"
     daemon.start()
     daemon.write(f"Target {TARGET}\n\tLun 0 Path={daemon.image}\n\tLun 1 Path=/gone.img\nTarget other\n")
+    planned = daemon.run("reload", "--dry-run")
     reloaded = daemon.run("reload")
-    assert reloaded.returncode == 0
-    assert reloaded.stdout == "ietpy-daemon: reloaded\n"
+    assert (planned.returncode, reloaded.returncode) == (0, 0)
+    *steps, last = reloaded.stdout.splitlines()
+    assert last == "ietpy-daemon: reloaded"
+    assert steps == planned.stdout.splitlines()
+    assert "REPORTED LUNS DATA HAS CHANGED" in steps[0]
+    assert daemon.run("reload", "--dry-run").stdout.startswith("line 3: retry LUN 1")
     assert f"{daemon.config}:3:2: error: LUN 1 of {TARGET} is not served: " in reloaded.stderr
     assert [target["name"] for target in daemon.status()["targets"]] == [TARGET, "other"]
 
