@@ -95,7 +95,9 @@ class Session:
 
     @property
     def queue_depth(self) -> int | None:
-        return _sum(self.connections, "queue_depth")
+        """Commands under way: that came, and are not answered."""
+        depth: int | None = self.first.get("queue_depth")
+        return depth
 
     def age(self, now: float) -> float | None:
         """Seconds since its login; ``now`` by ``time.time``."""
@@ -116,11 +118,6 @@ def sessions(connections: Iterable[Facts], targets: Iterable[Facts] = ()) -> lis
         )
         for (target, tsih), parts in found.items()
     ]
-
-
-def _sum(parts: Iterable[Facts], name: str) -> int | None:
-    values = [part[name] for part in parts if part.get(name) is not None]
-    return sum(values) if values else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ SUB_COMMANDS: Final = (
     SubCommand("sessions", "ietpy.cli.sessions:command", "Print who is connected, and how fast they are."),
     SubCommand("status", "ietpy.cli.ietpy:status", "Say whether the daemon runs and what it serves."),
     SubCommand("targets", "ietpy.cli.targets:command", "Print the targets that are served."),
+    SubCommand("top", "ietpy.cli.top:command", "Watch the sessions, live; end one."),
 )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import click
 
 from ietpy.cli.completing import initiators, targets
-from ietpy.cli.control import ask_daemon
+from ietpy.cli.control import NotRunning, ask_daemon
 from ietpy.cli.facts import COUNTERS, PERCENTILES, Pace, Session, chosen, pace, sessions
 from ietpy.cli.output import (
     UNKNOWN,
@@ -23,6 +24,7 @@ from ietpy.cli.output import (
     show_json,
     show_table,
 )
+from ietpy.errors import AdminError
 
 DISCOVERY: Final = "(discovery)"  #: stands for the target of a session that has none
 
@@ -47,14 +49,15 @@ def command(
     """Print who is connected.
 
     ID is what ietpy kick takes. IOPS are reads and writes, BYTES/S goes both ways, P99 is what 99 of 100 commands took
-    at most, DEPTH how many are under way now.
+    at most, DEPTH how many are under way now. How long commands take is measured from the first look on, and for five
+    minutes after the last.
     """
     found = [(each, how) for each, how in measured(interval) if chosen([each], target, initiator)]
     now = time.time()
     if as_json:
-        show_json({"sessions": [as_document(each, how, now) for each, how in found]})
+        show_json({"sessions": [as_document(each, how, now, keys(each)) for each, how in found]})
     elif verbose and found:
-        click.echo("\n\n".join("\n".join(in_full(each, how, now)) for each, how in found))
+        click.echo("\n\n".join("\n".join(in_full(each, how, now, keys(each))) for each, how in found))
     else:
         show_table(_COLUMNS, [row(each, how, now) for each, how in found], "no session that fits")
 
@@ -75,6 +78,19 @@ def look() -> list[Session]:
     return sessions(ask_daemon("sessions"), ask_daemon("targets"))
 
 
+def keys(session: Session) -> dict[str, str] | None:
+    """What was negotiated, by key; None of a session of discovery, or one that has just gone. Raises AdminError."""
+    if not session.tid:
+        return None
+    try:
+        told: dict[str, str] = ask_daemon("show-session", tid=session.tid, sid=session.sid)
+    except AdminError as problem:
+        if isinstance(problem, NotRunning) or problem.code != errno.ENOENT:
+            raise
+        return None
+    return told
+
+
 def row(session: Session, how: Pace, now: float) -> tuple[str, ...]:
     """A session's cells in the table."""
     luns = session.first.get("luns")
@@ -85,7 +101,7 @@ def row(session: Session, how: Pace, now: float) -> tuple[str, ...]:
     )
 
 
-def in_full(session: Session, how: Pace, now: float) -> Iterator[str]:
+def in_full(session: Session, how: Pace, now: float, negotiated: Mapping[str, str] | None) -> Iterator[str]:
     """The lines ``--verbose`` prints of a session, those of what is known."""
     first = session.first
     yield f"session {session.id}: {session.initiator}"
@@ -113,13 +129,15 @@ def in_full(session: Session, how: Pace, now: float) -> Iterator[str]:
     if how.latency.total:
         times = (f"{name} {latency(how.latency.quantile(part))}" for name, part in PERCENTILES.items())
         facts["latency"] = f"{', '.join(times)} of {counted(how.latency.total, 'command')}"
-    facts["keys"] = " ".join(f"{name}={value}" for name, value in (first.get("keys") or {}).items()) or UNKNOWN
+    if errors := first.get("errors"):
+        facts["errors"] = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in errors.items())
+    facts["keys"] = " ".join(f"{name}={value}" for name, value in (negotiated or {}).items()) or UNKNOWN
     width = max(map(len, facts)) + 1
     for name, value in facts.items():
         yield f"  {name + ':':<{width}} {value}"
 
 
-def as_document(session: Session, how: Pace, now: float) -> dict[str, Any]:
+def as_document(session: Session, how: Pace, now: float, negotiated: Mapping[str, str] | None) -> dict[str, Any]:
     """A session in ``--json``; null is what the daemon does not tell."""
     first = session.first
     return {
@@ -140,9 +158,12 @@ def as_document(session: Session, how: Pace, now: float) -> dict[str, Any]:
         "since": first.get("since"),
         "age": session.age(now),
         "luns": first.get("luns"),
-        "keys": first.get("keys"),
+        "keys": negotiated,
         "queue_depth": session.queue_depth,
         "counters": {name: session.counters.get(name) for name in COUNTERS},
+        "errors": first.get("errors"),
+        "header_digest_errors": first.get("header_digest_errors"),
+        "data_digest_errors": first.get("data_digest_errors"),
         "pace": {"seconds": how.seconds, **{name: how.rates.get(name) for name in COUNTERS}},
         "latency": {
             "count": how.latency.total,

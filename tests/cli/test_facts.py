@@ -30,13 +30,13 @@ def session(**more: Any) -> Session:
 
 
 def test_connections_of_one_session_are_one() -> None:
-    told = [connection(1), connection(2), connection(1, cid=1, queue_depth=4), connection(1, "iqn.x:b")]
+    told = [connection(1), connection(2), connection(1, cid=1), connection(1, "iqn.x:b")]
     found = facts.sessions(told, [{"name": "iqn.x:a", "tid": 7}])
     assert [(each.id, each.target, len(each.connections)) for each in found] == [
         (1, "iqn.x:a", 2), (2, "iqn.x:a", 1), (1, "iqn.x:b", 1)
     ]
     assert [each.tid for each in found] == [7, 7, 0]
-    assert found[0].queue_depth == 7
+    assert found[0].queue_depth == 3
     assert found[0].sid == int.from_bytes(bytes.fromhex("800000000001") + b"\1\0", "little")
 
 
