@@ -59,6 +59,10 @@ FIELDS: Final = (
     ("configuration.targets[].initiators[].line", "number", "where it is"),
     ("configuration.targets[].initiators[].addresses", "list of strings", "networks; empty: any address"),
     (
+        "configuration.targets[].initiators[].portal_groups", "list of numbers",
+        "only by these is an initiator meant; empty: any",
+    ),
+    (
         "configuration.targets[].initiators[].luns", "list or null",
         "null: all LUNs of the target, by their own numbers",
     ),
@@ -68,6 +72,7 @@ FIELDS: Final = (
     ("configuration.targets[].initiators[].read_only", "boolean", "whether all its writes are refused"),
     ("configuration.targets[].initiators[].user", "string or null", "the only user as whom it may log in"),
     ("configuration.targets[].initiators[].closed", "boolean", "whether the line has a mistake and admits nobody"),
+    ("configuration.targets[].initiators[].denies", "boolean", "whether it turns away whom it is about (`Mode=none`)"),
     ("configuration.targets[].portal_groups", "list of numbers", "tags of those it is in; empty: all"),
     ("configuration.targets[].luns", "list", "the logical units, in the order of the file"),
     ("configuration.targets[].luns[].lun", "number", "its number"),

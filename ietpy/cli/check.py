@@ -166,10 +166,12 @@ def _initiator(line: InitiatorConfig) -> dict[str, Any]:
         "name": printable(line.name),
         "line": line.span.line,
         "addresses": [str(network) for network in line.addresses],
+        "portal_groups": list(line.portal_groups),
         "luns": None if line.luns is None else [mapping._asdict() for mapping in line.luns],
         "read_only": line.read_only,
         "user": printable(line.user) or None,
         "closed": line.closed,
+        "denies": line.denies,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from ipaddress import ip_address
 from itertools import chain
@@ -120,6 +120,7 @@ def explained(configuration: Configuration, files: AccessFiles, name: str, asker
     if target is None or not served.allowed:
         return Explanation(configuration, asker, name, (served,), target)
     checks = [served]
+    asker = replace(asker, group=_group(configuration, asker))
     for check in chain(_portals(configuration, target, asker.local), files.checks(target, asker)):
         if check.check == TARGETS_ALLOW.name and not check.allowed and not asker.local:
             _need_local(files, target)
@@ -174,6 +175,11 @@ def _portals(configuration: Configuration, target: TargetConfig, local: str) -> 
         found = f"of portal group {_list(sorted(groups))}" if groups else "no portal"
         reason = f"{local} is {found}, and the target is in {_list(wanted) or 'none'}"
         yield Decision(_PORTAL_GROUPS, False, target.span, reason)
+
+
+def _group(configuration: Configuration, asker: Asker) -> int:
+    """The portal group by which the initiator comes, as far as our own address tells."""
+    return next((one.group for one in configuration.portals or () if asker.local and one.has(asker.local)), asker.group)
 
 
 def _list(groups: Iterable[int]) -> str:

@@ -189,6 +189,8 @@ def _admission(target: TargetConfig, asker: Asker) -> Decision:
     allowed, reason = admits(line, {account.name for account in target.incoming}), f"this line is about {who}"
     if line.closed:
         reason += " and has a mistake, so it admits nobody"
+    elif line.denies:
+        reason += ", whom it turns away"
     elif not allowed:
         reason += f" and asks for the user {quoted(printable(line.user))}, who has no account here"
     return Decision("initiator", allowed, line.span, reason)

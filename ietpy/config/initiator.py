@@ -36,6 +36,7 @@ class _Draft:
     report: Report
     given: set[str] = field(default_factory=set)
     addresses: list[Network] = field(default_factory=list)
+    groups: list[int] = field(default_factory=list)
     luns: dict[int, LunMapping] = field(default_factory=dict)
     mode: str = ""
     user: str = ""
@@ -63,10 +64,12 @@ def read_initiator(statement: Statement, report: Report) -> InitiatorConfig:
         name,
         report.span(statement.keyword),
         addresses=tuple(draft.addresses),
+        portal_groups=tuple(draft.groups),
         luns=tuple(draft.luns.values()) if "Luns" in draft.given else None,
         read_only=draft.mode == "ro",
         user=draft.user,
         closed=draft.closed,
+        denies=draft.mode == "none",
     )
 
 
@@ -123,6 +126,10 @@ def _take_address(draft: _Draft, network: Network, item: Word) -> None:
     draft.addresses.append(network)
 
 
+def _take_group(draft: _Draft, tag: int, item: Word) -> None:
+    draft.groups.append(tag)
+
+
 def _take_luns(draft: _Draft, mappings: tuple[LunMapping, ...], item: Word) -> None:
     taken = {mapping.unit for mapping in draft.luns.values()}
     for mapping in mappings:
@@ -144,9 +151,10 @@ def _take_user(draft: _Draft, user: str, item: Word) -> None:
         draft.mistake(item, "a User has no blanks in its name", "part parameters by commas")
 
 
-_LISTS: Final = ("Address", "Luns")
+_LISTS: Final = ("Address", "PortalGroup", "Luns")
 _TAKES: Final[dict[str, Callable[[_Draft, Any, Word], None]]] = {
     "Address": _take_address,
+    "PortalGroup": _take_group,
     "Luns": _take_luns,
     "Mode": _take_mode,
     "User": _take_user,
@@ -160,8 +168,9 @@ def rendered(line: InitiatorConfig) -> str:
     """The line that says it, if it has no mistake."""
     values: dict[str, list[Any]] = {
         "Address": [*line.addresses],
+        "PortalGroup": [*line.portal_groups],
         "Luns": [*_runs(line.luns or ())],
-        "Mode": ["ro"] * line.read_only,
+        "Mode": ["none"] * line.denies or ["ro"] * line.read_only,
         "User": [line.user] if line.user else [],
     }
     parameters = (

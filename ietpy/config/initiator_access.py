@@ -14,14 +14,14 @@ from ietpy.scsi.view import EVERYTHING, View
 
 
 def deciding(lines: Iterable[InitiatorConfig], asker: Asker) -> InitiatorConfig | None:
-    """The first line that is about ``asker``: his name and his address. None if there is none."""
+    """The first line that is about ``asker``: his name, his address and the portal group. None if there is none."""
     name, address = lower_case(asker.initiator), _address(asker.peer)
-    return next((line for line in lines if means(lower_case(line.name), name) and _from(line, address)), None)
+    return next((line for line in lines if _about(line, name, address, asker.group)), None)
 
 
 def admits(line: InitiatorConfig, users: Iterable[str]) -> bool:
     """Whether whom the line is about may log in; ``users`` have accounts of the target."""
-    return not line.closed and (not line.user or line.user in users)
+    return not (line.closed or line.denies) and (not line.user or line.user in users)
 
 
 def terms(line: InitiatorConfig) -> Terms:
@@ -64,8 +64,12 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def _from(line: InitiatorConfig, address: IPv4Address | IPv6Address | None) -> bool:
-    return not line.addresses or (address is not None and any(address in network for network in line.addresses))
+def _about(line: InitiatorConfig, name: str, address: IPv4Address | IPv6Address | None, group: int) -> bool:
+    return (
+        means(lower_case(line.name), name)
+        and (not line.addresses or (address is not None and any(address in network for network in line.addresses)))
+        and (not line.portal_groups or group in line.portal_groups)
+    )
 
 
 # -- what cannot be right -----------------------------------------------------------------------------------------
@@ -97,7 +101,8 @@ def look(
 
 def _covers(one: InitiatorConfig, other: InitiatorConfig) -> bool:
     """Whether ``one`` is about everybody whom ``other`` is about, whose asterisks are like any character here."""
-    return means(lower_case(one.name), lower_case(other.name)) and (
+    groups = not one.portal_groups or (bool(other.portal_groups) and {*other.portal_groups} <= {*one.portal_groups})
+    return groups and means(lower_case(one.name), lower_case(other.name)) and (
         not one.addresses
         or (bool(other.addresses) and all(
             any(inner.version == outer.version and inner.subnet_of(outer) for outer in one.addresses)  # type: ignore[arg-type]

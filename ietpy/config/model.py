@@ -78,10 +78,12 @@ class InitiatorConfig:
     name: str  #: a pattern: * stands for any characters
     span: Span = field(compare=False)
     addresses: tuple[Network, ...] = ()  #: one of these; empty: any
+    portal_groups: tuple[int, ...] = ()  #: by one of these; empty: any
     luns: tuple[LunMapping, ...] | None = None  #: None: all of the target by their own numbers
     read_only: bool = False
     user: str = ""  #: the only IncomingUser as whom he may log in; empty: any
     closed: bool = False  #: the line has a mistake and admits nobody
+    denies: bool = False  #: it turns away whom it is about
 
 
 @dataclass(frozen=True, slots=True)

@@ -634,6 +634,12 @@ INITIATOR_PARAMETERS: Final = (
         "any address",
     ),
     _initiator(
+        "PortalGroup",
+        Number(1, 65535),
+        "Only by these portal groups is an initiator meant; several tags of Portal lines stand between commas.",
+        "any of the target's",
+    ),
+    _initiator(
         "Luns",
         LunRange(),
         "Which LUNs the initiator has; to it there are no others. Several stand between commas. With /ro it may only"
@@ -642,8 +648,9 @@ INITIATOR_PARAMETERS: Final = (
     ),
     _initiator(
         "Mode",
-        Choice(("rw", "ro")),
-        "ro: the initiator may only read. Its disks are write protected, those of others are not.",
+        Choice(("rw", "ro", "none")),
+        "ro: the initiator may only read. Its disks are write protected, those of others are not. none: it is turned"
+        " away, whatever further lines say.",
         "rw",
     ),
     _initiator(

@@ -97,7 +97,7 @@ class Disk:
     path: str = ""
     name: str = ""
     size: int | None = None
-    block_size: int = 512  #: bytes; the source's default where it says nothing
+    block_size: int | None = 512  #: bytes; None: the device's own
     write_cache: bool = False  #: whether a write may be answered before it is on stable storage
     read_only: bool = False
     removable: bool = False

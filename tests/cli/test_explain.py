@@ -197,6 +197,14 @@ CASES = {
         conf=f"{CONF}Lun 1 Type=nullio\nLun 2 Type=nullio\nIncomingUser joe {SECRET}\nIncomingUser jim {SECRET}\n"
         f"Initiator {NAME} Luns=0:1,2,3:0/ro,9,User=jim\n",
     ),
+    "an Initiator line of another portal group": Case(
+        [
+            "deny", f"{{d}}/ietd.conf:5:1: this line is about '{NAME}' at {PEER}, whom it turns away",
+            "{d}/ietd.conf:3:1: the target is configured here",
+            f"{HERE} is of a portal group the target is in: 2", NO_TARGET,
+        ],
+        conf=f"Portal 1 {HERE}0\nPortal 2 {HERE}\n{CONF}Initiator * PortalGroup=2,Mode=none\nInitiator *\n",
+    ),
     "an Initiator line with LUNs that are not there": Case(
         [
             "allow", f"{{d}}/ietd.conf:3:1: this line is about '{NAME}' at {PEER}", IS_HERE, NO_ALLOW, NO_TARGETS,

@@ -901,6 +901,8 @@ def test_a_deny_line_that_iet_honoured_is_honoured(deny: str, mode: str, initiat
     ("", True, None, None),
     ("Initiator iqn.a", True, (3, 1), "this line is about 'iqn.a' at 10.0.0.9"),
     ("Initiator iqn.b\nInitiator *", True, (4, 1), "this line is about 'iqn.a' at 10.0.0.9"),
+    ("Initiator iqn.a Mode=none\nInitiator *", False, (3, 1),
+     "this line is about 'iqn.a' at 10.0.0.9, whom it turns away"),
     ("Initiator iqn.b", False, (1, 1), "no Initiator line of this target is about 'iqn.a' at 10.0.0.9"),
     ("Initiator iqn.a x\nInitiator *", False, (3, 1),
      "this line is about 'iqn.a' at 10.0.0.9 and has a mistake, so it admits nobody"),

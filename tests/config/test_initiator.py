@@ -60,6 +60,8 @@ CASES = {
         line(luns=[(3, 3), (0, 0, True), (1, 1, True), (7, 12), (4, 10, True), (5, 11, True)]),
     ),
     "the highest": Case(f"{NAME} Luns=16383:0", line(luns=[(16383, 0)])),
+    "portal groups": Case(f"{NAME} PortalGroup=1,65535", line(portal_groups=(1, 65535))),
+    "turned away": Case(f"{NAME} Mode=none", line(denies=True)),
     "a mode": Case(f"{NAME} Mode=ro", line(read_only=True)),
     "the usual mode": Case(f"{NAME} Mode=rw", line()),
     "a user": Case(f"{NAME} User=a=b", line(user="a=b")),
@@ -93,6 +95,7 @@ CASES = {
     "zeros in front": Case(f"{NAME} Address=192.0.2.07", SHUT, (41,)),
     "a zone": Case(f"{NAME} Address=fe80::1%eth0/64", SHUT, (41,)),
     "brackets around IPv4": Case(f"{NAME} Address=[192.0.2.7]", SHUT, (41,)),
+    "no portal group": Case(f"{NAME} PortalGroup=0", SHUT, (41,)),
     "no LUNs": Case(f"{NAME} Luns=", line(luns=[], closed=True), (41,)),
     "LUNs in words": Case(f"{NAME} Luns=all", line(luns=[], closed=True), (41,)),
     "a range that goes down": Case(f"{NAME} Luns=3-1", line(luns=[], closed=True), (41,)),
@@ -185,6 +188,7 @@ def test_a_keyword_written_otherwise(keyword: str) -> None:
 @pytest.mark.parametrize(("said", "text"), [
     (line(), f"Initiator {NAME}"),
     (line("*", read_only=True), "Initiator * Mode=ro"),
+    (line("*", portal_groups=(2, 3), denies=True), "Initiator * PortalGroup=2,3,Mode=none"),
     (
         line(addresses=["192.0.2.7", "2001:db8::/64", "::1"], user="joe"),
         f"Initiator {NAME} Address=192.0.2.7,2001:db8::/64,::1,User=joe",
@@ -214,6 +218,7 @@ INITIATORS = st.builds(
     luns=st.none() | _SOME_LUNS,
     read_only=st.booleans(),
     user=st.sampled_from(["", "joe"]),
+    portal_groups=st.lists(st.integers(1, 65535), max_size=3).map(tuple),
 )
 
 
@@ -226,7 +231,7 @@ def test_what_is_rendered_means_the_same(said: InitiatorConfig) -> None:
 
 
 def test_every_parameter_is_rendered() -> None:
-    text = rendered(line(addresses=["::1"], luns=[(0, 0)], read_only=True, user="joe"))
+    text = rendered(line(addresses=["::1"], luns=[(0, 0)], read_only=True, user="joe", portal_groups=(1,)))
     assert [one.name for one in INITIATOR_PARAMETERS if f"{one.name}=" not in text] == []
 
 

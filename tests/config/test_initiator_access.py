@@ -24,8 +24,8 @@ def line(name: str = "*", *addresses: str, number: int = 1, **more: object) -> I
     return InitiatorConfig(name, Span("f", number, 1), networks, **more)  # type: ignore[arg-type]
 
 
-def decided(*lines: InitiatorConfig, name: str = NAME, peer: str = "192.0.2.7") -> int | None:
-    found = deciding(lines, Asker(name, peer, "192.0.2.1"))
+def decided(*lines: InitiatorConfig, name: str = NAME, peer: str = "192.0.2.7", group: int = 1) -> int | None:
+    found = deciding(lines, Asker(name, peer, "192.0.2.1", group))
     return None if found is None else lines.index(found)
 
 
@@ -73,6 +73,11 @@ def test_addresses(peer: str, network: str, meant: bool) -> None:
     assert decided(line(), peer=peer) == 0
 
 
+def test_portal_groups() -> None:
+    lines = line(portal_groups=(2, 3)), line(portal_groups=(1,))
+    assert [decided(*lines, group=group) for group in (1, 2, 3, 4)] == [1, 0, 0, None]
+
+
 def test_letters_beyond_ascii_are_what_they_are() -> None:
     """The Kelvin sign is a k in lower case."""
     assert decided(line("iqn.x:k"), name="iqn.x:\u212a") is None
@@ -83,6 +88,7 @@ def test_letters_beyond_ascii_are_what_they_are() -> None:
 
 @pytest.mark.parametrize(("said", "users", "admitted"), [
     (line(), [], True), (line(closed=True), ["joe"], False), (line(user="joe"), ["joe"], True),
+    (line(denies=True), ["joe"], False),
     (line(user="joe"), ["jim"], False), (line(user="joe"), [], False), (line(user="joe", closed=True), ["joe"], False),
 ])
 def test_whom_a_line_admits(said: InitiatorConfig, users: list[str], admitted: bool) -> None:
@@ -123,6 +129,10 @@ LUNS = "Target t\nLun 0 Type=nullio\nLun 1 Type=nullio\nIncomingUser joe secret\
     ("Initiator * Address=10.0.0.0/8\nInitiator * Address=10.1.0.0/16,::1\n", []),
     ("Initiator * Address=10.0.0.0/8\nInitiator *\n", []),
     ("Initiator * Address=10.0.0.0/8,::/0\nInitiator iqn.x Address=::1\n", ["initiator-unreached@6"]),
+    ("Initiator * PortalGroup=1\nInitiator iqn.x\n", []),
+    ("Initiator * PortalGroup=1,2\nInitiator iqn.x PortalGroup=2\n", ["initiator-unreached@6"]),
+    ("Initiator * PortalGroup=1,2\nInitiator iqn.x PortalGroup=2,3\n", []),
+    ("Initiator * Mode=none\nInitiator iqn.x\n", ["initiator-unreached@6"]),
     ("Initiator * x\nInitiator iqn.x\n", ["initiator-line@5", "initiator-unreached@6"]),
 ])
 def test_what_is_found(text: str, found: list[str]) -> None:
