@@ -37,6 +37,7 @@ SUB_COMMANDS: Final = (
     SubCommand("save", "ietpy.cli.save:save", "Write changes made with ietadm into ietd.conf."),
     SubCommand("secret", "ietpy.cli.secret:secret", "Make a CHAP secret."),
     SubCommand("sessions", "ietpy.cli.sessions:command", "Print who is connected, and how fast they are."),
+    SubCommand("setup", "ietpy.cli.setup:setup", "Install samples and the unit of this init system."),
     SubCommand("status", "ietpy.cli.ietpy:status", "Say whether the daemon runs and what it serves."),
     SubCommand("targets", "ietpy.cli.targets:command", "Print the targets that are served."),
     SubCommand("top", "ietpy.cli.top:command", "Watch the sessions, live; end one."),
