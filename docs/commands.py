@@ -11,6 +11,7 @@ import click
 from ietpy.admin.paths import runtime_paths, state_directory
 from ietpy.cli import ietadm, ietd
 from ietpy.cli import ietpy as tools
+from ietpy.cli.exits import MEANINGS
 from ietpy.config.access import DIRECTORIES
 from ietpy.config.load import DEFAULT_PATHS
 from ietpy.daemon import main as daemon
@@ -21,6 +22,8 @@ _PATHS: Final = runtime_paths({}, 0)
 _SPECIAL: Final = re.compile(r"(`[^`]*`)|([\\*_<>\[\]])")
 _ENTRY: Final = re.compile(r"  ((?:-\w, )?--\S.*?)(?:\s{2,}(\S.*))?")
 _TEXT_COLUMN: Final = re.compile(r" {10,}(\S.*)")
+
+_STATUSES: Final = "\n".join(f"- {int(status)}: {meaning}" for status, meaning in MEANINGS.items())
 
 _FILES: Final = f"""\
 ## Files
@@ -52,12 +55,10 @@ rest reads and writes files, and needs no daemon.
 _IETPY_STATUS: Final = f"""\
 ## Exit status
 
-- 0: done.
-- 1: no daemon answers, or it refused; or the answer is no, where a command has one and says so above.
-- 2: the options or a file cannot be used.
-- {manage.NOT_RUNNING}: `ietpy status`, where no daemon runs; {manage.DEGRADED} with `--health`, where not all is well.
+{_STATUSES}
 
-A command that has others says so above. What is wrong is said on standard error, with what to do next.
+What is wrong is said on standard error, with what to do next. What is printed with `--json` is in
+[JSON and exit statuses](json.md).
 
 ## Environment
 

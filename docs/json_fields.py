@@ -128,4 +128,15 @@ JSON: Final[Mapping[str, Fields]] = {
             "how many took at most as long as each bound and longer than the one before; a last one beyond all bounds",
         ),
     ),
+    "boot-line": (
+        _FORMAT,
+        ("luns", "list", "the logical units, by target"),
+        ("luns[].target", "string", "its target's name"),
+        ("luns[].lun", "number", "its number"),
+        ("luns[].host", "string", "the address, or name, to boot from"),
+        ("luns[].port", "number", "its TCP port"),
+        ("luns[].users", "list of strings", "as whom one may log in; empty: no authentication"),
+        ("luns[].notes", "list of strings", "what the lines alone do not do"),
+        ("luns[].lines", "object of strings", "what is told to `ipxe`, `grub`, `dracut` and `initramfs-tools`"),
+    ),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -12,6 +11,7 @@ import click
 
 from ietpy.admin.client import ask
 from ietpy.cli.control import control_socket
+from ietpy.cli.output import show_json
 from ietpy.config.findings import quoted
 from ietpy.config.load import load, loads
 from ietpy.config.model import Configuration, TargetConfig
@@ -22,7 +22,6 @@ from ietpy.iscsi.target import PORTAL_GROUP_TAG
 from ietpy.scsi.lun import encode
 from ietpy.server.interfaces import addresses_of_host, addresses_of_interface
 
-FORMAT: Final = 1  #: of the JSON
 _WILDCARDS: Final = {"*": (False, True), "0.0.0.0": (False,), "::": (True,)}  #: and whether each family is IPv6
 
 #: Who reads a line: its name, and the line. iPXE is the one that is printed without -v.
@@ -84,7 +83,7 @@ def boot_line(
     if not rows:
         raise UsageError(f"{served.configuration.file}: {_missing(targets, lun)}")
     if as_json:
-        click.echo(json.dumps({"format": FORMAT, "luns": rows}, indent=2))
+        show_json({"luns": rows})
         return
     for line in _printed(rows, verbose):
         click.echo(line)

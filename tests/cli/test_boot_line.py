@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from click.testing import CliRunner, Result
 from ietpy.cli import boot_line
 from ietpy.cli.ietpy import main
 from tests.cli.conftest import Daemon
+from tests.fields import checked
 
 T = "iqn.2001-04.com.example:boot"
 ONE = f"Target {T}\nLun 0 Type=nullio\n"
@@ -124,9 +124,7 @@ def test_what_cannot_be_said(conf: str, words: tuple[str, ...], complaint: str, 
 def test_json(tmp_path: Path) -> None:
     conf = tmp_path / "ietd.conf"
     conf.write_text(CHAP)
-    document = json.loads(ask(conf, "--json").output)
-    (row,) = document.pop("luns")
-    assert document == {"format": 1}
+    (row,) = checked("boot-line", ask(conf, "--json").output)["luns"]
     assert {name: row[name] for name in ("target", "lun", "host", "port", "users")} == {
         "target": T, "lun": 0, "host": "192.0.2.1", "port": 3260, "users": ["joe"],
     }
