@@ -52,6 +52,7 @@ ietpy looks after what [ietpy-daemon(8)](ietpy-daemon.md) serves, and makes and 
 lists the commands, `ietpy COMMAND --help` tells of one. Those that ask a daemon find it by its control socket. The
 rest reads and writes files, and needs no daemon.
 """
+_MEANINGS: Final = "".join(f"- {int(code)}: {text}.\n" for code, text in MEANINGS.items())
 _IETPY_STATUS: Final = f"""\
 ## Exit status
 
@@ -59,6 +60,8 @@ _IETPY_STATUS: Final = f"""\
 
 What is wrong is said on standard error, with what to do next. What is printed with `--json` is in
 [JSON and exit statuses](json.md).
+{_MEANINGS}
+What is wrong is said on standard error, with what to do next.
 
 ## Environment
 

@@ -23,6 +23,23 @@ def _counters(where: str, kind: str, whose: str) -> Fields:
     )
 
 
+_CHANGE: Final = (
+    _FORMAT,
+    ("change", "string", "`added` or `removed`"),
+    ("what", "string", "`target`, `lun`, `user` or `portal`"),
+    ("target", "string or null", "the target it is about; null: none, or discovery"),
+    ("tid", "number or null", "IET's number of it"),
+    ("lun", "number or null", "of a LUN: its number"),
+    ("path", "string or null", "of a LUN: what is behind it"),
+    ("user", "string or null", "of a user: the name"),
+    ("outgoing", "boolean or null", "of a user: whether the target authenticates itself by it"),
+    ("portal", "string or null", "of a portal: its address, and the port if it has one of its own"),
+    ("group", "number or null", "of a portal that was added: the tag of its group"),
+    ("saved", "boolean", "whether it was written into the configuration file"),
+    ("file", "string or null", "into which"),
+)
+
+
 JSON: Final[Mapping[str, Fields]] = {
     "targets": (
         _FORMAT,
@@ -73,6 +90,8 @@ JSON: Final[Mapping[str, Fields]] = {
         ("steps[].column", "number", "from 1"),
         ("steps[].text", "string", "the whole of it, as printed without `--json`"),
     ),
+    "add": _CHANGE,
+    "remove": _CHANGE,
     "kick": (
         _FORMAT,
         ("ended", "list", "the sessions that were ended"),

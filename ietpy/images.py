@@ -236,14 +236,20 @@ def target_lines(path: str, host: str) -> str:
 
     Raises UsageError if no line of ietd.conf can name the path.
     """
-    path = os.path.abspath(path)
-    for pattern, found in _INEXPRESSIBLE:
-        if pattern.search(path):
-            raise UsageError(f"ietd.conf cannot name a path with {found} in it; rename {path!r} to serve it")
+    path = expressible(path)
     lines = f"Target {target_name(path, host)}\n    Lun 0 Path={path},Type=fileio\n"
     if any(len(os.fsencode(line)) > _LONGEST_LINE for line in lines.splitlines(keepends=True)):
         raise UsageError("ietd.conf cannot name a path as long as this one; move the image to a shorter one")
     return lines
+
+
+def expressible(path: str) -> str:
+    """``path`` from the root on, as a Lun line may name it. Raises UsageError if none can."""
+    path = os.path.abspath(path)
+    for pattern, found in _INEXPRESSIBLE:
+        if pattern.search(path):
+            raise UsageError(f"ietd.conf cannot name a path with {found} in it; rename {path!r} to serve it")
+    return path
 
 
 def target_name(path: str, host: str) -> str:

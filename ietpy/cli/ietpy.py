@@ -25,6 +25,7 @@ class SubCommand:
 
 
 SUB_COMMANDS: Final = (
+    SubCommand("add", "ietpy.cli.add:command", "Add a target, a LUN, a user or a portal, live; --save for good."),
     SubCommand("boot-line", "ietpy.cli.boot_line:boot_line", "Print the lines with which machines boot from LUNs."),
     SubCommand("check", "ietpy.cli.check:check", "Print everything noticed in an ietd.conf; serve nothing."),
     SubCommand("demo", "ietpy.cli.demo:demo", "Make an image, serve it, and say how to connect."),
@@ -34,6 +35,7 @@ SUB_COMMANDS: Final = (
     SubCommand("mkimage", "ietpy.cli.mkimage:mkimage", "Make a disk image."),
     SubCommand("plan", "ietpy.cli.plan:command", "Say what a reload would change, and who would notice."),
     SubCommand("proc", "ietpy.cli.proc:proc", "Print what IET's /proc/net/iet/volume or session had."),
+    SubCommand("remove", "ietpy.cli.remove:command", "Remove a target, LUN, user or portal, live; --save for good."),
     SubCommand("save", "ietpy.cli.save:save", "Write changes made with ietadm into ietd.conf."),
     SubCommand("secret", "ietpy.cli.secret:secret", "Make a CHAP secret."),
     SubCommand("sessions", "ietpy.cli.sessions:command", "Print who is connected, and how fast they are."),
