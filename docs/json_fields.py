@@ -92,6 +92,15 @@ JSON: Final[Mapping[str, Fields]] = {
     ),
     "add": _CHANGE,
     "remove": _CHANGE,
+    "resize": (
+        _FORMAT,
+        ("path", "string", "what was resized"),
+        ("before", "number", "bytes it had"),
+        ("after", "number", "bytes it has"),
+        ("target", "string or null", "the name of a target that serves it; null: none does"),
+        ("lun", "number or null", "its LUN there"),
+        ("sessions", "number", "how many sessions were told"),
+    ),
     "kick": (
         _FORMAT,
         ("ended", "list", "the sessions that were ended"),

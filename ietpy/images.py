@@ -144,6 +144,38 @@ def make_image(
                 os.unlink(temporary)
 
 
+def resize_image(path: str, wanted: Callable[[int], int], force: bool = False) -> tuple[int, int]:
+    """Give an image that nobody serves the size that ``wanted`` makes of the one it has: bytes before and after.
+
+    New space is a hole where the image has one, else allocated. Raises UsageError for what is no image, for a
+    size that cannot be, and for a smaller one without ``force``; StoreError where it is served, or the system fails.
+    """
+    with suppress(OSError, ValueError):  # opening it says so
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode):
+            raise UsageError(f"{path} is {medium.kind(mode)}, which is resized where it was made")
+    fd = medium.open_medium(path, store="fileio", accepts=(stat.S_IFREG,), read_only=False)
+    try:
+        found = os.fstat(fd)
+        size = wanted(found.st_size)
+        check_size(size)
+        if size < found.st_size and not force:
+            raise UsageError(would_lose(path, found.st_size, size))
+        if size != found.st_size:
+            medium.resize(fd, path, size)
+        return found.st_size, size
+    finally:
+        os.close(fd)
+
+
+def would_lose(path: str, before: int, size: int) -> str:
+    """What becoming smaller costs, and how to have it nevertheless."""
+    return (
+        f"{path} has {in_words(before)}; the last {in_words(before - size)} would be lost, and with them what"
+        " initiators keep there: partitions, file systems; shrink those first, then add --force"
+    )
+
+
 @contextmanager
 def _told(path: str, size: int) -> Iterator[None]:
     """Turn what the system says into a sentence for the caller."""

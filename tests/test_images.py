@@ -396,3 +396,29 @@ def test_lines_to_paste_name_the_absolute_path(tmp_path: Path, monkeypatch: pyte
 def test_paths_ietd_conf_cannot_name_are_told(path: str, found: str) -> None:
     with pytest.raises(UsageError, match=f"ietd.conf cannot name a path .*{found}"):
         images.target_lines(path, "store")
+
+
+def test_an_image_grows_and_becomes_smaller_where_that_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "disk.img"
+    images.make_image(str(path), 1 << 20)
+    assert images.resize_image(str(path), lambda now: now + 4096) == (1 << 20, (1 << 20) + 4096)
+    assert images.resize_image(str(path), lambda now: now) == ((1 << 20) + 4096,) * 2
+    with pytest.raises(UsageError, match=r"has 1 MiB; the last 1 MiB would be lost.* add --force"):
+        images.resize_image(str(path), lambda now: 4096)
+    with pytest.raises(UsageError, match="not a whole number of 512-byte blocks"):
+        images.resize_image(str(path), lambda now: 4097)
+    assert images.resize_image(str(path), lambda now: 4096, force=True)[1] == path.stat().st_size == 4096
+
+
+def test_only_an_image_that_nobody_serves_is_resized(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="none does not exist"):
+        images.resize_image(str(tmp_path / "none"), lambda now: 4096)
+    with pytest.raises(UsageError, match="is a character device, which is resized where it was made"):
+        images.resize_image("/dev/null", lambda now: 4096)
+    path = tmp_path / "disk.img"
+    path.write_bytes(bytes(4096))
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(StoreError, match="is in use: another daemon or program holds its lock"):
+            images.resize_image(str(path), lambda now: 8192)
+    assert path.stat().st_size == 4096

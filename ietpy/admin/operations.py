@@ -70,6 +70,10 @@ OPERATIONS: Final = (
     ),
     Operation("create-lun", "serve a logical unit, given the words of a Lun line", {**_LUN, "parameters": str}),
     Operation("delete-lun", "serve a logical unit no more", _LUN),
+    Operation(
+        "resize-lun", "give the file of a logical unit so many bytes; 0: look how many it has; force: also fewer",
+        {**_LUN, "size": int, "force": bool},
+    ),
     Operation("create-account", "add a CHAP account", {**_ACCOUNT, "secret": str}),
     Operation("delete-account", "remove the newest account of a name", _ACCOUNT),
     Operation("show-accounts", "names of accounts, newest first, without secrets", _TARGET),

@@ -234,6 +234,11 @@ class Administration:
         self.inventory.remove_lun(tid, lun)
         self.publish()
 
+    def resize_lun(self, tid: int, lun: int, size: int, force: bool) -> dict[str, Any]:
+        result = self.inventory.resize_lun(tid, lun, size, force)
+        self.publish()
+        return result
+
     # Accounts: of discovery where tid is 0 -------------------------------------------------------------------------
 
     def create_account(self, tid: int, outgoing: bool, name: str, secret: str) -> None:

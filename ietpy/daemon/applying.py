@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ietpy.config.model import Configuration, TargetConfig, replaces
+from ietpy.daemon import sizes
 from ietpy.daemon.assemble import accounts, discovery_accounts, follow
 from ietpy.errors import AdminError
 
@@ -47,6 +48,7 @@ def apply(inventory: Inventory, new: Configuration) -> list[str]:
     for target in inventory.all():
         follow(target.node, target.config, inventory.rules.of(target.config), new.portal_groups)
     inventory.follow_discovery()
+    sizes.follow(inventory.all(), inventory.media)
     inventory.units.look()
     return kept
 

@@ -266,6 +266,18 @@ class Inventory:
         self._tell()
         self.wait_for([going])
 
+    def resize_lun(self, tid: int, number: int, size: int, force: bool) -> dict[str, Any]:
+        """``sizes.resize`` of a logical unit's medium, without a turn: giving space to a large one takes time."""
+        from ietpy.daemon.sizes import resize
+
+        target = self.target(tid)
+        served = target.units.get(number)
+        if served is None:
+            raise AdminError(errno.ENOENT, f"{target.config.name} has no LUN {number}")
+        result = resize(self.all(), served, size, force, self.units.transport)
+        self.changed()
+        return result
+
     def _set_luns(self, target: ServedTarget, *luns: LunConfig) -> None:
         target.config = replace(target.config, luns=luns)
         self._set(target.config)
@@ -281,13 +293,16 @@ class Inventory:
     def live(self) -> dict[str, LiveTarget]:
         """What a plan must know of the targets served, by name in lower case."""
         from ietpy.config.difference import LiveTarget
+        from ietpy.daemon.sizes import resized as sizes_of
 
+        sizes = sizes_of(self.all(), self.media)
         return {
-            target.config.name.lower(): LiveTarget(
+            name: LiveTarget(
                 len(target.node.sessions) or int(target.busy),
                 frozenset(lun.number for lun in target.config.luns if lun.number not in target.units),
+                sizes.get(name, {}),
             )
-            for target in self.all()
+            for name, target in ((each.config.name.lower(), each) for each in self.all())
         }
 
     def apply(self, new: Configuration) -> list[str]:

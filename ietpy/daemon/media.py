@@ -211,6 +211,21 @@ class Media:
                 look.result(self.patience)
         return [*found]
 
+    def measured(self, served: Iterable[Held]) -> dict[Held, int]:
+        """How many bytes these have now, those that can be measured."""
+        media = [held for held in dict.fromkeys(served) if held.key is not None]
+        found: dict[Held, int] = {}
+
+        def look() -> None:
+            for held in media:
+                with contextlib.suppress(StoreError):
+                    found[held] = held.store.measured()
+
+        if media:
+            with contextlib.suppress(TooSlow, StoreError):
+                self._asked(look).result(self.patience)
+        return {**found}
+
     def close(self, held: Held) -> bool:
         """Flush and close a store that is open; False when flushing failed (the log says which).
 

@@ -26,12 +26,13 @@ _AFTERWARDS: Final[Mapping[str, Callable[[Mirror, Mapping[str, Any]], None]]] = 
     "create-lun": _follow,
     "delete-lun": _follow,
     "close-connection": lambda mirror, arguments: None,
+    "resize-lun": lambda mirror, arguments: None,
     "end-sessions": lambda mirror, arguments: None,
     "create-account": _follow,
     "delete-account": _follow,
 }
 #: Of these, the ones that wait for no other change, as they change no configuration.
-_APART: Final = ("redirect-target", "close-connection", "end-sessions")
+_APART: Final = ("resize-lun", "redirect-target", "close-connection", "end-sessions")
 
 
 @dataclass

@@ -221,10 +221,10 @@ class LogicalUnit(DeviceServer):
                 attention.establish(nexus, attention.POWER_ON)
 
     def capacity_changed(self) -> None:
-        """The store has another size now; all nexuses are told."""
+        """The store has another size now; all initiators are told at once."""
         with self.device.lock:
             self.blocks = self.store.size >> self.shift
-            self.tell_others(None, attention.CAPACITY_CHANGED)
+            self.device.tell(attention.CAPACITY_CHANGED, self.nexuses)
 
     def tell_differences(self, nexus: Nexus, before: LogicalUnit) -> None:
         """Establish what is another than with ``before``, which had this number. The caller holds the device's lock."""

@@ -65,9 +65,7 @@ class BackingStore(Protocol):
     ``flush``) it is on stable storage.
     """
 
-    @property
-    def size(self) -> int:
-        """Bytes."""
+    size: int  #: bytes; whoever finds with ``measured`` that there are others now writes so
 
     @property
     def block_size(self) -> int:
@@ -128,6 +126,12 @@ class BackingStore(Protocol):
 
     def prefetch(self, offset: int, length: int) -> None:
         """Bring the range into the cache, if there is one; a hint that never fails."""
+
+    def measured(self) -> int:
+        """Bytes the medium has now, which others may have changed; may wait for a device."""
+
+    def resize(self, size: int) -> None:
+        """Give the medium so many bytes; ``size`` is not changed. StoreError where that is not for us to do."""
 
     def close(self) -> None:
         """Release the medium; idempotent."""

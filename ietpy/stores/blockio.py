@@ -118,6 +118,12 @@ class BlockStore(medium.Stable):
             batches=aio.available(), discard=not read_only and linux.can_discard_device(fd),
             rotational=linux.rotational(fd))
 
+    def measured(self) -> int:
+        return medium.measure(self._fd, self.path)
+
+    def resize(self, size: int) -> None:
+        raise medium.not_ours_to_resize(self.path)
+
     def read(self, offset: int, buffer: memoryview) -> None:
         try:
             if self._aligned(buffer):

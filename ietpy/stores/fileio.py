@@ -107,6 +107,14 @@ class FileStore(medium.Stable):
     def extent(self, offset: int, length: int) -> Extent | None:
         return Extent(self._fd, offset, length)
 
+    def measured(self) -> int:
+        return medium.measure(self._fd, self.path)
+
+    def resize(self, size: int) -> None:
+        if not self._regular:
+            raise medium.not_ours_to_resize(self.path)
+        medium.resize(self._fd, self.path, size)
+
     def mark(self) -> int | None:
         return None if self._syncs.stuck else self._syncs.failures
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -140,6 +141,30 @@ def measure(fd: int, path: str) -> int:
             f"ietpy mkimage --force --size 10G {path}",
         )
     return size
+
+
+def resize(fd: int, path: str, size: int) -> None:
+    """Give a regular file so many bytes: new ones have space of their own where all of the file has, else they are a
+    hole. Raises StoreError; then it has as many as before.
+    """
+    before = os.fstat(fd)
+    try:
+        if size > before.st_size and before.st_blocks * 512 >= before.st_size:
+            os.posix_fallocate(fd, before.st_size, size - before.st_size)
+        else:
+            os.ftruncate(fd, size)
+        os.fsync(fd)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            if os.fstat(fd).st_size > before.st_size:
+                os.ftruncate(fd, before.st_size)
+        raise failed(path, f"be given {size} bytes", error) from error
+
+
+def not_ours_to_resize(path: str) -> StoreError:
+    """Of what is no regular file."""
+    advice = "resize it where it was made (lvextend, say), then: ietpy resize"
+    return StoreError(errno.EOPNOTSUPP, f"{path} is no file, whose size is a matter of the system; {advice} {path}")
 
 
 class Stable:

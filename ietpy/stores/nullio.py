@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
+from ietpy.errors import StoreError
 from ietpy.scsi.store import BackingStore, Capabilities, Extent
 
 #: IET's size unless the options say otherwise: 64 GiB.
@@ -71,5 +73,11 @@ class NullStore:
         return False
 
     def prefetch(self, offset: int, length: int) -> None: ...
+
+    def measured(self) -> int:
+        return self.size
+
+    def resize(self, size: int) -> None:
+        raise StoreError(errno.EOPNOTSUPP, "nullio has no file; its size is Blocks of the Lun line")
 
     def close(self) -> None: ...

@@ -59,6 +59,9 @@ class FakeStore:
 
     def zero(self, offset: int, length: int) -> None: ...
 
+    def measured(self) -> int:
+        return self.size
+
     def close(self) -> None:
         self.calls.append("close")
 

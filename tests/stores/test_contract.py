@@ -385,3 +385,21 @@ def test_one_medium_is_not_served_twice(
     assert medium.path in str(caught.value)
     holder.close()
     medium.open(read_only=second)
+
+
+def test_its_size_is_measured_anew(medium: Any) -> None:
+    store = medium.open()
+    assert store.measured() == store.size == medium.size
+
+
+def test_only_a_file_is_given_another_size(medium: Any) -> None:
+    store = medium.open()
+    if medium.type == "fileio" and os.path.isfile(store.path):
+        store.resize(medium.size + 4096)
+        assert (store.measured(), store.size) == (medium.size + 4096, medium.size)
+        store.resize(medium.size)
+    else:
+        with pytest.raises(StoreError) as caught:
+            store.resize(medium.size * 2)
+        assert caught.value.errno == errno.EOPNOTSUPP
+        assert store.measured() == medium.size
