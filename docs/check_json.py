@@ -28,6 +28,7 @@ FIELDS: Final = (
     ("configuration.portals[].port", "number or null", "null: what `-p` says"),
     ("configuration.portals[].line", "number", "where it is"),
     ("configuration.processes", "number", "how many serve; 0: as many as there are processors"),
+    ("configuration.metrics", "string", "where metrics and the status page are served, or empty"),
     ("configuration.discovery", "object", "who may discover"),
     ("configuration.discovery.incoming", "list of strings", "users; empty: everybody may, unless it is closed"),
     ("configuration.discovery.chap_algorithms", "list of strings", "CHAP algorithms that are accepted"),

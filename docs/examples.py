@@ -260,6 +260,10 @@ EXAMPLES: Final = (
     Example("processes", "Processes many\n"),
     Example("processes", "Processes\n"),
     Example("repeated", "Processes 2\nProcesses auto\n"),
+    # Metrics
+    Example("metrics", "Metrics 9260\n"),
+    Example("metrics", "Metrics\n"),
+    Example("repeated", "Metrics 127.0.0.1:9260\nMetrics [::1]:9260\n"),
     # Portal and PortalGroups
     Example("portal", "Portal 1\n"),
     Example("portal", f"Portal 1 192.0.2.1\n{T}Portal 1\n"),

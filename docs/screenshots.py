@@ -1,6 +1,7 @@
 """Makes the pictures below docs/screenshots, of a real daemon under load: ``docs/screenshots.py [NAME...]``, else all.
 
-Run it with the interpreter of the tests. It needs rsvg-convert (Debian: librsvg2-bin) and a monospaced font.
+Run it with the interpreter of the tests. It needs rsvg-convert (Debian: librsvg2-bin) and a monospaced font, and for
+the status page Chromium (Debian: chromium-driver).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from rich.text import Text
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests are no package that is installed
 from ietpy.errors import IetpyError
+from tests.browser import Browser
 from tests.cli.conftest import Daemon, make_disk
 from tests.cli.terminals import AtTerminal
 
@@ -31,6 +33,7 @@ PICTURES: Final = Path(__file__).parent / "screenshots"
 _SIZE: Final = 64 << 20  #: bytes of each disk
 _DEPTH: Final = 8
 _WARM_UP: Final = 4.0  #: seconds of load before the picture
+_LOOKS: Final = 40  #: of the status page before its picture, one in two seconds
 _FONTS: Final = "'DejaVu Sans Mono', 'Liberation Mono', monospace"
 _BLANK: Final = "\xa0"  #: what SVG does not take for something to be left out
 
@@ -46,12 +49,12 @@ LOAD: Final = (
 
 
 @contextmanager
-def under_load() -> Iterator[Daemon]:
-    """A daemon with four targets that all of ``LOAD`` use."""
+def under_load(first: str = "") -> Iterator[Daemon]:
+    """A daemon with four targets that all of ``LOAD`` use. ``first``: further lines of its file."""
     names = list(dict.fromkeys(target for _, target, *_ in LOAD))
     with tempfile.TemporaryDirectory() as place:
         directory = Path(place)
-        text = ""
+        text = first
         for number, name in enumerate(names):
             disk = make_disk(directory / f"disk{number}.img", _SIZE)
             text += f"Target {name}\n    Lun 0 Path={disk},Type=fileio,IOMode=wb\n"
@@ -139,7 +142,41 @@ def _picture(name: str, title: str, text: Text) -> None:
     subprocess.run(command, input=svg.encode(), check=True)
 
 
-PARTS: Final[Mapping[str, Callable[[], None]]] = {"top": top}
+def status_page() -> None:
+    """The status page after a while of load, as people have it by day and by night; and with a thousand LUNs."""
+    metrics = "Metrics 127.0.0.1:0\n"
+    with under_load(metrics) as daemon, _page(daemon, 1180) as light, _page(daemon, 1180, dark=True) as dark:
+        time.sleep(_LOOKS * 2.0)
+        for name, browser in (("status-light", light), ("status-dark", dark)):
+            _save(name, browser)
+    lines = [
+        line for number in range(100) for line in (
+            f"Target iqn.2010-06.net.example:vm-{number:03}",
+            *(f"Lun {lun} Type=nullio,Blocks=2097152" for lun in range(10)),
+        )
+    ]
+    text = metrics + "\n".join(lines) + "\n"
+    with tempfile.TemporaryDirectory() as place, Daemon(Path(place), text) as daemon, _page(daemon, 800) as browser:
+        browser.await_("return Number(document.body.dataset.looked || 0) >= 5")
+        browser.run("document.querySelector('#targets > details').open = true")
+        browser.await_("return document.querySelectorAll('#targets svg path.line').length >= 10")
+        _save("status-1000-luns", browser)
+
+
+@contextmanager
+def _page(daemon: Daemon, height: int, dark: bool = False) -> Iterator[Browser]:
+    """A browser that shows the status page."""
+    with tempfile.TemporaryDirectory() as place, Browser(Path(place), height=height, dark=dark) as browser:
+        browser.open(f"http://{daemon.instance.watching.place}/")
+        yield browser
+
+
+def _save(name: str, browser: Browser) -> None:
+    PICTURES.mkdir(exist_ok=True)
+    (PICTURES / f"{name}.png").write_bytes(browser.screenshot())
+
+
+PARTS: Final[Mapping[str, Callable[[], None]]] = {"top": top, "status-page": status_page}
 
 
 def main(names: Sequence[str]) -> int:

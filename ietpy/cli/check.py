@@ -123,6 +123,7 @@ def effective(configuration: Configuration) -> dict[str, Any]:
         "isns_access_control": configuration.isns_access_control,
         "portals": None if configuration.portals is None else [_portal(portal) for portal in configuration.portals],
         "processes": configuration.processes,
+        "metrics": configuration.metrics,
         "discovery": {
             "incoming": _names(configuration.discovery_incoming),
             "outgoing": _outgoing(configuration.discovery_outgoing),

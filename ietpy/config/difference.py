@@ -327,9 +327,8 @@ def _aspects(old: TargetConfig, new: TargetConfig) -> Iterator[Step]:
 
 
 def _key_value(target: TargetConfig, option: Option) -> Any:
-    if option.attribute == "nop_timeout":
-        return effective_nop_timeout(target.nop_interval, target.nop_timeout)
-    return key_value(target, option)
+    effective = option.attribute == "nop_timeout"
+    return effective_nop_timeout(target.nop_interval, target.nop_timeout) if effective else key_value(target, option)
 
 
 def _keyed(option: Option, value: Any) -> str:
@@ -385,6 +384,7 @@ WHOLE_ASPECTS: Final = (
     _Aspect("isns_server", "isns", Notice.NAMES, _valued("iSNSServer")),
     _Aspect("isns_access_control", "isns", Notice.NEW_LOGINS, _switched("iSNSAccessControl")),
     _Aspect("processes", "daemon", Notice.RESTART, _processes),
+    _Aspect("metrics", "daemon", Notice.RESTART, _valued("Metrics")),
 )
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from itertools import takewhile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from ietpy.config.findings import Finding, quoted
 from ietpy.config.model import Account
 from ietpy.config.options import Option, Reader
 from ietpy.config.syntax import Statement
-from ietpy.config.values import is_comment, processes
+from ietpy.config.values import is_comment, listening, processes
 from ietpy.iscsi.chap import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -71,20 +71,39 @@ def read_portal(loader: Loader, option: Option, statement: Statement) -> None:
     loader.portals.add(statement, loader.current.heir or loader.current, loader.report)
 
 
-def read_processes(loader: Loader, option: Option, statement: Statement) -> None:
+_Value = TypeVar("_Value")
+
+
+def _of_the_daemon(
+    loader: Loader, option: Option, statement: Statement, noun: str, parse: Callable[[str], _Value],
+    before: _Value | None, finding: Finding,
+) -> _Value | None:
+    """The one value of a line that is about no target; the last line counts. None where there is none."""
     words = [*takewhile(lambda word: not is_comment(word), statement.words)]
     text = words[0].text if words else ""
     try:
-        count = processes(text)
+        value = parse(text)
     except ValueError as accepts:
-        problem = f"{quoted(text)} is no number of processes" if words else "Processes has no value"
-        loader.report.add(Finding.PROCESSES, words[0] if words else statement.keyword, problem, f"write {accepts}")
-        return
+        problem = f"{quoted(text)} is no {noun}" if words else f"{option.name} has no value"
+        loader.report.add(finding, words[0] if words else statement.keyword, problem, f"write {accepts}")
+        return before
     loader.surplus(option, tuple(words), 1)
-    if loader.processes not in (None, count):
-        problem = "Processes is here twice with different values"
+    if before not in (None, value):
+        problem = f"{option.name} is here twice with different values"
         loader.report.add(Finding.REPEATED, statement.keyword, problem, f"leave one of them; {text} is used")
-    loader.processes = count
+    return value
+
+
+def read_processes(loader: Loader, option: Option, statement: Statement) -> None:
+    loader.processes = _of_the_daemon(
+        loader, option, statement, "number of processes", processes, loader.processes, Finding.PROCESSES
+    )
+
+
+def read_metrics(loader: Loader, option: Option, statement: Statement) -> None:
+    loader.metrics = _of_the_daemon(
+        loader, option, statement, "address with a port", listening, loader.metrics, Finding.METRICS
+    )
 
 
 #: By what ``options`` says of a keyword.
@@ -92,6 +111,7 @@ EXTENSIONS: Final[Mapping[Reader, Callable[[Loader, Option, Statement], None]]] 
     Reader.LUN_OPTION: read_lun_option,
     Reader.ALGORITHMS: read_algorithms,
     Reader.PROCESSES: read_processes,
+    Reader.METRICS: read_metrics,
     Reader.PORTAL: read_portal,
     Reader.INCOMING_FILE: read_account_file,
     Reader.OUTGOING_FILE: read_account_file,

@@ -89,6 +89,7 @@ class Finding(Enum):
     SAME_USER = ("same-user-twice", "warning", "warning", "let the later line win")
     CHAP_ALGORITHMS = ("chap-algorithms", "error", "error", "has no such keyword and ignored the line")
     PROCESSES = ("processes", "error", "error", "has no such keyword and ignored the line")
+    METRICS = ("metrics", "error", "error", "has no such keyword and ignored the line")
     CLOSED_DISCOVERY = ("stray-accounts", "error", "error", "took them as discovery accounts")
     EMPTY_RESTRICTION = ("empty-restriction", "error", "error", "ignored the line")
     ISNS_ALONE = ("access-control-alone", "error", "error", "ignored it and admitted everybody")

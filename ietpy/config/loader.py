@@ -40,6 +40,7 @@ class Loader:
         self.isns = IsnsLines()
         self.portals = PortalLines()
         self.processes: int | None = None
+        self.metrics: str | None = None
         self.stray: Word | None = None  #: an account that IET gave to discovery
         self.lost = False  #: IET saw no Target, or no name, on the Target line we are below
         self.after_half_account = False
@@ -370,6 +371,7 @@ class Loader:
             self.report.in_order(),
             discovery.algorithms,
             1 if self.processes is None else self.processes,
+            self.metrics or "",
         )
 
 

@@ -175,6 +175,7 @@ class Configuration:
     diagnostics: tuple[Diagnostic, ...] = ()
     chap_algorithms: tuple[str, ...] = ()  #: of discovery, and of targets that do not say
     processes: int = 1  #: that serve; 0: as many as there are processors
+    metrics: str = ""  #: where they are to be had, as ``values.listening`` writes it; empty: nowhere
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:

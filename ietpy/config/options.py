@@ -52,6 +52,7 @@ class Reader(Enum):
     INITIATOR = "an initiator's name"
     ADMITTED = "a pattern of initiators' names, and parameters"
     PROCESSES = "a number, or auto"
+    METRICS = "an address, a colon and a port"
     PORTAL = "the tag of a portal group, and its portals"
     PORTAL_GROUPS = "tags of portal groups"
     PARAMETER = "a parameter of a Lun line"
@@ -263,6 +264,17 @@ OPTIONS: Final = (
         " targets are spread over them, those that share a file together, and one process more listens in front of"
         " them. --processes on the command line outranks it. Changed by a restart only.",
         "1",
+        origin=Origin.IETPY,
+        tokenised=False,
+    ),
+    Option(
+        "Metrics",
+        Scope.ANYWHERE,
+        Reader.METRICS,
+        Text(),
+        "Where Prometheus finds metrics, and a browser a status page, both without a password: 127.0.0.1:9260, say;"
+        " port 0 is any that is free. --metrics on the command line outranks it. Changed by a restart only.",
+        "off",
         origin=Origin.IETPY,
         tokenised=False,
     ),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any, Final
 
 from ietpy.config.findings import Finding, Report, quoted
@@ -20,6 +22,9 @@ _LONGEST_NUMBER: Final = 24  #: digits; more than any number that fits into 64 b
 _MEANS_YES: Final = ("yes", "y", "on", "true", "1", "enable", "enabled")
 _MEANS_NO: Final = ("no", "n", "off", "false", "0", "disable", "disabled")
 
+_PLACE: Final = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<v4>[^\[\]:]+)):(?P<port>[0-9]{1,5})")
+_HIGHEST_PORT: Final = 65535
+
 AUTO: Final = "auto"
 _PROCESSES: Final = Number(1, 64)
 
@@ -32,6 +37,18 @@ def processes(word: str) -> int:
         return _PROCESSES.parse(word)
     except ValueError as accepts:
         raise ValueError(f"{accepts}, or {AUTO}") from None
+
+
+def listening(word: str) -> str:
+    """An address and a port to listen on, as they are usually written. Raises ValueError with what is accepted."""
+    match = _PLACE.fullmatch(word)
+    with suppress(ValueError):
+        if match and int(match["port"]) <= _HIGHEST_PORT:
+            address = ip_address(match["v6"] or match["v4"])
+            if address.version == (6 if match["v6"] else 4):
+                host = f"[{address}]" if match["v6"] else f"{address}"
+                return f"{host}:{int(match['port'])}"
+    raise ValueError("an address and a port, as 127.0.0.1:9260 or [::1]:9260")
 
 
 def strtol(text: str) -> tuple[int, str]:

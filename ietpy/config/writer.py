@@ -139,6 +139,8 @@ class _Rewriter:
             self.portals(old.portals or (), new.portals or ())
         if old.processes == 1 != new.processes:
             self.put(discovery, self.keyed(discovery), f"Processes {new.processes or AUTO}")
+        if old.metrics != new.metrics and not old.metrics:
+            self.put(discovery, self.keyed(discovery), f"Metrics {new.metrics}")
         plain = meaning(old).targets
         matches = _matches(plain, new.targets, _frame)
         for target, match in zip(new.targets, matches, strict=True):

@@ -88,6 +88,8 @@ class Administration:
     isns: Names
     #: Plain facts about worker processes, where there are any.
     processes: Callable[[], list[dict[str, Any]]] = list
+    metrics: str = ""  #: where they are to be had; empty: nowhere
+    started: float = field(default_factory=time.time)  #: seconds of the epoch
     _handed_out: str | None = None  #: the text that the last asker was given to put in place
     _adopted: _Adopted | None = None
 
@@ -102,10 +104,12 @@ class Administration:
         return {
             "version": ietpy.__version__,
             "pid": os.getpid(),
+            "started": self.started,
             "config": inventory.configuration.file,
             "compat": inventory.configuration.compat,
             "options": self.options.facts(),
             "published": self.published,
+            "metrics": self.metrics,
             "portals": [portal._asdict() for portal in self.network.portals()],
             "targets": self.targets(),
             "sessions": self.sessions(),

@@ -48,7 +48,9 @@ class FrontServer(Server):
         return [*super().sessions(), *self._fleet.gather("sessions")]
 
     def usage(self) -> list[dict[str, Any]]:
-        return [*super().usage(), *self._fleet.gather("usage")]
+        numbers = {each["pid"]: each["number"] for each in self._fleet.facts()}
+        said = self._fleet.gather("usage")
+        return [*super().usage(), *({**each, "process": numbers.get(each["pid"], 0)} for each in said)]
 
     def pulse(self, patience: float) -> list[tuple[str, Callable[[], bool]]]:
         calls = self._fleet.call("pulse", patience=patience)

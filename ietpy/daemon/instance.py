@@ -28,6 +28,7 @@ from ietpy.daemon.pidfile import PidFile
 from ietpy.daemon.portals import Portals
 from ietpy.daemon.publish import Publisher
 from ietpy.daemon.supervisor import Supervisor
+from ietpy.daemon.watching import Watching
 from ietpy.errors import AdminError, Diagnostic, IetpyError
 from ietpy.events import Event, confess
 from ietpy.iscsi.pdu import portal_name
@@ -69,12 +70,13 @@ class Instance:
     administration: Administration
     service: Service
     portals: Portals
+    watching: Watching
     read: Callable[[str | None], Configuration]
     supervisor: Supervisor = field(default_factory=Supervisor)
     _reading: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._processes = self.inventory.loaded.processes
+        self._processes, self._metrics = self.inventory.loaded.processes, self.inventory.loaded.metrics
 
     def run(self, ready: Callable[[], None]) -> int:
         """Serve until SIGTERM or SIGINT; call ``ready`` when everything serves. Returns the exit status."""
@@ -86,6 +88,7 @@ class Instance:
         self.naming.follow(self.inventory.configuration)
         self.publisher.start()
         self.service.start()
+        self.watching.start(self.administration.status)
         self.report(self.inventory.configuration.diagnostics)
         warn_of_group(self.options.uid)
         Event.STARTED.tell(log, "%s (pid %d)", self.summary(), os.getpid())
@@ -156,6 +159,8 @@ class Instance:
             self._reading.release()
         if self.options.processes is None and configuration.processes != self._processes:
             unable.append("Processes has changed, which takes effect when ietpy-daemon is restarted")
+        if not self.options.metrics and configuration.metrics != self._metrics:
+            unable.append("Metrics has changed, which takes effect when ietpy-daemon is restarted")
         self.report(configuration.diagnostics)
         Event.RELOADED.tell(log, "reloaded: %s", self.summary())
         found = (*configuration.diagnostics, *self.inventory.problems)
@@ -171,6 +176,7 @@ class Instance:
             Event.COMMANDS_CUT.tell(
                 log, "some commands did not end within %g s; their connections were closed", DRAIN
             )
+        self.watching.stop()
         self.service.stop()
         self.naming.stop()
         outcome: list[bool] = []

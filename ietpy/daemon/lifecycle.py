@@ -40,6 +40,7 @@ from ietpy.daemon.portals import Portals, check
 from ietpy.daemon.publish import Publisher
 from ietpy.daemon.supervisor import PATIENCE, Supervisor
 from ietpy.daemon.troubles import stuck
+from ietpy.daemon.watching import Watching
 from ietpy.errors import ConfigError, IetpyError, UsageError
 from ietpy.server.capacity import ask_for_descriptors
 from ietpy.server.listener import Server
@@ -121,7 +122,10 @@ def prepare(options: StartOptions, places: Places, held: Sequence[socket.socket]
         portals.open(configuration, server)
         control = service.bind(places.control)
         undo.callback(control.close)
-        instance = compose(options, places, inventory, server, pid_file, control, portals, workers)
+        watching = Watching(options, configuration)
+        watching.open()
+        undo.callback(watching.close)
+        instance = compose(options, places, inventory, server, pid_file, control, portals, watching, workers)
         instance.publisher.prepare(options.uid, options.gid)
         undo.pop_all()
     return instance
@@ -141,6 +145,7 @@ def compose(
     pid_file: PidFile,
     control: socket.socket,
     portals: Portals,
+    watching: Watching,
     workers: Front | None = None,
 ) -> Instance:
     """The parts of a daemon, told of each other."""
@@ -154,10 +159,11 @@ def compose(
     administration = Administration(
         options, inventory, server, isns=naming,
         reread=lambda text: instance.reread(text), read=read, publish=lambda: publisher.publish(),
-        published=places.published,
+        published=places.published, metrics=watching.place,
     )
     inventory.elsewhere = lambda: [
-        *portals.problems, *stuck(server.stuck.facts(), inventory.all(), inventory.configuration.file),
+        *portals.problems, *watching.problems,
+        *stuck(server.stuck.facts(), inventory.all(), inventory.configuration.file),
     ]
     inventory.rules.gate = naming
     publisher = Publisher(places.published, {"volume": administration.volume, "session": administration.session})
@@ -169,7 +175,8 @@ def compose(
         workers.fleet.changed = publisher.changed
     control_service = service.Service(control, answer)
     instance = Instance(
-        options, inventory, server, pid_file, publisher, naming, administration, control_service, portals, read=read,
+        options, inventory, server, pid_file, publisher, naming, administration, control_service, portals, watching,
+        read=read,
     )
     return instance
 

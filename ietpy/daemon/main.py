@@ -40,6 +40,7 @@ _START: Final = (
     click.option("--log-format", type=click.Choice(["text", "json"]), help="Log lines as text, or as JSON objects."),
     click.option("--core/--no-core", default=None, help="Allow a core file after a crash; secrets are in it."),
     click.option("--processes", metavar="N|auto", help="Serve with so many processes (default: Processes, or 1)."),
+    click.option("--metrics", metavar="ADDR:PORT|off", help="Serve metrics and a status page here (default: Metrics)."),
     click.option("--state-dir", metavar="DIR", help="Keep what survives power loss here (root: /var/lib/ietpy)."),
 )
 
@@ -178,14 +179,19 @@ def _start(before: dict[str, Any], places: Places, given: dict[str, Any]) -> int
 
 
 def _options(before: dict[str, Any], given: dict[str, Any]) -> Any:
-    from ietpy.config.values import processes
-    from ietpy.daemon.options import StartOptions
+    from ietpy.config.values import listening, processes
+    from ietpy.daemon.options import OFF, StartOptions
 
     if given["processes"] is not None:
         try:
             given = {**given, "processes": processes(given["processes"])}
         except ValueError as accepts:
             raise UsageError(f"--processes {given['processes']}: {accepts} is accepted") from None
+    if given["metrics"] not in (None, OFF):
+        try:
+            given = {**given, "metrics": listening(given["metrics"])}
+        except ValueError as accepts:
+            raise UsageError(f"--metrics {given['metrics']}: {accepts}, or {OFF} is accepted") from None
     for name in ("config", "state_dir"):
         if given[name] is not None:
             given = {**given, name: os.path.abspath(given[name])}  # IET looked below "/" once detached

@@ -12,6 +12,7 @@ from ietpy.errors import UsageError
 from ietpy.iscsi.pdu import DEFAULT_PORT
 
 RUN_DIRECTORY_MODE: Final = 0o755
+OFF: Final = "off"  #: in place of where metrics are served
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class StartOptions:
     ``uid`` and ``gid`` 0 mean no change, as with IET. ``compat`` empty: the file decides. ``state_dir`` is absolute, or
     empty for the default place, which the daemon reports as the one it was.
     ``processes``: as ``Configuration`` has it; None: the file decides.
+    ``metrics``: where they are served, ``off``, or empty: the file decides.
     ``core``: whether a core file may be written, with all secrets in it.
     ``log_format``: one of ``logs.FORMS``; empty: text.
     ``lenient``: a configuration file that does not exist is an empty one, as it was for ietd.
@@ -39,6 +41,7 @@ class StartOptions:
     processes: int | None = None
     log_format: str = ""
     core: bool = False
+    metrics: str = ""
 
     @classmethod
     def from_facts(cls, facts: dict[str, Any], **given: Any) -> StartOptions:

@@ -36,6 +36,9 @@ class Trouble(Enum):
     MEDIUM_REPLACED = _Row("medium-replaced", "warning", "Another file or device is at the path of a LUN now, or none.")
     SHARED_MEDIUM = _Row("shared-medium", "warning", "Two LUNs have one file or device.")
     LUN_NOT_READY = _Row("lun-not-ready", "warning", "A LUN is being formatted or sanitized, or that has failed.")
+    METRICS_NOT_SERVED = _Row("metrics-not-served", "error", "Metrics and the status page cannot be served.")
+    METRICS_OPEN = _Row(
+        "metrics-open", "warning", "Metrics and the status page are served beyond this machine, without a password.")
     WRITE_PROTECTED = _Row("lun-write-protected", "warning", "An initiator has write protected a LUN.")
 
     @property

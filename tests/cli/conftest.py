@@ -59,6 +59,7 @@ class Daemon:
         self.instance.server.start()
         self.instance.publisher.start()
         self.instance.service.start()
+        self.instance.watching.start(self.instance.administration.status)
         return self
 
     def __exit__(

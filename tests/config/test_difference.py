@@ -76,6 +76,7 @@ ROWS = [
     ("", "iSNSServer 192.0.2.1\n", "change iSNSServer: none becomes 192.0.2.1: the iSNS server is told"),
     ("", "iSNSAccessControl Yes\n", "change iSNSAccessControl: Yes"),
     ("", "Compat iet\n", "change Compat: repair becomes iet"),
+    ("", "Metrics 127.0.0.1:9260\n", "change Metrics: none becomes 127.0.0.1:9260: takes effect when ietpy-daemon is"),
     ("", "Processes auto\n", "change Processes: 1 becomes auto: takes effect when ietpy-daemon is restarted"),
 ]
 
@@ -126,6 +127,7 @@ _LINES = st.sampled_from([
     "initiator-name iqn.z\n", "PortalGroups 2\n", "Portal 2 127.0.0.1\n", "Portal 1 127.0.0.2:99\n", "NOPInterval 5\n",
     "NOPTimeout 3\n", "NOPTimeout 9\n", "MaxSessions 2\n", "DataDigest CRC32C\n", "CHAPAlgorithms x\n",
     "CHAPAlgorithms SHA1\n", "iSNSServer h\n", "iSNSAccessControl Yes\n", "Processes 2\n", "Compat iet\n",
+    "Metrics 127.0.0.1:9260\n", "Metrics [::1]:1\n",
 ])
 _TEXTS = st.lists(_LINES, max_size=14).map("".join)
 

@@ -103,3 +103,35 @@ def test_of_two_numbers_of_processes_the_later_counts() -> None:
     configuration = loads("Processes 2\nProcesses 3 4\nProcesses 3\n")
     assert [found.code for found in configuration.diagnostics] == ["repeated", "surplus-words"]
     assert configuration.processes == 3
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("text", "place"), [
+    pytest.param("", "", id="none"),
+    pytest.param("Metrics 127.0.0.1:9260\n", "127.0.0.1:9260", id="IPv4"),
+    pytest.param("metrics [0:0::1]:09260 # ours\n", "[::1]:9260", id="IPv6"),
+    pytest.param(f"{T}Metrics 0.0.0.0:0\n", "0.0.0.0:0", id="below a target"),
+])
+def test_where_metrics_are(mode: str, text: str, place: str) -> None:
+    configuration = loads(text, compat=mode)
+    assert configuration.diagnostics == ()
+    assert configuration.metrics == place
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("words", [
+    "", "9260", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "::1:9260", "[127.0.0.1]:9260", "[::1]9260",
+    "[::1]:1x", "localhost:9260", "127.0.0.256:1", "# x",
+])
+def test_what_is_no_place_for_metrics_is_none(mode: str, words: str) -> None:
+    configuration = loads(f"Metrics {words}\n{T}", compat=mode)
+    (found,) = configuration.diagnostics
+    assert (found.code, found.span.line) == ("metrics", 1)
+    assert "write an address and a port, as 127.0.0.1:9260" in str(found)
+    assert configuration.metrics == ""
+
+
+def test_of_two_places_for_metrics_the_later_counts() -> None:
+    configuration = loads("Metrics 127.0.0.1:1\nMetrics 127.0.0.1:2 3\nMetrics nowhere\n")
+    assert [found.code for found in configuration.diagnostics] == ["repeated", "surplus-words", "metrics"]
+    assert configuration.metrics == "127.0.0.1:2"

@@ -961,6 +961,14 @@ def test_the_number_of_processes_is_written_where_the_file_was_lost(count: int, 
         rewrite("Processes 9\nTarget t\n", running)
 
 
+def test_where_metrics_are_is_written_where_the_file_was_lost() -> None:
+    running = replace(loads("Target t\n"), metrics="127.0.0.1:9260")
+    assert rewrite("Target t\n", running) == "Metrics 127.0.0.1:9260\n\nTarget t\n"
+    assert rewrite("Metrics 127.0.0.1:9260\nTarget t\n", running) == "Metrics 127.0.0.1:9260\nTarget t\n"
+    with pytest.raises(ConfigError, match=r"\(metrics\)"):
+        rewrite("Metrics 127.0.0.1:9\nTarget t\n", running)
+
+
 @pytest.mark.parametrize("text", [
     "", "\n", "\ufeff", "# a\r\n", CLEAN, CLEAN.removesuffix("\n"), "Target t\x00x\n\tIncomingUser \udcff \udcfe\n"
 ])

@@ -22,6 +22,7 @@ DATA_ONLY = {
 #: Where threads begin: a mistake may end one connection, and is logged, but never all of them.
 THREAD_ENTRIES = {
     "admin/service.py": 1, "daemon/channel.py": 1, "daemon/instance.py": 1, "daemon/media.py": 1,
+    "daemon/web.py": 1,
     "daemon/nursery.py": 1, "daemon/publish.py": 1,
     "server/line.py": 1, "server/listener.py": 1, "server/pump.py": 1, "server/services.py": 1,
 }
