@@ -91,6 +91,7 @@ class Administration:
     metrics: str = ""  #: where they are to be had; empty: nowhere
     started: float = field(default_factory=time.time)  #: seconds of the epoch
     _handed_out: str | None = None  #: the text that the last asker was given to put in place
+    _in_place: str | None = None  #: one that was handed out earlier, and is the file's
     _adopted: _Adopted | None = None
 
     # Facts --------------------------------------------------------------------------------------------------------
@@ -332,13 +333,16 @@ class Administration:
         configuration = self.inventory.configuration
         text = self._text()
         now = meaning(loads(text, configuration.file, self.options.compat or None))
-        known = text == self._handed_out or now in (meaning(self.inventory.loaded), meaning(configuration))
+        known = text in (self._handed_out, self._in_place)
+        known = known or now in (meaning(self.inventory.loaded), meaning(configuration))
         if not (known or force):
             raise AdminError(
                 errno.EBUSY,
                 f"{configuration.file} was edited since it was read; ietpy-daemon reload takes what it says now and"
                 " gives up what was changed by hand, ietpy save --force the other way round",
             )
+        if known:  # also when the next asker is handed another text, and does not put it in place
+            self._in_place = text
         adopted = self._adopted
         compat, file = self.options.compat or None, configuration.file
         try:

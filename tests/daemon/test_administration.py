@@ -331,6 +331,21 @@ def test_a_file_edited_since_is_not_overwritten_unless_asked(daemon: Administrat
     assert daemon.rewritten(False)["after"].startswith("# a comment more\n")
 
 
+def test_a_text_that_was_put_in_place_is_known_though_another_was_handed_out_since(
+    daemon: Administration, config: Path
+) -> None:
+    daemon.create_target(0, "new")
+    config.write_text(daemon.rewritten(False)["after"])
+    daemon.rewritten(False)
+    daemon.create_target(0, "newer")
+    daemon.rewritten(True)  # somebody looks, and does not save
+    assert "Target newer\n" in daemon.rewritten(False)["after"]
+    config.write_text(config.read_text() + "Target by-hand\n")
+    daemon.rewritten(True)
+    with failure(errno.EBUSY, "was edited since it was read"):
+        daemon.rewritten(False)
+
+
 def test_a_file_that_is_not_there_is_made(daemon: Administration, config: Path) -> None:
     config.unlink()
     with failure(errno.EBUSY):
