@@ -41,6 +41,7 @@ SUB_COMMANDS: Final = (
     SubCommand("secret", "ietpy.cli.secret:secret", "Make a CHAP secret."),
     SubCommand("sessions", "ietpy.cli.sessions:command", "Print who is connected, and how fast they are."),
     SubCommand("setup", "ietpy.cli.setup:setup", "Install samples and the unit of this init system."),
+    SubCommand("shell", "ietpy.cli.shell.command:command", "Set targets up with targetcli's words."),
     SubCommand("status", "ietpy.cli.ietpy:status", "Say whether the daemon runs and what it serves."),
     SubCommand("targets", "ietpy.cli.targets:command", "Print the targets that are served."),
     SubCommand("top", "ietpy.cli.top:command", "Watch the sessions, live; end one."),
