@@ -121,11 +121,11 @@ def printable_lines(text: str) -> str:
 # Secrets ----------------------------------------------------------------------------------------------------------
 
 
-def secret_from(source: str | None, account: str) -> tuple[str, bool]:
+def secret_from(source: str | None, account: str, *, twice: bool = True) -> tuple[str, bool]:
     """A secret, and whether it was made just now. Never from a command line, which everybody can read.
 
     ``source``: None asks at the terminal, ``-`` is standard input, ``generated`` makes one, else a file; its first
-    line counts. Raises UsageError.
+    line counts. ``twice``: who types it does so again. Raises UsageError.
     """
     if source == "generated":
         return secrets.token_urlsafe(12), True
@@ -135,7 +135,8 @@ def secret_from(source: str | None, account: str) -> tuple[str, bool]:
                 "there is no terminal to ask for the secret at; say --secret-from FILE, --secret-from - for standard"
                 " input, or --secret-from generated"
             )
-        text: str = click.prompt(f"secret of {printable(account)}", hide_input=True, confirmation_prompt=True, err=True)
+        words = f"secret of {printable(account)}"
+        text: str = click.prompt(words, hide_input=True, confirmation_prompt=twice, err=True)
     elif source == "-":
         text = sys.stdin.readline()
     else:

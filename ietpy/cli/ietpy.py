@@ -34,6 +34,7 @@ SUB_COMMANDS: Final = (
     SubCommand("luns", "ietpy.cli.luns:command", "Print the logical units: what is behind them, and their counters."),
     SubCommand("mkimage", "ietpy.cli.mkimage:mkimage", "Make a disk image."),
     SubCommand("plan", "ietpy.cli.plan:command", "Say what a reload would change, and who would notice."),
+    SubCommand("probe", "ietpy.cli.probe:command", "Look at any iSCSI target from outside: what it has, how fast."),
     SubCommand("proc", "ietpy.cli.proc:proc", "Print what IET's /proc/net/iet/volume or session had."),
     SubCommand("remove", "ietpy.cli.remove:command", "Remove a target, LUN, user or portal, live; --save for good."),
     SubCommand("resize", "ietpy.cli.resize:command", "Give an image or a LUN another size, and tell initiators."),

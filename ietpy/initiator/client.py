@@ -67,7 +67,7 @@ class Client:
         except TimeoutError:
             raise TimedOut(f"{address} port {port} did not accept a connection within {timeout:g} s") from None
         except OSError as problem:
-            raise ConnectionLost(f"no connection to {address} port {port}: {problem}") from None
+            raise ConnectionLost(f"no connection to {address} port {port}: {problem.strerror or problem}") from None
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return cls(connected, timeout=timeout)
 
