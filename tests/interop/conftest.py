@@ -34,6 +34,7 @@ PACKAGES = {
     "qemu-img": "qemu-utils and qemu-block-extra",
     "qemu-io": "qemu-utils and qemu-block-extra",
     "losetup": "mount",
+    "tgt-admin": "tgt",
     "ip": "iproute2",
     "unshare": "util-linux",
 }
