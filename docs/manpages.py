@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 #: A blank line that man(7) makes anyway.
 _SURPLUS: Final = re.compile(r"(?<=\n)(\.S[HS] .*\n)\.sp\n")
+#: A font of typesetters, which docutils up to 0.19 asks for.
+_FONT: Final = re.compile(r"^\.ft [CP]\n", re.MULTILINE)
 
 
 def adapt(app: Sphinx, document: nodes.document, name: str) -> None:
@@ -48,4 +50,4 @@ def _definition(item: nodes.Node) -> nodes.definition_list_item:
 
 def tidy(text: str) -> str:
     """A written man page without what mandoc warns of."""
-    return _SURPLUS.sub(r"\1", text)
+    return _FONT.sub("", _SURPLUS.sub(r"\1", text))
