@@ -48,15 +48,20 @@ def _supported_pages(lu: DeviceServer) -> bytes:
     return bytes(page.code for page in VPD_PAGES.values() if not lu.peripheral or page.without_unit)
 
 
-def _unit_serial_number(lu: LogicalUnit) -> bytes:
-    """SPC-4 section 7.8.18; right-justified in 16 or 32 characters as IET did: sites name disks by it.
+def serial_field(identity: Identity) -> bytes:
+    """PRODUCT SERIAL NUMBER (SPC-4 section 7.8.18); right-justified in 16 or 32 characters as IET did: sites name disks
+    by it.
 
     A longer one, which IET did not have, stands as it is, and so does a field that was given whole.
     """
-    if lu.identity.page_80 is not None:
-        return lu.identity.page_80
-    serial = lu.identity.serial.encode("utf-8", "surrogateescape")
+    if identity.page_80 is not None:
+        return identity.page_80
+    serial = identity.serial.encode("utf-8", "surrogateescape")
     return serial.rjust(16 if len(serial) <= 16 else 32)
+
+
+def _unit_serial_number(lu: LogicalUnit) -> bytes:
+    return serial_field(lu.identity)
 
 
 # Device identification (SPC-4 section 7.8.6)
@@ -102,7 +107,7 @@ def _vendor_field(vendor: str) -> bytes:
     return vendor.encode("ascii", "replace")[:8].ljust(8, b"\0" if vendor == IET_VENDOR else b" ")
 
 
-def _of_the_unit(identity: Identity) -> bytes:
+def unit_designators(identity: Identity) -> bytes:
     """The descriptors with the logical unit's association; those that were given whole stand for all of them."""
     if identity.page_83 is not None:
         return identity.page_83
@@ -119,7 +124,7 @@ def _device_identification(lu: LogicalUnit, target_port: int) -> bytes:
     EUI-64, T10 vendor ID), not by place.
     """
     group = group_of(lu.device.port_groups, target_port)
-    designators = [_of_the_unit(lu.identity)]
+    designators = [unit_designators(lu.identity)]
     designators += [
         _designator(_ISCSI | _BINARY, _PIV | _TARGET_PORT | kind, number.to_bytes(4, "big"))
         for kind, number in ((_RELATIVE_TARGET_PORT, target_port), (_TARGET_PORT_GROUP, group.tag))
