@@ -65,25 +65,28 @@ def rewrite(text: str, running: Configuration, *, compat: str | None = None, fil
     ConfigError where that is impossible, because of mistakes in the file or because it cannot be said in one.
     """
     mode, file = compat or running.compat, file or running.file
-    if meaning(loads(text, file, mode)) == meaning(running):
-        return text
     rewriter = _Rewriter(text, file, mode)
+    if meaning(rewriter.old) == meaning(running):
+        return text
     try:
         rewriter.follow(meaning(running))
     except UnwritableError as error:
         raise _refusal(Span(file, 1, 1), str(error), "then save again") from None
     result = rewriter.lines.text()
-    _check(text, result, running, file, mode)
+    _check(text, rewriter.old.refused, result, running, file, mode)
     return result
 
 
-def _check(before: str, after: str, running: Configuration, file: str, mode: str) -> None:
-    """Read ``after`` back. Raises ConfigError unless it means what runs, in the mode the file had."""
+def _check(before: str, refused: bool, after: str, running: Configuration, file: str, mode: str) -> None:
+    """Read ``after`` back. Raises ConfigError unless it means what runs, in the mode the file had.
+
+    ``refused``: so was ``before``.
+    """
     found = loads(after, file, mode)
     different = _difference(meaning(found), meaning(running))
     if parsed(after, file, None)[0].mode != parsed(before, file, None)[0].mode:
         different = "the Compat line"
-    elif not different and found.refused and not loads(before, file, mode).refused:
+    elif not different and found.refused and not refused:
         different = found.errors[0].problem
     if different:
         raise _refusal(

@@ -70,6 +70,19 @@ class _Adopted:
     over: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class _Rewritten:
+    """What came of writing ``configuration`` into ``base``; who changes things asks again and again. Texts may hold
+    secrets."""
+
+    base: str = field(repr=False)
+    configuration: Configuration
+    after: str = field(repr=False)
+
+    def answers(self, base: str, configuration: Configuration) -> bool:
+        return self.base == base and self.configuration is configuration
+
+
 @dataclass
 class Administration:
     """``reread`` reads the configuration again, or a text in its place, and applies it; it says what the steps of that
@@ -93,6 +106,7 @@ class Administration:
     _handed_out: str | None = None  #: the text that the last asker was given to put in place
     _in_place: str | None = None  #: one that was handed out earlier, and is the file's
     _adopted: _Adopted | None = None
+    _last: _Rewritten | None = None
 
     # Facts --------------------------------------------------------------------------------------------------------
 
@@ -332,9 +346,10 @@ class Administration:
 
         configuration = self.inventory.configuration
         text = self._text()
-        now = meaning(loads(text, configuration.file, self.options.compat or None))
         known = text in (self._handed_out, self._in_place)
-        known = known or now in (meaning(self.inventory.loaded), meaning(configuration))
+        if not known:
+            now = meaning(loads(text, configuration.file, self.options.compat or None))
+            known = now in (meaning(self.inventory.loaded), meaning(configuration))
         if not (known or force):
             raise AdminError(
                 errno.EBUSY,
@@ -347,7 +362,9 @@ class Administration:
         compat, file = self.options.compat or None, configuration.file
         try:
             base = text if adopted is None or adopted.over != text else adopted.text
-            after = rewrite(base, configuration, compat=compat, file=file)
+            same = self._last if self._last is not None and self._last.answers(base, configuration) else None
+            after = same.after if same is not None else rewrite(base, configuration, compat=compat, file=file)
+            self._last = _Rewritten(base, configuration, after)
         except ConfigError:  # what ietadm cannot change, a text that was adopted can have changed
             if adopted is None or adopted.over == text:
                 raise

@@ -6,6 +6,7 @@ Every command starts from what is served now, so two shells, ietadm and a reload
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Final
@@ -23,6 +24,7 @@ from ietpy.errors import ConfigError, Diagnostic, UsageError
 
 #: What a line without LUNs comes to (``access.with_mapped``): it has to name one, and there is none.
 _MEANT: Final = frozenset(["initiator-without-lun"])
+_MORE_TRIES: Final = 5  #: of a command while others change things
 _SECRETS: Final = ("password=", "mutual_password=")
 
 
@@ -45,6 +47,7 @@ class Shell:
     before: str = "/"
     _kept: dict[str, Kept] = field(default_factory=dict)
     _warned: bool = False
+    _known: dict[tuple[str, str, str | None], Configuration] = field(default_factory=dict, repr=False)
 
     @property
     def prompt(self) -> str:
@@ -58,6 +61,17 @@ class Shell:
         """Do what words say. Raises IetpyError."""
         if not words:
             return Outcome()
+        outcome = self._try(words, self.host.exclusive())
+        for _ in range(_MORE_TRIES):
+            if outcome is None:
+                with self.host.exclusive():  # from beginning to end, as others are quick
+                    outcome = self._try(words, nullcontext())
+        if outcome is None:
+            raise UsageError("somebody else changes what is served all the time; nothing has changed, try again")
+        return outcome
+
+    def _try(self, words: list[Word], alone: AbstractContextManager[None]) -> Outcome | None:
+        """Do it, being ``alone`` while something changes. None if others have changed something since it began."""
         turn, text, mode = self._begin()
         node, verb, rest = self._understood(turn, words)
         verb.run(turn, node, table.bound(verb, rest))
@@ -65,17 +79,26 @@ class Shell:
             return Outcome(turn.lines)
         if verb.name != "exit":
             self._warned = False
-        lines = self._commit(turn, text, mode)
-        return Outcome([*turn.lines, *lines], turn.over)
+        lines = self._commit(turn, text, mode, alone)
+        return None if lines is None else Outcome([*turn.lines, *lines], turn.over)
 
     def _begin(self) -> tuple[Turn, str, str | None]:
         file, text, mode = self.host.text()
-        configuration, book = loads(text, file, mode), self.host.read_book()
+        configuration, book = self._loaded(text, file, mode), self.host.read_book()
         host, port = self.host.listening()
         tree = Tree(configuration, book, self._size, port, host)
         here, before = _nearest(tree, self.path), _nearest(tree, self.before)
         turn = Turn(self.host, tree, here, before, configuration, book, deepcopy(self._kept), self.ask, self.lasting)
         return turn, text, mode
+
+    def _loaded(self, text: str, file: str, mode: str | None) -> Configuration:
+        """What a text means; of the last two that is known already."""
+        key = text, file, mode
+        found = self._known.pop(key, None) or loads(text, file, mode)
+        self._known[key] = found
+        while len(self._known) > 2:
+            del self._known[next(iter(self._known))]
+        return found
 
     def _size(self, path: str) -> int | None:
         found = self.host.look(path)
@@ -107,18 +130,36 @@ class Shell:
 
     # -- serving what has changed ---------------------------------------------------------------------------------
 
-    def _commit(self, turn: Turn, text: str, mode: str | None) -> list[str]:
+    def _commit(
+        self, turn: Turn, text: str, mode: str | None, alone: AbstractContextManager[None]
+    ) -> list[str] | None:
+        """Have it served; what there is to say of that. None if what it started from is no longer so."""
         old = turn.tree.configuration
         file = old.file
-        said: list[str] = []
         if turn.text is not None:
             new = turn.text
-            self._check(loads(new, file, mode), None, turn.expected)
+            self._check(self._loaded(new, file, mode), None, turn.expected)
         elif turn.configuration is not old:
             new = rewrite(text, turn.configuration, compat=mode, file=file)
-            self._check(loads(new, file, mode), old, turn.expected)
+            self._check(self._loaded(new, file, mode), old, turn.expected)
         else:
             new = text
+        said: list[str] = []
+        if new != text or turn.book != turn.tree.book:
+            with alone:
+                if self.host.text()[1] != text or self.host.read_book() != turn.tree.book:
+                    return None
+                said = self._change(turn, text, new)
+        self._kept = turn.kept
+        served = self._loaded(new, file, mode)
+        fresh = Tree(served, turn.book, port=turn.tree.port, host=turn.tree.host)
+        if turn.goal:
+            self.before = turn.here.path
+        self.path = _nearest(fresh, turn.goal or turn.here.path).path
+        return said
+
+    def _change(self, turn: Turn, text: str, new: str) -> list[str]:
+        said = []
         if new != text:
             for target in turn.purged:
                 self.host.end(target, None, True)
@@ -131,12 +172,6 @@ class Shell:
             problem = self.host.write_book(turn.book)
             if problem:
                 said.append(problem)
-        self._kept = turn.kept
-        served = old if new == text else loads(new, file, mode)
-        fresh = Tree(served, turn.book, port=turn.tree.port, host=turn.tree.host)
-        if turn.goal:
-            self.before = turn.here.path
-        self.path = _nearest(fresh, turn.goal or turn.here.path).path
         return said
 
     def _check(self, new: Configuration, old: Configuration | None, expected: set[str]) -> None:

@@ -1,12 +1,18 @@
-"""What the shell sees and makes of disks and files, with and without a daemon, and where its book of names is."""
+"""What the shell sees and makes of disks and files, with and without a daemon, and what it keeps: names and history.
+
+These are in a directory of this user alone: what others could put there would be believed.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
 import secrets
 import shutil
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,7 +23,10 @@ from ietpy.cli.shell.turn import Found
 from ietpy.config.files import read_file
 from ietpy.errors import UsageError
 
-BOOK: Final = "shell.json"
+BOOK: Final = "names.json"
+HISTORY: Final = "history"
+#: Behind the name of a daemon's state directory, which is to have nothing else in it.
+_BESIDE: Final = "-shell"
 _BOOK_LIMIT: Final = 1 << 24  #: bytes; a book that is longer is none of ours
 _WIDEST: Final = 100
 
@@ -26,7 +35,7 @@ _WIDEST: Final = 100
 class Disks:
     """``directory``: where the book is; empty for nowhere. Then names last as long as the session."""
 
-    directory: str = field(default_factory=lambda: state_directory(dict(os.environ), os.geteuid()))
+    directory: str = field(default_factory=lambda: beside(state_directory(dict(os.environ), os.geteuid())))
     _book: Book = field(default_factory=Book)
     _told: bool = False
 
@@ -75,13 +84,8 @@ class Disks:
 
     def read_book(self) -> Book:
         """The book as it is now; an empty one where there is none, or one that cannot be read."""
-        if not self.directory:
-            return self._book
         try:
-            with open(os.path.join(self.directory, BOOK), encoding="utf-8", errors="surrogateescape") as file:
-                return from_text(file.read(_BOOK_LIMIT))
-        except FileNotFoundError:
-            return self._book
+            return from_text(self._read(BOOK))
         except (OSError, ValueError):
             return self._book
 
@@ -91,7 +95,7 @@ class Disks:
         problem = "there is no directory for state"
         if self.directory:
             try:
-                self._write(to_text(book))
+                self._write(BOOK, to_text(book))
                 return ""
             except OSError as error:
                 problem = f"{self.directory}: {error.strerror}"
@@ -101,19 +105,75 @@ class Disks:
         self._told = True
         return f"Names of backstores last as long as this shell ({problem}); then they follow from paths of LUNs."
 
-    def _write(self, text: str) -> None:
-        os.makedirs(self.directory, mode=0o700, exist_ok=True)
-        place = os.path.join(self.directory, BOOK)
-        fresh = f"{place}.{secrets.token_hex(4)}"
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    def read_history(self) -> list[str]:
         try:
-            with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-                file.write(text)
-            os.replace(fresh, place)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(fresh)
-            raise
+            return self._read(HISTORY).splitlines()
+        except OSError:
+            return []
+
+    def write_history(self, lines: list[str]) -> None:
+        with contextlib.suppress(OSError):
+            self._write(HISTORY, "".join(f"{line}\n" for line in lines))
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """While another shell of this user changes nothing."""
+        try:
+            descriptor = self._open(make=True)
+        except OSError:  # there is nothing to lock
+            yield
+            return
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _open(self, make: bool = False) -> int:
+        """A descriptor of the directory. Raises OSError if there is none of ours."""
+        if not self.directory:
+            raise FileNotFoundError(errno.ENOENT, "there is no directory for it")
+        if make:
+            os.makedirs(os.path.dirname(self.directory), exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(self.directory, 0o700)
+        descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        found = os.fstat(descriptor)
+        if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o022:
+            os.close(descriptor)
+            raise PermissionError(errno.EPERM, "it is not this user's alone")
+        return descriptor
+
+    def _read(self, name: str) -> str:
+        directory = self._open()
+        try:
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+            with open(descriptor, encoding="utf-8", errors="surrogateescape") as file:
+                return file.read(_BOOK_LIMIT)
+        finally:
+            os.close(directory)
+
+    def _write(self, name: str, text: str) -> None:
+        directory = self._open(make=True)
+        fresh = f"{name}.{secrets.token_hex(4)}"
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            descriptor = os.open(fresh, flags, 0o600, dir_fd=directory)
+            try:
+                with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+                    file.write(text)
+                os.replace(fresh, name, src_dir_fd=directory, dst_dir_fd=directory)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(fresh, dir_fd=directory)
+                raise
+        finally:
+            os.close(directory)
+
+
+def beside(state: str) -> str:
+    """The directory of the shell beside a daemon's state directory; empty if there is none."""
+    return f"{state.rstrip('/')}{_BESIDE}" if state else ""
 
 
 def _size_of_device(path: str) -> int:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from ietpy.cli.control import NotRunning, ask_daemon
 from ietpy.cli.facts import Session, sessions
 from ietpy.cli.save import count_changes, replace_file
-from ietpy.cli.shell.disks import Disks
+from ietpy.cli.shell.disks import Disks, beside
 from ietpy.config.files import read_file
 from ietpy.config.load import DEFAULT_PATHS, loads
 from ietpy.daemon.manage import describe
@@ -29,11 +29,12 @@ class Live(Disks):
 
     live: bool = True
     _facts: dict[str, Any] = field(default_factory=dict)  #: as they were when the text was read
+    _text: str = field(default="", repr=False)
 
     def text(self) -> tuple[str, str, str | None]:
         answer = ask_daemon("rewritten", force=True)
-        self._facts = ask_daemon("status")
-        return answer["file"], answer["after"], self._facts["options"]["compat"] or None
+        self._facts, self._text = ask_daemon("status"), answer["after"]
+        return answer["file"], self._text, self._facts["options"]["compat"] or None
 
     def listening(self) -> tuple[str, int]:
         facts = self._facts
@@ -42,8 +43,7 @@ class Live(Disks):
         return host, port
 
     def serve(self, text: str, expected: frozenset[str]) -> None:
-        _, old, _ = self.text()
-        before = _problems(self._facts)
+        before, old = _problems(self._facts), self._text
         answer = ask_daemon("adopt", patience=_PATIENCE, text=text)
         after = _problems(ask_daemon("status"))
         fresh = [sentence for key, sentence in after.items() if key not in before and key[0] not in expected]
@@ -147,7 +147,7 @@ def host(config: str) -> Live | Offline:
             " control socket with $IETPY_CONTROL"
         )
     directory = facts["options"].get("state_dir") or None
-    return Live(directory) if directory else Live()
+    return Live(beside(directory)) if directory else Live()
 
 
 def saved(path: str, before: str, after: str) -> str:

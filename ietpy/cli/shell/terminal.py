@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable
 from typing import Final
@@ -13,7 +12,6 @@ import click
 from ietpy.cli.shell.core import Shell, holds_secret
 from ietpy.errors import ConfigError, IetpyError
 
-HISTORY: Final = "shell.history"
 _HISTORY_LENGTH: Final = 1000
 _LONGEST: Final = 65536  #: characters of a line
 _WELCOME: Final = "ietpy shell; help says what may be typed, exit leaves."
@@ -73,9 +71,7 @@ def run_interactive(shell: Shell) -> int:
     import readline
 
     sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
-    directory = getattr(shell.host, "directory", "")
-    history = os.path.join(directory, HISTORY) if directory else ""
-    _prepare(shell, history)
+    _prepare(shell)
     shell.ask = input
     click.echo(_WELCOME)
     with contextlib.suppress(IetpyError):
@@ -108,21 +104,22 @@ def run_interactive(shell: Shell) -> int:
                 return 0
     finally:
         readline.set_completer(None)
-        if history:
-            _write_history(history)
+        count = readline.get_current_history_length()
+        first = max(count - _HISTORY_LENGTH, 0)
+        shell.host.write_history([readline.get_history_item(number + 1) or "" for number in range(first, count)])
 
 
-def _prepare(shell: Shell, history: str) -> None:
+def _prepare(shell: Shell) -> None:
     import readline
 
     readline.set_auto_history(False)
     readline.set_completer_delims(" \t")
     readline.set_completer(completer(shell, readline.get_line_buffer, readline.get_endidx))
     readline.parse_and_bind("tab: complete")
-    readline.set_history_length(_HISTORY_LENGTH)
-    if history:
-        with contextlib.suppress(OSError):
-            readline.read_history_file(history)
+    readline.clear_history()
+    for line in shell.host.read_history():
+        if "\0" not in line:
+            readline.add_history(line)
 
 
 def completer(
@@ -148,13 +145,3 @@ def _remember(line: str) -> None:
     last = readline.get_history_item(readline.get_current_history_length())
     if line.strip() and line != last and not holds_secret(line):
         readline.add_history(line)
-
-
-def _write_history(path: str) -> None:
-    import readline
-
-    with contextlib.suppress(OSError):
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        os.close(descriptor)
-        readline.write_history_file(path)

@@ -6,6 +6,7 @@ A command changes copies; ``core`` has the daemon serve them, and only then they
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
@@ -71,6 +72,11 @@ class Host(Protocol):
     def read_book(self) -> Book: ...
     def write_book(self, book: Book) -> str:
         """Keep it; why that was not possible, or nothing."""
+
+    def read_history(self) -> list[str]: ...
+    def write_history(self, lines: list[str]) -> None: ...
+    def exclusive(self) -> AbstractContextManager[None]:
+        """While this holds, no other shell changes anything."""
 
     def width(self) -> int:
         """Characters of a line of the terminal."""
@@ -149,7 +155,8 @@ class Verb:
     @property
     def usage(self) -> str:
         words = [each.name if each.required else f"[{each.name}]" for each in self.parameters]
-        return " ".join([self.name, *words, *(["NAME=VALUE..."] if self.free else [])])
+        more = [] if not self.free else ["NAME=VALUE..."] if self.name == "set" else ["NAME..."]
+        return " ".join([self.name, *words, *more])
 
 
 def boolean(values: Values, name: str, default: bool) -> bool:

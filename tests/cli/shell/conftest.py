@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -97,6 +98,15 @@ class World:
     def write_book(self, book: Book) -> str:
         self.book = book
         return ""
+
+    def read_history(self) -> list[str]:
+        return []
+
+    def write_history(self, lines: list[str]) -> None:
+        raise AssertionError("only terminals have a history")
+
+    def exclusive(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     def width(self) -> int:
         return 80

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ietpy.cli.shell.core import Shell, holds_secret
 from ietpy.config.load import loads
-from ietpy.errors import IetpyError
+from ietpy.errors import IetpyError, UsageError
 from tests.cli.shell.conftest import A, B, T, Typist, World, session
 
 SETUP = [
@@ -42,6 +42,25 @@ def test_what_others_change_meanwhile_stays(typed: Typist, world: World) -> None
     assert "# a remark" in world.served
     other(f"/iscsi delete {T}")
     assert typed("pwd") == ["/iscsi"]
+
+
+def test_a_change_that_comes_in_between_is_not_undone(typed: Typist, world: World) -> None:
+    typed(*SETUP)
+    serving, others = world.text, [f"# {number}\n" for number in range(3)]
+
+    def text() -> tuple[str, str, str | None]:
+        found = serving()
+        if others:
+            world.served += others.pop()
+        return found
+
+    world.text = text  # type: ignore[method-assign]
+    typed(f"/iscsi/{T}/tpg1/acls create {B}")
+    assert f"Initiator {B}" in world.served
+    assert world.served.endswith("# 2\n# 1\n# 0\n")
+    others.extend(["# again\n"] * 20)
+    with pytest.raises(UsageError, match="somebody else changes what is served all the time"):
+        typed.shell.run(f"/iscsi delete {T}")
 
 
 def test_comments_stay(typed: Typist, world: World) -> None:

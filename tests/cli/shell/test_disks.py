@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
 from ietpy.cli.shell.book import Backstore, Book
-from ietpy.cli.shell.disks import BOOK, Disks
+from ietpy.cli.shell.disks import BOOK, HISTORY, Disks, beside
 from ietpy.cli.shell.turn import Found
 from ietpy.errors import UsageError
 
@@ -96,11 +97,53 @@ def test_a_book_that_is_none_is_an_empty_one(disks: Disks) -> None:
 
 def test_without_a_place_names_last_as_long_as_the_session(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for directory, why in (("", "there is no directory for state"), (f"{tmp_path}/file", "File exists")):
+    (tmp_path / "open").mkdir(mode=0o777)
+    (tmp_path / "open").chmod(0o777)
+    (tmp_path / "link").symlink_to(tmp_path)
+    for directory, why in (
+        ("", "there is no directory for state"), (f"{tmp_path}/file", "Not a directory"),
+        (f"{tmp_path}/file/x", "File exists"), (f"{tmp_path}/open", "it is not this user's alone"),
+        (f"{tmp_path}/link", "Not a directory"),
+    ):
         disks = Disks(directory)
         assert why in disks.write_book(BOOKED)
         assert disks.write_book(BOOKED) == ""
         assert disks.read_book() == BOOKED
+
+
+def test_links_in_its_place_are_not_followed(disks: Disks, tmp_path: Path) -> None:
+    disks.write_book(Book())
+    (tmp_path / "secret").write_text("root:x\n")
+    for name in (BOOK, HISTORY):
+        place = Path(disks.directory, name)
+        place.unlink(missing_ok=True)
+        place.symlink_to(tmp_path / "secret")
+    assert disks.read_history() == []
+    disks.write_history(["ls"])
+    assert disks.read_history() == ["ls"]
+    assert (tmp_path / "secret").read_text() == "root:x\n"
+
+
+def test_one_shell_after_the_other(disks: Disks) -> None:
+    with Disks("").exclusive():  # nothing is there to lock
+        pass
+    order: list[str] = []
+    with disks.exclusive():
+        other = threading.Thread(target=lambda: _exclusive(Disks(disks.directory), order))
+        other.start()
+        other.join(0.05)
+        order.append("first")
+    other.join(10)
+    assert order == ["first", "second"]
+
+
+def _exclusive(disks: Disks, order: list[str]) -> None:
+    with disks.exclusive():
+        order.append("second")
+
+
+def test_it_is_beside_the_daemons_state_which_is_nobody_elses() -> None:
+    assert (beside("/var/lib/ietpy"), beside("/x/"), beside("")) == ("/var/lib/ietpy-shell", "/x-shell", "")
 
 
 def test_names_of_targets_are_new(disks: Disks) -> None:

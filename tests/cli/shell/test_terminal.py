@@ -12,7 +12,8 @@ import pexpect
 import pytest
 
 from ietpy.cli.shell.core import Shell
-from ietpy.cli.shell.terminal import HISTORY, completer, tell
+from ietpy.cli.shell.disks import BOOK, HISTORY
+from ietpy.cli.shell.terminal import completer, tell
 from ietpy.errors import ConfigError, Diagnostic, Span, UsageError
 from tests.cli.conftest import Daemon
 from tests.cli.shell.conftest import T, World
@@ -70,7 +71,7 @@ def test_history_has_no_secrets_and_is_there_the_next_time(
     child.expect_exact("/> ")
     child.sendline("exit")
     child.expect(pexpect.EOF)
-    history = daemon.directory / "state" / HISTORY
+    history = daemon.directory / "state-shell" / HISTORY
     assert history.read_text().splitlines() == ["pwd", "version", "pwd", "exit"]
     assert history.stat().st_mode & 0o777 == 0o600
     child = terminal()
@@ -133,6 +134,29 @@ def test_lines_from_a_pipe(daemon: Daemon) -> None:
     assert ended.stdout.splitlines()[-1] == f"/iscsi/{T}2/tpg1".encode()
     assert ended.stderr == b"served, but not saved: saveconfig writes it into ietd.conf\n"
     assert f"{T}2" in [target.config.name for target in daemon.inventory.all()]
+
+
+def test_two_shells_at_once_undo_nothing_of_each_other(daemon: Daemon) -> None:
+    scripts = [
+        "".join(f"/iscsi create {T}.{one}.{number}\n/backstores/fileio create {one}{number} {daemon.directory}/{one}"
+                f"{number}.img 1M\n" for number in range(6)) for one in "ab"
+    ]
+    shells = [
+        subprocess.Popen(SHELL, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                         env={**os.environ, **daemon.environment})
+        for _ in scripts
+    ]
+    for each, script in zip(shells, scripts, strict=True):
+        assert each.stdin is not None
+        each.stdin.write(script)
+        each.stdin.close()
+    for each in shells:
+        assert each.wait(60) == 0
+        assert each.stderr is not None
+        each.stderr.close()
+    assert len(daemon.inventory.all()) == 1 + 2 * 6
+    names = (daemon.directory / "state-shell" / BOOK).read_text()
+    assert names.count('"fileio"') == 2 * 6
 
 
 def test_the_first_mistake_ends_a_pipe(daemon: Daemon) -> None:
