@@ -253,7 +253,8 @@ def _lun(disk: Disk) -> Iterator[str]:
         yield f"path {_quoted(disk.path)}"
     if disk.size is not None:
         yield f"size {disk.size}"
-    yield f"blocksize {disk.block_size}"
+    if disk.block_size is not None:
+        yield f"blocksize {disk.block_size}"
     yield f"option writecache {'on' if disk.write_cache else 'off'}"
     options = ("readonly", disk.read_only or None), ("removable", disk.removable or None), ("unmap", disk.unmap)
     for word, said in options:

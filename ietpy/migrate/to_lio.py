@@ -116,7 +116,9 @@ def _serial(disk: Disk) -> str:
 
 
 def _storage_object(disk: Disk, name: str, plugin: str, serial: str) -> dict[str, Any]:
-    attributes = {"block_size": disk.block_size, "emulate_model_alias": 1}
+    attributes = {"emulate_model_alias": 1}
+    if disk.block_size is not None:
+        attributes["block_size"] = disk.block_size
     if plugin != "ramdisk":
         attributes["emulate_write_cache"] = int(disk.write_cache)
     if disk.unmap is not None:

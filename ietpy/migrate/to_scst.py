@@ -136,7 +136,7 @@ def _device(disk: Disk, handler: str, words: dict[str, str]) -> Iterator[str]:
             yield f"thin_provisioned {int(disk.unmap)}"
     if handler == "vdisk_fileio" and disk.store is Store.DIRECT:
         yield "o_direct 1"
-    if disk.block_size != 512:
+    if disk.block_size not in (None, 512):
         yield f"blocksize {disk.block_size}"
     if disk.read_only:
         yield "read_only 1"

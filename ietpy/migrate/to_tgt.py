@@ -207,7 +207,7 @@ class _Block:
         words = _words(disk.identity, tgt(self.tid, number))
         self.ledger.disk(self.target, lun, tgt(self.tid, number, **words), number)
         yield f"write-cache {'on' if disk.write_cache else 'off'}"
-        if disk.block_size != 512:
+        if disk.block_size not in (None, 512):
             yield f"block-size {disk.block_size}"
         if read_only or not lun.writable:
             yield "readonly 1"

@@ -171,8 +171,8 @@ CTL_DISK = Disk(
          "option removable on", "option unmap off"], id="ctld's own names need no words",
     ),
     pytest.param(
-        disk(CTL_DISK, store=Store.MEMORY, size=512, identity=Identity(product=b'a"b'.ljust(16))),
-        ["backend ramdisk", "size 512", "blocksize 512", "option writecache off"], id="a word that cannot be quoted",
+        disk(CTL_DISK, store=Store.MEMORY, size=512, block_size=None, identity=Identity(product=b'a"b'.ljust(16))),
+        ["backend ramdisk", "size 512", "option writecache off"], id="a word that cannot be quoted",
     ),
 ])
 def test_a_lun(source: Source, lines: list[str]) -> None:

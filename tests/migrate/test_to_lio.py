@@ -136,6 +136,10 @@ def test_the_sample() -> None:
         id="a device that nobody may write",
     ),
     pytest.param(
+        disk(LIO_DISK, path="/dev/sdb", block_size=None),
+        {"attributes": {"emulate_model_alias": 1, "emulate_write_cache": 1}}, [], id="the device's own blocks",
+    ),
+    pytest.param(
         disk(LIO_DISK, store=Store.DIRECT), {"plugin": "fileio", "name": "disk0"},
         ["2 lost: access around the page cache to LUN 1 of a: LIO has that for devices alone"], id="a file, directly",
     ),

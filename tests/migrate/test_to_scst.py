@@ -189,7 +189,8 @@ SCST_DISK = Disk(
         ["filename /srv/a.img", "o_direct 1"], id="a file, directly",
     ),
     pytest.param(
-        disk(SCST_DISK, store=Store.DIRECT, path="/dev/sdb", identity=Identity(), write_cache=True), "vdisk_blockio",
+        disk(SCST_DISK, store=Store.DIRECT, path="/dev/sdb", block_size=None, identity=Identity(), write_cache=True),
+        "vdisk_blockio",
         ["filename /dev/sdb"], id="a device",
     ),
     pytest.param(

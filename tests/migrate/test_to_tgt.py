@@ -141,7 +141,7 @@ TGT_1 = replace(TGT_DISK, identity=identities.tgt(1, 1))
     pytest.param(disk(TGT_1), ["lun 1", "write-cache off", "block-size 4096", "bsoflags direct",
                                "params thin_provisioning=1"], id="tgt's own names need no words"),
     pytest.param(
-        disk(TGT_1, store=Store.FILE, block_size=512, unmap=None, write_cache=True, read_only=True, removable=True),
+        disk(TGT_1, store=Store.FILE, block_size=None, unmap=None, write_cache=True, read_only=True, removable=True),
         ["lun 1", "write-cache on", "readonly 1", "removable 1"], id="a file",
     ),
     pytest.param(
