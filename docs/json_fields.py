@@ -40,6 +40,16 @@ _CHANGE: Final = (
 )
 
 
+_COPY: Final = (
+    _FORMAT,
+    ("source", "string", "the image it was made of"),
+    ("path", "string", "where it is"),
+    ("size", "number", "bytes"),
+    ("how", "string", "`shared` (blocks, until one is written) or `copied`"),
+    ("sessions", "number", "how many had the source meanwhile, as far as the daemon tells"),
+)
+
+
 JSON: Final[Mapping[str, Fields]] = {
     "targets": (
         _FORMAT,
@@ -90,6 +100,8 @@ JSON: Final[Mapping[str, Fields]] = {
         ("steps[].column", "number", "from 1"),
         ("steps[].text", "string", "the whole of it, as printed without `--json`"),
     ),
+    "snapshot": _COPY,
+    "clone": _COPY,
     "add": _CHANGE,
     "remove": _CHANGE,
     "resize": (

@@ -117,6 +117,21 @@ def make_image(
     when ``progress`` or a signal handler raises, nothing is left behind.
     """
     check_size(size)
+    with new_image(path, size, force=force) as fd:
+        if preallocate:
+            _check_room(path, size)
+            _allocate(fd, size, progress)
+        else:
+            os.ftruncate(fd, size)
+
+
+@contextmanager
+def new_image(path: str, size: int = 0, *, force: bool = False) -> Iterator[int]:
+    """A file to fill, of mode 0600, that gets its name when the block has ended well and is on stable storage.
+
+    Otherwise nothing is left behind. ``size`` is for messages, and ``force`` as for ``make_image``. Raises UsageError
+    and StoreError, also for an OSError in the block.
+    """
     if "\0" in path or not path:
         raise UsageError(f"{path!r} is not a path; give the name of a file")
     if path.endswith("/"):
@@ -124,17 +139,12 @@ def make_image(
     real = os.path.realpath(path)
     temporary = os.path.join(os.path.dirname(real), f".ietpy-mkimage-{secrets.token_hex(8)}.partial")
     with _told(path, size), _replaceable(path, real, force) as replace:
-        if preallocate:
-            _check_room(path, size)
         try:
             # Python's open adds O_CLOEXEC; fchmod because the umask may take even the owner's bits.
             fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             try:
                 os.fchmod(fd, 0o600)
-                if preallocate:
-                    _allocate(fd, size, progress)
-                else:
-                    os.ftruncate(fd, size)
+                yield fd
                 os.fsync(fd)
             finally:
                 os.close(fd)

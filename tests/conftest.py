@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -27,6 +29,24 @@ def root() -> None:
     """For tests that make devices or become other users."""
     if os.geteuid() != 0:
         pytest.fail("this test needs root; run these tests as root", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def sharing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory on an xfs whose files can share blocks; its file system is in a file of this machine's own."""
+    if os.geteuid() != 0:
+        pytest.fail("this test needs root, to mount a file system; run these tests as root", pytrace=False)
+    directory = tmp_path_factory.mktemp("sharing")
+    image, mounted = directory / "xfs.img", directory / "mounted"
+    with image.open("wb") as file:
+        file.truncate(320 << 20)
+    mounted.mkdir()
+    subprocess.run(["mkfs.xfs", "-q", "-m", "reflink=1", str(image)], check=True)
+    subprocess.run(["mount", "-o", "loop", str(image), str(mounted)], check=True)
+    try:
+        yield mounted
+    finally:
+        subprocess.run(["umount", str(mounted)], check=True)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 # Packages are installed only when something is missing, so that a plain user with everything in place can run tests.
 VENV=${IETPY_TEST_VENV:-$PWD/.test-venv}
 needed=(iscsi-inq:libiscsi-bin qemu-img:qemu-utils qemu-system-x86_64:qemu-system-x86 losetup:mount tgtd:tgt
-    istgt:istgt cc:gcc shellcheck:shellcheck systemd-analyze:systemd man:man-db mandoc:mandoc
+    istgt:istgt mkfs.xfs:xfsprogs cc:gcc shellcheck:shellcheck systemd-analyze:systemd man:man-db mandoc:mandoc
     chromium:chromium chromedriver:chromium-driver)
 files=(/usr/include/stdio.h:libc6-dev /usr/lib/x86_64-linux-gnu/qemu/block-iscsi.so:qemu-block-extra
     /usr/lib/ipxe/qemu/pxe-e1000.rom:ipxe-qemu)

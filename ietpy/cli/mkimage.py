@@ -1,4 +1,4 @@
-"""``ietpy mkimage``: words, progress and exit statuses around ``ietpy.images``."""
+"""``ietpy mkimage``: words, progress and exit statuses around ``ietpy.images`` and ``ietpy.copies``."""
 
 from __future__ import annotations
 
@@ -16,25 +16,40 @@ from ietpy.cli.stopping import Stopped, stoppable
 from ietpy.errors import StoreError, UsageError
 
 _STOPPED: Final = "stopped; no partial image is left"
+_HOW: Final = {
+    "shared": "it shares its blocks with {source} until they are written",
+    "copied": "copied from {source}, its holes kept",
+    "converted": "converted from {source}",
+}
 
 
 @click.command()
-@click.option("--size", required=True, metavar="SIZE", help="Bytes, or a number with K, M, G or T: 10G.")
+@click.option("--size", metavar="SIZE", help="Bytes, or a number with K, M, G or T: 10G. With --from: enlarge to that.")
+@click.option("--from", "source", metavar="FILE", help="Make it of another image or a block device, whose holes stay.")
+@click.option(
+    "--format", "form", type=click.Choice(["raw", "qcow2"]), help="What FILE is, if it shall not be looked at."
+)
 @click.option("--preallocate", is_flag=True, help="Give the image all its space now, not as it fills.")
 @click.option("--force", is_flag=True, help="Replace an existing image that is not being served.")
 @click.argument("path", default="./ietpy.img")
 @click.pass_context
-def mkimage(ctx: click.Context, size: str, preallocate: bool, force: bool, path: str) -> None:
-    """Make a disk image of zeros at PATH (./ietpy.img) and print the lines of ietd.conf that serve it.
+def mkimage(
+    ctx: click.Context, size: str | None, source: str | None, form: str | None, preallocate: bool, force: bool,
+    path: str,
+) -> None:
+    """Make a disk image at PATH (./ietpy.img) and print the lines of ietd.conf that serve it.
 
-    The image is sparse unless --preallocate is given, and readable by its owner only. Exit status: 0 made,
-    1 the system failed (no space), 2 wrong size or path, 130 stopped by Ctrl-C; no partial image stays.
+    It has zeros, or with --from what another image has: raw, or qcow2, which qemu-img converts. It is sparse unless
+    --preallocate is given, and readable by its owner only. Exit status: 0 made, 1 the system failed (no space), 2 wrong
+    size or path, 130 stopped by Ctrl-C; no partial image stays.
     """
     try:
-        count = images.parse_size(size)
-        with stoppable(), _progress(count, preallocate) as progress:
-            images.make_image(path, count, preallocate=preallocate, force=force, progress=progress)
-        _report(path, count, preallocate)
+        count = None if size is None else images.parse_size(size)
+        if source is None:
+            how = _new(path, count, preallocate, force, form)
+        else:
+            how = _copy(source, path, count, preallocate, force, form)
+        _report(path, how, preallocate)
     except UsageError as error:
         _say(str(error))
         ctx.exit(2)
@@ -49,36 +64,65 @@ def mkimage(ctx: click.Context, size: str, preallocate: bool, force: bool, path:
         ctx.exit(128 + stop.number)
 
 
+def _new(path: str, size: int | None, preallocate: bool, force: bool, form: str | None) -> str:
+    """An image of zeros; what is said of it."""
+    if size is None:
+        raise UsageError("say --size, as in --size 10G, or --from FILE")
+    if form is not None:
+        raise UsageError("--format says what the file of --from is; without --from an image is raw")
+    with stoppable(), progress("Allocating" if preallocate else "") as tell:
+        images.make_image(path, size, preallocate=preallocate, force=force, progress=tell)
+    return "all space allocated" if preallocate else "sparse"
+
+
+def _copy(source: str, path: str, size: int | None, preallocate: bool, force: bool, form: str | None) -> str:
+    """An image of another; what is said of it."""
+    from ietpy import copies
+
+    if preallocate:
+        raise UsageError("--preallocate and --from exclude each other: the copy has the holes of its source")
+    qcow2 = copies.is_qcow2(source) if form is None else form == "qcow2"
+    with stoppable(), progress("Converting" if qcow2 else "Copying") as tell:
+        make = copies.convert if qcow2 else copies.copy
+        how = make(source, path, size=size, force=force, progress=tell)
+    return _HOW[how.value].format(source=source)
+
+
 def _say(sentence: str) -> None:
     click.echo(f"ietpy mkimage: {sentence}", err=True)
 
 
 @contextmanager
-def _progress(size: int, preallocate: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on standard error while space is allocated, if somebody looks at it."""
-    if not preallocate or not sys.stderr.isatty():
+def progress(doing: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on standard error while something is done, if somebody looks at it. It comes with the first news."""
+    if not doing or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (
-        TextColumn("Allocating"), BarColumn(), DownloadColumn(binary_units=True), TimeRemainingColumn())
+    columns = (TextColumn(doing), BarColumn(), DownloadColumn(binary_units=True), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=size)
-        yield lambda done, total: bar.update(task, completed=done)
+        task = bar.add_task("", total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 
 
-def _report(path: str, size: int, preallocate: bool) -> None:
+def _report(path: str, how: str, preallocate: bool) -> None:
     """Say on standard error what was made; on standard output, alone, what to put into ietd.conf."""
-    how = "all space allocated" if preallocate else "sparse"
+    size = os.path.getsize(path)
     _say(f"made {path}: {images.in_words(size)}, {how}")
-    if not preallocate and (free := images.free_space(path)) < size:
+    used = os.stat(path).st_blocks * 512
+    if not preallocate and (free := images.free_space(path)) < size - used:
         _say(f"note: only {images.in_words(free)} are free there; writes fail when they are used up")
+    serving_lines(path, _say)
+
+
+def serving_lines(path: str, say: Callable[[str], None]) -> None:
+    """Print what serves the image at ``path``, alone on standard output."""
     try:
         lines = images.target_lines(path, os.uname().nodename)
     except UsageError as error:
-        _say(f"note: {error}")
+        say(f"note: {error}")
         return
     click.echo("To serve it, add to ietd.conf:", err=True)
     click.echo(os.fsencode(lines), nl=False)

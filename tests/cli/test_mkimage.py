@@ -57,7 +57,7 @@ def test_standard_output_is_what_to_paste_and_nothing_else(tmp_path: Path) -> No
     (["--size", "1M", "old"], "old exists; add --force to replace it"),
     (["--size", "1M", "--force", "/dev/null"], "is a character device, which is never overwritten"),
     (["--size", "1M", ""], "is not a path"),
-    (["x"], "Missing option '--size'"),
+    (["x"], "say --size, as in --size 10G, or --from FILE"),
     (["--size", "1M", "--no-such", "x"], "No such option"),
 ])
 def test_wrong_calls_exit_2_with_a_sentence(
@@ -212,3 +212,50 @@ def test_what_to_paste_is_read_back_without_a_remark(tmp_path: Path, mode: str, 
     assert configuration.diagnostics == ()
     [target] = configuration.targets
     assert [(lun.path, lun.type) for lun in target.luns] == [(str(tmp_path / name), "fileio")]
+
+
+# From another image ---------------------------------------------------------------------------------------------------
+
+
+def test_an_image_of_another(tmp_path: Path) -> None:
+    (tmp_path / "other.img").write_bytes(b"x" * 4096)
+    new = tmp_path / "new.img"
+    result = call("--from", str(tmp_path / "other.img"), "--size", "1M", str(new))
+    assert result.exit_code == 0
+    assert f"made {new}: 1 MiB, copied from {tmp_path}/other.img, its holes kept\n" in result.stderr
+    assert result.stdout.endswith(f"    Lun 0 Path={new},Type=fileio\n")
+    assert new.read_bytes() == (b"x" * 4096).ljust(1 << 20, b"\0")
+
+
+def test_an_image_that_shares_blocks(sharing: Path) -> None:
+    (sharing / "first.img").write_bytes(b"x" * 4096)
+    result = call("--from", str(sharing / "first.img"), str(sharing / "second.img"))
+    assert f": 4 KiB, it shares its blocks with {sharing}/first.img until they are written\n" in result.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("--format", "qcow2")])
+def test_a_qcow2_image_is_converted_and_raw_is_taken_as_it_is(tmp_path: Path, words: tuple[str, ...]) -> None:
+    qcow2 = tmp_path / "disk.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(qcow2), "3M"], check=True)
+    result = call("--from", str(qcow2), *words, str(tmp_path / "new.img"))
+    assert f": 3 MiB, converted from {qcow2}\n" in result.stderr
+    assert (tmp_path / "new.img").read_bytes() == bytes(3 << 20)
+    call("--from", str(qcow2), "--format", "raw", str(tmp_path / "raw.img"))
+    assert (tmp_path / "raw.img").read_bytes()[:4] == b"QFI\xfb"
+
+
+@pytest.mark.parametrize(("words", "sentence"), [
+    (["--from", "none", "x"], "none cannot be read: No such file or directory"),
+    (["--from", "old", "--preallocate", "x"], "--preallocate and --from exclude each other"),
+    (["--size", "1M", "--format", "qcow2", "x"], "--format says what the file of --from is"),
+    (["--from", "old", "--format", "qcow2", "x"], "cannot be converted"),
+    (["--from", "old", "--size", "512", "x"], "which 512 bytes cannot hold"),
+])
+def test_what_is_wrong_with_a_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old").write_bytes(b"x" * 1024)
+    result = call(*words)
+    assert (result.exit_code, sentence in result.stderr) == (2, True), result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old"]
