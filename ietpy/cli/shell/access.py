@@ -179,12 +179,15 @@ def with_credentials(target: TargetConfig, line: InitiatorConfig, wanted: Creden
         if not is_shut(line):
             kept.addresses[key] = line.addresses
         return _without_account(with_line(target, line, new), line.user)
-    others = [other for other in target.initiators if other is not line and other.user == wanted.userid]
+    others = [
+        other for other in target.initiators
+        if other is not line and (other.user == wanted.userid or not (other.user or other.closed or is_shut(other)))
+    ]
     taken = next((one for one in reversed(target.incoming) if one.name == wanted.userid), None)
     if others and taken is not None and taken.secret != wanted.password:
         raise UsageError(
-            f"{others[0].name} logs in as {wanted.userid}, too, with another password, and in ietd.conf a name has one"
-            " for all of a target; choose another userid, or the same password"
+            f"{others[0].name} may log in as {wanted.userid}, too, with another password, and in ietd.conf a name has"
+            " one for all of a target; choose another userid, or the same password"
         )
     account = Account(wanted.userid, wanted.password, BY_HAND)
     new = replace(line, user=wanted.userid)

@@ -28,7 +28,7 @@ def command(ctx: click.Context, config: str, words: tuple[str, ...]) -> None:
     shell = Shell(host(config), lasting=not words)
     if words:
         ctx.exit(_once(shell, words))
-    interactive = sys.stdin.isatty() and sys.stdout.isatty()
+    interactive = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
     ctx.exit(run_interactive(shell) if interactive else run_piped(shell))
 
 

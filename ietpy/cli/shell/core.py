@@ -20,10 +20,11 @@ from ietpy.config.findings import printable
 from ietpy.config.load import loads
 from ietpy.config.model import Configuration
 from ietpy.config.writer import rewrite
-from ietpy.errors import ConfigError, Diagnostic, UsageError
+from ietpy.errors import AdminError, ConfigError, Diagnostic, IetpyError, UsageError
 
 #: What a line without LUNs comes to (``access.with_mapped``): it has to name one, and there is none.
 _MEANT: Final = frozenset(["initiator-without-lun"])
+_EXIT: Final = "exit"
 _MORE_TRIES: Final = 5  #: of a command while others change things
 _SECRETS: Final = ("password=", "mutual_password=")
 
@@ -61,7 +62,12 @@ class Shell:
         """Do what words say. Raises IetpyError."""
         if not words:
             return Outcome()
-        outcome = self._try(words, self.host.exclusive())
+        try:
+            outcome = self._try(words, self.host.exclusive())
+        except IetpyError as error:
+            if words[0].text != _EXIT:
+                raise
+            return Outcome([printable(str(error))], True)  # with no daemon any more there is nothing to ask it
         for _ in range(_MORE_TRIES):
             if outcome is None:
                 with self.host.exclusive():  # from beginning to end, as others are quick
@@ -75,9 +81,9 @@ class Shell:
         turn, text, mode = self._begin()
         node, verb, rest = self._understood(turn, words)
         verb.run(turn, node, table.bound(verb, rest))
-        if verb.name == "exit" and not self._may_leave(turn):
+        if verb.name == _EXIT and not self._may_leave(turn):
             return Outcome(turn.lines)
-        if verb.name != "exit":
+        if verb.name != _EXIT:
             self._warned = False
         lines = self._commit(turn, text, mode, alone)
         return None if lines is None else Outcome([*turn.lines, *lines], turn.over)
@@ -86,9 +92,11 @@ class Shell:
         file, text, mode = self.host.text()
         configuration, book = self._loaded(text, file, mode), self.host.read_book()
         host, port = self.host.listening()
+        there = {"", *(target.name.lower() for target in configuration.targets)}
+        kept = {name: deepcopy(each) for name, each in self._kept.items() if name in there}
         tree = Tree(configuration, book, self._size, port, host)
         here, before = _nearest(tree, self.path), _nearest(tree, self.before)
-        turn = Turn(self.host, tree, here, before, configuration, book, deepcopy(self._kept), self.ask, self.lasting)
+        turn = Turn(self.host, tree, here, before, configuration, book, kept, self.ask, self.lasting)
         return turn, text, mode
 
     def _loaded(self, text: str, file: str, mode: str | None) -> Configuration:
@@ -165,14 +173,20 @@ class Shell:
                 self.host.end(target, None, True)
             self.host.serve(new, frozenset(turn.expected))
             for ended, initiator in turn.ended:
-                count = self.host.end(ended, initiator, False)
-                if count:
-                    said.append(f"Ended {count} session{'' if count == 1 else 's'} of {printable(initiator or ended)}.")
+                said += self._ended(ended, initiator)
         if turn.book != turn.tree.book:
             problem = self.host.write_book(turn.book)
             if problem:
                 said.append(problem)
         return said
+
+    def _ended(self, target: str, initiator: str | None) -> list[str]:
+        who = printable(initiator or target)
+        try:
+            count = self.host.end(target, initiator, False)
+        except AdminError as error:  # what was asked for is served all the same
+            return [f"Sessions of {who} go on: {printable(str(error))}"]
+        return [f"Ended {count} session{'' if count == 1 else 's'} of {who}."] if count else []
 
     def _check(self, new: Configuration, old: Configuration | None, expected: set[str]) -> None:
         """Raise UsageError where ``new`` has mistakes that ``old`` has not: a file in this state is not left behind."""

@@ -86,8 +86,12 @@ def _put_generate(turn: Turn, node: Node, text: str) -> None:
     protect = turn.book.attribute(target.name, "demo_mode_write_protect", True)
     auth = authentication(replace(turn.tree, book=turn.book), target)
     new = access.generating(target, on, protect, auth)
+    kept = turn.kept_of(target)
+    wanted, line = kept.acls.get(access.EVERYBODY), access.dynamic(new)
+    if on and auth and line is not None and access.is_shut(line) and wanted is not None and wanted.complete:
+        new = access.with_credentials(new, line, wanted, kept)
+        line = access.dynamic(new)
     turn.target_changed(target, new)
-    line = access.dynamic(new)
     if on and line is not None and access.is_shut(line):
         turn.say("Initiators without an ACL need credentials first: set auth userid= password= here.")
     elif on and line is not None:

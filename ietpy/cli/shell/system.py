@@ -55,6 +55,7 @@ def restoreconfig(turn: Turn, node: Node, values: Values) -> None:
         raise UsageError(f"{printable(path)} is JSON, as LIO's files are; restoreconfig reads an ietd.conf")
     turn.text = text
     turn.kept.clear()
+    turn.book = replace(turn.book, targets={})
     turn.say(f"Configuration restored from {path}")
 
 

@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from ietpy.cli.shell.core import Shell, holds_secret
+from ietpy.config.findings import printable
 from ietpy.errors import ConfigError, IetpyError
 
 _HISTORY_LENGTH: Final = 1000
@@ -21,15 +22,14 @@ def tell(error: IetpyError, lead: str = "") -> None:
     """Print an error as a sentence."""
     if isinstance(error, ConfigError):
         for one in error.diagnostics:
-            click.echo(lead + "; ".join(part for part in (one.problem, one.hint) if part), err=True)
+            click.echo(printable(lead + "; ".join(part for part in (one.problem, one.hint) if part)), err=True)
     else:
-        click.echo(f"{lead}{error}", err=True)
+        click.echo(printable(f"{lead}{error}"), err=True)
 
 
 def run_piped(shell: Shell) -> int:
     """Do the lines of standard input up to the first that fails; the exit status."""
-    number = 0
-    for number, raw in enumerate(sys.stdin.buffer, 1):
+    for number, raw in enumerate(() if sys.stdin is None else sys.stdin.buffer, 1):
         line = raw.decode("utf-8", "surrogateescape").rstrip("\r\n")
         try:
             if len(line) > _LONGEST:

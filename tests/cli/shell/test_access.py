@@ -75,12 +75,18 @@ def test_addresses_of_a_line_come_back_with_its_credentials() -> None:
 
 def test_a_name_has_one_secret_for_all_of_a_target() -> None:
     one = target("Initiator iqn.a User=joe", "Initiator iqn.b Address=0.0.0.0", "IncomingUser joe secretsecret")
-    with pytest.raises(UsageError, match=r"^iqn\.a logs in as joe, too, with another password"):
+    with pytest.raises(UsageError, match=r"^iqn\.a may log in as joe, too, with another password"):
         access.with_credentials(one, one.initiators[1], Credentials("joe", "another"), Kept())
     both = access.with_credentials(one, one.initiators[1], Credentials("joe", "secretsecret"), Kept())
     assert both.incoming == one.incoming
     assert both.initiators[1].user == "joe"
     assert not access.is_shut(both.initiators[1])
+
+
+def test_an_account_that_others_may_use_keeps_its_secret() -> None:
+    one = target("Initiator iqn.a Address=0.0.0.0", "Initiator iqn.b", "IncomingUser joe secretsecret")
+    with pytest.raises(UsageError, match=r"^iqn\.b may log in as joe, too, with another password"):
+        access.with_credentials(one, one.initiators[0], Credentials("joe", "another"), Kept())
 
 
 def test_a_new_name_leaves_no_old_account() -> None:

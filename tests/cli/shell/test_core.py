@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ietpy.cli.shell.core import Shell, holds_secret
 from ietpy.config.load import loads
-from ietpy.errors import IetpyError, UsageError
+from ietpy.errors import AdminError, IetpyError, UsageError
 from tests.cli.shell.conftest import A, B, T, Typist, World, session
 
 SETUP = [
@@ -104,6 +104,27 @@ def test_leaving_without_a_daemon_is_asked_twice(world: World) -> None:
     typed("pwd")
     assert not typed.shell.run("exit").over
     assert typed.shell.run("exit").over
+
+
+def test_one_can_leave_where_nobody_answers(typed: Typist, world: World) -> None:
+    world.text = lambda: (_ for _ in ()).throw(AdminError(2, "nobody answers"))  # type: ignore[method-assign]
+    assert typed.refused("ls") == "nobody answers"
+    outcome = typed.shell.run("exit")
+    assert (outcome.over, outcome.lines) == (True, ["nobody answers"])
+
+
+def test_sessions_that_cannot_be_ended_do_not_undo_the_change(typed: Typist, world: World) -> None:
+    typed(*SETUP)
+    world.end = lambda *words: (_ for _ in ()).throw(AdminError(5, "no"))  # type: ignore[method-assign]
+    assert typed(f"/iscsi/{T}/tpg1/acls delete {A}")[-1] == f"Sessions of {A} go on: no"
+    assert A not in world.served
+
+
+def test_what_is_kept_of_a_target_goes_with_it(typed: Typist, world: World) -> None:
+    typed(*SETUP, f"/iscsi/{T}/tpg1/acls/{A} set auth userid=joe")
+    Typist(world)(f"/iscsi delete {T}")
+    typed("pwd", *SETUP[1:])
+    assert typed(f"/iscsi/{T}/tpg1/acls/{A} get auth userid") == ["userid="]
 
 
 def test_the_prompt_follows(typed: Typist, world: World) -> None:

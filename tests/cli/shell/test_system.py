@@ -30,7 +30,7 @@ def test_sessions(typed: Typist, world: World) -> None:
 
 
 def test_saving_and_restoring(typed: Typist, world: World) -> None:
-    typed(TARGET)
+    typed(TARGET, "set attribute authentication=0")
     saved = world.served
     assert typed("saveconfig", "saveconfig /tmp/copy") == [
         "Configuration saved to ietd.conf", "Configuration saved to /tmp/copy"]
@@ -38,6 +38,7 @@ def test_saving_and_restoring(typed: Typist, world: World) -> None:
     typed("clearconfig confirm=True")
     assert typed("restoreconfig /tmp/copy") == ["Configuration restored from /tmp/copy"]
     assert world.served == saved
+    assert not world.book.targets, "what was said of another target of this name"
 
 
 @pytest.mark.parametrize(("text", "part"), [

@@ -170,6 +170,13 @@ def test_the_first_mistake_ends_a_pipe(daemon: Daemon) -> None:
         assert (ended.returncode, ended.stdout, ended.stderr) == (1, b"/\n", sentence)
 
 
+def test_no_input_at_all(daemon: Daemon) -> None:
+    command = ["sh", "-c", 'exec "$@" <&-', "sh", *SHELL]
+    ended = subprocess.run(
+        command, env={**os.environ, **daemon.environment}, capture_output=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+
+
 def test_exit_ends_a_pipe(daemon: Daemon) -> None:
     ended = piped(daemon, b"exit\npwd\n")
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
@@ -180,6 +187,11 @@ def test_completion_never_fails(world: World) -> None:
     assert [complete("/b", number) for number in range(3)] == ["/backstores/", None, None]
     world.text = lambda: (_ for _ in ()).throw(UsageError("gone"))  # type: ignore[method-assign]
     assert complete("/b", 0) is None
+
+
+def test_errors_move_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    tell(UsageError("a\x1b[2J"))
+    assert capsys.readouterr().err == "a\\x1b[2J\n"
 
 
 def test_errors_of_files_are_told_without_their_place(capsys: pytest.CaptureFixture[str]) -> None:
