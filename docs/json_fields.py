@@ -50,6 +50,20 @@ _COPY: Final = (
 )
 
 
+_REPORT: Final = (
+    ("report", "list", "what became of everything, in the order of the source"),
+    (
+        "report[].kind", "string",
+        "`taken`, `extension` (said in words IET did not have), `lost`, `warning` or `refused` (the source is wrong)",
+    ),
+    ("report[].file", "string", "where it stands, or empty"),
+    ("report[].line", "number", "where; 0: nowhere in particular"),
+    ("report[].column", "number", "where in the line"),
+    ("report[].what", "string", "what it is about"),
+    ("report[].why", "string", "what became of it, or why it cannot be"),
+)
+
+
 JSON: Final[Mapping[str, Fields]] = {
     "targets": (
         _FORMAT,
@@ -223,5 +237,12 @@ JSON: Final[Mapping[str, Fields]] = {
         ("luns[].users", "list of strings", "as whom one may log in; empty: no authentication"),
         ("luns[].notes", "list of strings", "what the lines alone do not do"),
         ("luns[].lines", "object of strings", "what is told to `ipxe`, `grub`, `dracut` and `initramfs-tools`"),
+    ),
+    "export": (
+        _FORMAT,
+        ("to", "string", "whose configuration it is: `lio`, `tgt`, `scst` or `ctl`"),
+        ("file", "string or null", "where it was written; null: nowhere, it is `text`"),
+        ("text", "string or null", "the configuration, secrets and all; null: it is in `file`"),
+        *_REPORT,
     ),
 }

@@ -31,6 +31,7 @@ SUB_COMMANDS: Final = (
     SubCommand("clone", "ietpy.cli.clone:command", "Make a second disk of an image as it is now, sharing blocks."),
     SubCommand("demo", "ietpy.cli.demo:demo", "Make an image, serve it, and say how to connect."),
     SubCommand("explain", "ietpy.cli.explain:explain", "Say whether an initiator gets a target, and what decides."),
+    SubCommand("export", "ietpy.cli.export:export", "Write the configuration for LIO, tgt, SCST or ctld."),
     SubCommand("kick", "ietpy.cli.kick:command", "End sessions, having initiators log out where they do."),
     SubCommand("luns", "ietpy.cli.luns:command", "Print the logical units: what is behind them, and their counters."),
     SubCommand("mkimage", "ietpy.cli.mkimage:mkimage", "Make a disk image."),
