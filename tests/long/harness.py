@@ -63,14 +63,16 @@ def loop_device(file: Path, sector_size: int) -> Iterator[str]:
 class Daemon:
     """``ietpy-daemon start -f`` below ``directory``; as a context it is stopped, and its end and log are judged."""
 
-    def __init__(self, directory: Path, configuration: str) -> None:
+    def __init__(self, directory: Path, configuration: str, portals: bool = False) -> None:
+        """``portals``: the configuration says itself what is listened on."""
         self.config, self.log_file = directory / "ietd.conf", directory / "ietd.log"
         self.config.write_text(configuration)
         program = str(Path(sys.executable).parent / "ietpy-daemon")
         self._places = ["--pid-file", str(directory / "ietd.pid"), "--control", str(directory / "control")]
         self._program = program
         self.port = 0
-        listening = ["-c", str(self.config), "-a", "127.0.0.1", "-p", "0", "--state-dir", str(directory / "state")]
+        listening = ["-c", str(self.config), "--state-dir", str(directory / "state")]
+        listening += [] if portals else ["-a", "127.0.0.1", "-p", "0"]
         self.process = self._launch("start", *listening)
 
     def _launch(self, action: str, *arguments: str) -> subprocess.Popen[str]:
