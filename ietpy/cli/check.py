@@ -173,6 +173,8 @@ def _initiator(line: InitiatorConfig) -> dict[str, Any]:
         "user": printable(line.user) or None,
         "closed": line.closed,
         "denies": line.denies,
+        "iops": line.iops or None,
+        "bytes_per_second": line.bytes_per_second or None,
     }
 
 
@@ -197,6 +199,8 @@ def _lun(target: TargetConfig, lun: LunConfig) -> dict[str, Any]:
         "options": dict(lun.options),
         "removable": lun.removable,
         "cached": lun.cached,
+        "iops": lun.iops or None,
+        "bytes_per_second": lun.bytes_per_second or None,
         "identity": {
             "vendor": identity.vendor,
             "product": identity.product,

@@ -6,13 +6,11 @@ is an argument, ``Live``. A step says what changes and who notices it. Secrets a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from ietpy.config.findings import printable
 from ietpy.config.lun_option import UNSAID, rendered, said
 from ietpy.config.model import (
     Account,
@@ -24,87 +22,11 @@ from ietpy.config.model import (
     effective_nop_timeout,
     replaces,
 )
-from ietpy.config.options import Option
+from ietpy.config.options import LUN_EXTENSION_BY_WORD, Option
 from ietpy.config.render import TARGET_KEYS, initiator_line, key_line, key_value, lun_line
+from ietpy.config.steps import Action, Live, LiveTarget, Notice, Step
 from ietpy.errors import Span
 
-
-class Action(Enum):
-    """What is done. ``ietpy plan --json`` and its reference have these words."""
-
-    ADD = "add"
-    REMOVE = "remove"
-    REPLACE = "replace"  #: remove and add again, under the same number
-    CHANGE = "change"
-    RESIZE = "resize"
-    RETRY = "retry"  #: what could not be served is tried again
-    KEEP = "keep"  #: what is no longer wanted stays, as it is in use
-
-
-class Notice(Enum):
-    """Who notices a step, and how."""
-
-    DISCOVERY = "initiators find it, or no longer, with their next discovery"
-    NOBODY = "nobody notices"
-    NEW_LOGINS = "holds from the next login on; sessions go on as they are"
-    AT_ONCE = "holds at once; sessions go on"
-    VIEWS = "who may log in is asked at the next login; what sessions have of the target follows at once"
-    LUNS = "its initiators are told REPORTED LUNS DATA HAS CHANGED"
-    CAPACITY = "its initiators are told CAPACITY DATA HAS CHANGED"
-    IN_USE = "its sessions go on; end them (ietadm --op delete --tid=N --force), then reload again"
-    CONNECTIONS = "connections stay; new ones come by what is listened on then"
-    RESTART = "takes effect when ietpy-daemon is restarted"
-    NAMES = "the iSNS server is told"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing that is done. ``target`` is empty for what is about none; ``span``: the line that says so, of what goes
-    the line that said so."""
-
-    action: Action
-    subject: str  #: "target", "lun", "accounts", "access", "option", "portal", "isns", "order", "daemon"
-    what: str
-    notice: Notice
-    span: Span
-    target: str = ""
-    lun: int | None = None
-    why: str = ""
-    sessions: int = 0  #: of its target, when the plan was made
-
-    def __str__(self) -> str:
-        why = f" ({self.why})" if self.why else ""
-        return printable(f"{self.action.value} {self.what}{why}: {self.notice.value}")
-
-    def facts(self) -> dict[str, Any]:
-        """For JSON; ``docs/plan_json.py`` says what the fields mean."""
-        return {
-            "action": self.action.value,
-            "subject": self.subject,
-            "target": self.target,
-            "lun": self.lun,
-            "what": self.what,
-            "why": self.why,
-            "notice": self.notice.value,
-            "sessions": self.sessions,
-            "file": self.span.file,
-            "line": self.span.line,
-            "column": self.span.column,
-            "text": str(self),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class LiveTarget:
-    """What is known of a target that is served. ``resized``: bytes of media by LUN, before and now."""
-
-    sessions: int = 0
-    unserved: frozenset[int] = frozenset()
-    resized: Mapping[int, tuple[int, int]] = field(default_factory=lambda: MappingProxyType({}))
-
-
-#: By the target's name in lower case; what is missing has no session, and all its LUNs are served.
-Live = Mapping[str, LiveTarget]
 _QUIET: Final = LiveTarget()
 _NOTHING: Final[Live] = MappingProxyType({})
 
@@ -213,6 +135,9 @@ def _luns_come(old: TargetConfig, new: TargetConfig, live: LiveTarget) -> Iterat
             why = f"was {_said(found)}"
             what = f"{name}: {_said(lun)}"
             yield Step(Action.REPLACE, "lun", what, Notice.LUNS, lun.span, lun=lun.number, why=why)
+        elif lun.number not in live.unserved and found != lun:
+            what = f"{name}: {_limits(found)} becomes {_limits(lun)}"
+            yield Step(Action.CHANGE, "limits", what, Notice.AT_ONCE, lun.span, lun=lun.number)
         elif lun.number in live.unserved:
             what = f"{name}: {_said(lun)}"
             yield Step(Action.RETRY, "lun", what, Notice.LUNS, lun.span, lun=lun.number, why="it could not be served")
@@ -222,6 +147,12 @@ def _luns_come(old: TargetConfig, new: TargetConfig, live: LiveTarget) -> Iterat
             yield Step(Action.RESIZE, "lun", what, Notice.CAPACITY, lun.span, lun=lun.number, why=why)
     one, other = ([lun.number for lun in each.luns] for each in (old, new))
     yield from _order("LUNs", one, other, new.span, new.name)
+
+
+def _limits(lun: LunConfig) -> str:
+    values = {"Iops": lun.iops, "BytesPerSecond": lun.bytes_per_second}
+    options = {name: LUN_EXTENSION_BY_WORD[name.lower()] for name, value in values.items() if value}
+    return ",".join(f"{name}={option.value.render(values[name])}" for name, option in options.items()) or "no limit"
 
 
 def _said(lun: LunConfig) -> str:

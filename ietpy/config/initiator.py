@@ -40,6 +40,8 @@ class _Draft:
     luns: dict[int, LunMapping] = field(default_factory=dict)
     mode: str = ""
     user: str = ""
+    iops: int = 0
+    bytes_per_second: int = 0
     closed: bool = False
 
     def mistake(self, place: Word, problem: str, hint: str) -> None:
@@ -68,6 +70,8 @@ def read_initiator(statement: Statement, report: Report) -> InitiatorConfig:
         luns=tuple(draft.luns.values()) if "Luns" in draft.given else None,
         read_only=draft.mode == "ro",
         user=draft.user,
+        iops=draft.iops,
+        bytes_per_second=draft.bytes_per_second,
         closed=draft.closed,
         denies=draft.mode == "none",
     )
@@ -151,6 +155,14 @@ def _take_user(draft: _Draft, user: str, item: Word) -> None:
         draft.mistake(item, "a User has no blanks in its name", "part parameters by commas")
 
 
+def _take_iops(draft: _Draft, iops: int, item: Word) -> None:
+    draft.iops = iops
+
+
+def _take_bytes(draft: _Draft, rate: int, item: Word) -> None:
+    draft.bytes_per_second = rate
+
+
 _LISTS: Final = ("Address", "PortalGroup", "Luns")
 _TAKES: Final[dict[str, Callable[[_Draft, Any, Word], None]]] = {
     "Address": _take_address,
@@ -158,6 +170,8 @@ _TAKES: Final[dict[str, Callable[[_Draft, Any, Word], None]]] = {
     "Luns": _take_luns,
     "Mode": _take_mode,
     "User": _take_user,
+    "Iops": _take_iops,
+    "BytesPerSecond": _take_bytes,
 }
 
 
@@ -172,6 +186,8 @@ def rendered(line: InitiatorConfig) -> str:
         "Luns": [*_runs(line.luns or ())],
         "Mode": ["none"] * line.denies or ["ro"] * line.read_only,
         "User": [line.user] if line.user else [],
+        "Iops": [line.iops] if line.iops else [],
+        "BytesPerSecond": [line.bytes_per_second] if line.bytes_per_second else [],
     }
     parameters = (
         f"{option.name}={','.join(map(option.value.render, values[option.name]))}"

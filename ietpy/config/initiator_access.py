@@ -9,6 +9,7 @@ from ietpy.config.findings import Finding, Report, quoted
 from ietpy.config.model import Account, InitiatorConfig, LunConfig
 from ietpy.config.syntax import Word
 from ietpy.iscsi.target import Asker, Terms
+from ietpy.scsi.rates import UNLIMITED, Rates
 from ietpy.scsi.transport_id import lower_case
 from ietpy.scsi.view import EVERYTHING, View
 
@@ -31,11 +32,13 @@ def terms(line: InitiatorConfig) -> Terms:
 
 def view(line: InitiatorConfig) -> View:
     """Which logical units whom the line is about has."""
+    rates = Rates(line.iops, line.bytes_per_second)
     if line.luns is None:
-        return View(writable=frozenset()) if line.read_only else EVERYTHING
+        everything = EVERYTHING if rates == UNLIMITED else View(rates=rates)
+        return View(writable=frozenset(), rates=rates) if line.read_only else everything
     units = {mapping.lun: mapping.unit for mapping in line.luns}
     writable = frozenset(mapping.unit for mapping in line.luns if not (line.read_only or mapping.read_only))
-    return View(units, None if len(writable) == len(units) else writable)
+    return View(units, None if len(writable) == len(units) else writable, rates)
 
 
 def means(pattern: str, name: str) -> bool:

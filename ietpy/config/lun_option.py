@@ -21,7 +21,9 @@ from ietpy.config.syntax import BLANKS, Statement, Word
 from ietpy.scsi.identity import AS_IET, IdentityOptions
 
 #: Fields of a LUN that these lines set, as they are without one.
-UNSAID: Final[Mapping[str, Any]] = MappingProxyType({"identity": AS_IET, "removable": False, "cached": False})
+UNSAID: Final[Mapping[str, Any]] = MappingProxyType({
+    "identity": AS_IET, "removable": False, "cached": False, "iops": 0, "bytes_per_second": 0,
+})
 _IDENTITY: Final = frozenset(each.name for each in fields(IdentityOptions))
 _NUMBER: Final = re.compile(rf"[0-9]{{1,5}}(?=[{BLANKS},]|$)")
 _COMMENT: Final = re.compile(rf"[{BLANKS}]#")
@@ -77,7 +79,9 @@ class LunOptions:
             if number not in luns:
                 problem = f"target {target} serves no LUN {number} to which this could apply"
                 report.add(Finding.LUN_OPTION_ALONE, place, problem, "correct the number, or its Lun line")
-        return tuple(replace(lun, **self.of(lun.number)) for lun in luns.values())
+        return tuple(
+            replace(lun, **self.of(lun.number)) if lun.number in self.given else lun for lun in luns.values()
+        )
 
     def of(self, number: int) -> dict[str, Any]:
         """What the lines say of a LUN: the fields of ``UNSAID``."""

@@ -32,7 +32,7 @@ class Account:
 class LunConfig:
     """One ``Lun`` line. ``options`` are the store's own (``Blocks`` of nullio), parsed by its rows.
 
-    ``identity``, ``removable`` and ``cached`` are what ``LunOption`` lines add; ``identity`` outranks ``scsi_sn``.
+    ``identity`` and what is behind it are what ``LunOption`` lines add; ``identity`` outranks ``scsi_sn``.
     """
 
     number: int
@@ -48,6 +48,8 @@ class LunConfig:
     identity: IdentityOptions = AS_IET
     removable: bool = False
     cached: bool = False  #: as ``write_cache``, and with blockio, too
+    iops: int = 0  #: reads and writes in a second, of all initiators together; 0: no limit
+    bytes_per_second: int = 0  #: as ``iops``
 
     @property
     def caches(self) -> bool:
@@ -57,7 +59,7 @@ class LunConfig:
 
 def replaces(old: LunConfig, new: LunConfig) -> bool:
     """Whether a unit that is served as ``old`` says must go, and another one come, to serve what ``new`` says."""
-    return old != new
+    return old != new and old != replace(new, iops=old.iops, bytes_per_second=old.bytes_per_second)
 
 
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -84,6 +86,8 @@ class InitiatorConfig:
     user: str = ""  #: the only IncomingUser as whom he may log in; empty: any
     closed: bool = False  #: the line has a mistake and admits nobody
     denies: bool = False  #: it turns away whom it is about
+    iops: int = 0  #: reads and writes in a second, by each session; 0: no limit
+    bytes_per_second: int = 0  #: as ``iops``
 
 
 @dataclass(frozen=True, slots=True)

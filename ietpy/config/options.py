@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from ietpy.config.identity_values import Descriptors, Hex, Printable
 from ietpy.config.initiator_values import AddressOrNetwork, LunRange
+from ietpy.config.rate_values import ByteRate
 from ietpy.iscsi.chap import ALGORITHMS
 from ietpy.iscsi.keys import KEYS, LENGTH_LIMIT, Key
 from ietpy.schema import Choice, Number, Text, Value, WordList, YesNo
@@ -563,6 +564,14 @@ def _extension(name: str, value: Value, prose: str, default: str, attribute: str
     )
 
 
+_IOPS: Final = Number(1, 10**9)
+_LIMIT: Final = "{} in a second,"
+_PACED: Final = (
+    " What comes sooner waits for its turn, and nobody else is held up; a tenth of a second's worth may come at once."
+    " What waits longer than an initiator's timeout (30 s with Linux) is aborted: a limit below a few commands in a"
+    " second needs a small QueuedCommands."
+)
+
 #: Parameters of a ``LunOption`` line; ``attribute`` is a field of ``model.LunConfig``, or of its ``identity``.
 LUN_EXTENSIONS: Final = (
     _extension(
@@ -628,6 +637,17 @@ LUN_EXTENSIONS: Final = (
         "No",
         "cached",
     ),
+    _extension(
+        "Iops", _IOPS, f"{_LIMIT.format('Reads and writes')} by all its initiators together.{_PACED}", "no limit",
+    ),
+    _extension(
+        "BytesPerSecond",
+        ByteRate(),
+        f"{_LIMIT.format('Bytes that are read and written')} by all its initiators together, with K, M, G or T for"
+        " powers of 1024.",
+        "no limit",
+        "bytes_per_second",
+    ),
 )
 
 LUN_EXTENSION_BY_WORD: Final = {option.name.lower(): option for option in LUN_EXTENSIONS}
@@ -671,6 +691,20 @@ INITIATOR_PARAMETERS: Final = (
         "The initiator must log in as this IncomingUser of the target. Other names, and their secrets, are as wrong as"
         " any.",
         "any of them",
+    ),
+    _initiator(
+        "Iops",
+        _IOPS,
+        f"{_LIMIT.format('Reads and writes')} by each session of the initiator, on all its LUNs together. It holds"
+        " beside that of a LUN (LunOption).",
+        "no limit",
+    ),
+    _initiator(
+        "BytesPerSecond",
+        ByteRate(),
+        f"{_LIMIT.format('Bytes that are read and written')} by each session of the initiator, on all its LUNs"
+        " together.",
+        "no limit",
     ),
 )
 

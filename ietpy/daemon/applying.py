@@ -82,11 +82,10 @@ def _update(inventory: Inventory, target: ServedTarget, config: TargetConfig, un
         if number not in wanted or replaces(served.config, wanted[number])
     ]
     going = [inventory.units.withdraw(target, number) for number in changed]
+    for number, unit in target.units.items():
+        inventory.units.moved(unit, wanted[number])
     inventory.alter(target, config)
     inventory.wait_for(going, until)
     for lun in config.luns:
-        served = target.units.get(lun.number)
-        if served is None:
+        if lun.number not in target.units:
             inventory.units.attempt(target, lun)
-        else:
-            inventory.units.moved(served, lun)

@@ -14,10 +14,12 @@ from ietpy.errors import IetpyError, StoreError
 from ietpy.iscsi.memory import LIMIT
 from ietpy.iscsi.opening import alias
 from ietpy.iscsi.target import PORTAL_GROUP_TAG, QUEUED_COMMANDS, Accounts, Asker, TargetNode, Terms
+from ietpy.scsi import pace
 from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.exclusion import Exclusion
 from ietpy.scsi.identity import iet_identity
 from ietpy.scsi.logical_unit import LogicalUnit
+from ietpy.scsi.rates import Rates
 from ietpy.scsi.store import BackingStore
 from ietpy.stores.state import FileState
 
@@ -140,7 +142,7 @@ def logical_unit(
         reason = f"{lun.path or lun.type} holds less than one block of {block_size} bytes"
         raise LunRefused(errno.EINVAL, reason, "make it larger (ietpy mkimage --size)")
     try:
-        return LogicalUnit(
+        unit = LogicalUnit(
             store,
             iet_identity(device.name, lun.number, lun.scsi_id, lun.scsi_sn, lun.identity),
             block_size=block_size,
@@ -152,10 +154,18 @@ def logical_unit(
             state=state,
             removable=lun.removable,
         )
+        if lun.iops or lun.bytes_per_second:
+            limit(unit, lun)
+        return unit
     except ValueError as problem:
         if state is None:
             raise
         raise unusable(state.unusable(str(problem))) from None
+
+
+def limit(unit: LogicalUnit, lun: LunConfig) -> None:
+    """Have a unit be no faster than its line says."""
+    pace.limit(unit, Rates(lun.iops, lun.bytes_per_second))
 
 
 def refusal(lun: LunConfig, base: str, error: StoreError) -> LunRefused:

@@ -32,7 +32,7 @@ from ietpy.scsi.device import ScsiDevice
 from ietpy.stores.state import StateDirectory
 
 if TYPE_CHECKING:
-    from ietpy.config.difference import LiveTarget, Step
+    from ietpy.config.steps import LiveTarget, Step
 
 HIGHEST_TID: Final = 2**32 - 1
 #: Seconds to wait until what is removed is let go, all in all; what takes longer goes on by itself.
@@ -292,7 +292,7 @@ class Inventory:
 
     def live(self) -> dict[str, LiveTarget]:
         """What a plan must know of the targets served, by name in lower case."""
-        from ietpy.config.difference import LiveTarget
+        from ietpy.config.steps import LiveTarget
         from ietpy.daemon.sizes import resized as sizes_of
 
         sizes = sizes_of(self.all(), self.media)

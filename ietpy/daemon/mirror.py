@@ -21,7 +21,7 @@ from ietpy.server.handover import Signpost
 from ietpy.stores.state import StateDirectory
 
 if TYPE_CHECKING:
-    from ietpy.config.difference import LiveTarget
+    from ietpy.config.steps import LiveTarget
 
 
 class _Elsewhere(Units):

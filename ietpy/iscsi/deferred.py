@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ietpy.iscsi.function import Function
     from ietpy.iscsi.session import Session
     from ietpy.iscsi.transfer import Transfer
+    from ietpy.scsi.pace import Grant
 
 
 def tasks_of(session: Session) -> Sequence[Task]:
@@ -37,10 +38,11 @@ def expect(connection: Connection, task: Task) -> None:
             tasks.expect(task)
 
 
-def defer(connection: Connection, task: Task) -> bool:
+def defer(connection: Connection, task: Task, grant: Grant | None = None) -> bool:
     """A task cannot be executed in place. True: give it to a worker, and ``finish`` it when it was executed.
 
-    False: it waits for other tasks, and will be in the ``enabled`` of the connection whose task ends last.
+    False: it waits for other tasks, and will be in the ``enabled`` of the connection whose task ends last; or for its
+    ``grant``, until the server takes that from its place and says ``enable``.
     """
     session: Any = connection.session
     task.special = True
@@ -48,6 +50,8 @@ def defer(connection: Connection, task: Task) -> bool:
     if tasks is not None:
         with session.device.lock:
             waits = not tasks.defer(task)
+            if grant is not None and task.place is not None:
+                task.place.grant, waits = grant, True
         if waits:
             session.dormant.add(task)
             if task.transfer is not None:
@@ -67,7 +71,7 @@ def enable(connection: Connection, place: Place | Transfer) -> Task | None:
         place.go_on(connection)
         return None
     task = place.task
-    if task.place is not place or connection.closing or connection.stranded:
+    if task.place is not place or place.grant is not None or connection.closing or connection.stranded:
         return None
     session.dormant.remove(task)
     if task.transfer is not None:

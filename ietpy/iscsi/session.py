@@ -17,6 +17,7 @@ from ietpy.iscsi.target import Asker, IscsiNode, SessionKey, TargetNode, command
 from ietpy.scsi.attention import LUNS_CHANGED
 from ietpy.scsi.lun import decode, encode
 from ietpy.scsi.nexus import Nexus
+from ietpy.scsi.pace import meter, slow
 from ietpy.scsi.task import Task
 from ietpy.scsi.transport_id import lower_case
 from ietpy.scsi.view import View
@@ -37,9 +38,9 @@ class Session:
 
     __slots__ = (
         "asker", "begun", "connections", "device", "dormant", "enabled", "exp_cmd_sn", "functions", "held", "initiator",
-        "isid", "key", "line", "logouts", "managing", "max_cmd_sn", "nexuses", "node", "parameters", "port", "present",
-        "ready", "revoked", "running", "shared", "short", "source", "stranded", "tally", "target", "tasks", "tsih",
-        "user", "view", "withheld",
+        "isid", "key", "line", "logouts", "managing", "max_cmd_sn", "meter", "nexuses", "node", "parameters", "port",
+        "present", "ready", "revoked", "running", "shared", "short", "source", "stranded", "tally", "target", "tasks",
+        "tsih", "user", "view", "withheld",
     )
 
     def __init__(self, node: IscsiNode, result: LoginResult, connection: Connection, asker: Asker) -> None:
@@ -88,6 +89,7 @@ class Session:
         #: What the initiator has of the device, and nexuses with units it has no more, whose last tasks may still run.
         self.view = result.terms.view
         self.revoked: list[Nexus] = []
+        self.meter = meter(self.view.rates)
         #: Tasks waiting for data, by Initiator Task Tag, tasks waiting for others, and tasks on workers.
         self.tasks: dict[int, Task] = {}
         self.dormant: set[Task] = set()
@@ -109,6 +111,7 @@ class Session:
             # One nexus, whichever way its LUN is written: peripheral or flat addressing.
             known = self.nexuses.get(encode(lun))
             nexus = device.nexus(number, self.port, self.key.group, view=self.view) if known is None else known
+            slow(nexus, self.meter)
             nexus.queries = self.parameters.protocol_level >= SAM_5_LEVEL
             self.nexuses[encode(lun)] = self.nexuses[lun_field] = nexus
             return nexus
@@ -126,6 +129,8 @@ class Session:
         if view == self.view:
             return
         told = view.units != self.view.units
+        if view.rates != self.view.rates:
+            self.meter = meter(view.rates)
         self.view = view
         kept: dict[int, Nexus] = {}
         for field, nexus in self.nexuses.items():
@@ -136,6 +141,7 @@ class Session:
         self.nexuses = kept
         for nexus in set(kept.values()):
             nexus.lu.review(nexus, view)
+            slow(nexus, self.meter)
         if told and self.device is not None:
             self.device.tell(LUNS_CHANGED, set(kept.values()))
         for nexus in self.revoked:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from ietpy.scsi import attention, reservation
 from ietpy.scsi.asc import Asc
 from ietpy.scsi.nexus import PROTECTED, REMOVED, REVOKED
+from ietpy.scsi.pace import MEDIUM, PACED, passes
 from ietpy.scsi.sense import CheckCondition
 from ietpy.scsi.status import SenseKey, Status, TaskAttribute
 
@@ -61,6 +62,9 @@ def admit(lu: LogicalUnit, task: Task, command: Command) -> bool | None:
             raise obstacle
     if nexus.barrier & PROTECTED and command.writes:
         raise CheckCondition(SenseKey.DATA_PROTECT, Asc.WRITE_PROTECTED)
+    if nexus.barrier & PACED and not task.may_block and command.access in MEDIUM:
+        with lu.device.lock:
+            return None if passes(task) else False
     return None
 
 

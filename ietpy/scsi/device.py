@@ -39,6 +39,11 @@ def _nobody_is_told(unit: DeviceServer, error: StoreError, cdb: bytes) -> None:
     """The initiator is, by sense data."""
 
 
+def _always() -> float:
+    """The time where nobody keeps commands waiting: none is over, and none is to come."""
+    return 0.0
+
+
 def _nothing_to_abort(unit: LogicalUnit, nexuses: Sequence[Nexus], author: Task) -> None:
     """Where tasks are executed one by one."""
 
@@ -66,6 +71,7 @@ class ScsiDevice:
                                or the answer does
     ``fault(unit, error, cdb)``  tells that the store of a unit failed, and with what command, if one is to be named; by
                                whatever thread, which may hold the lock
+    ``clock``                  the time in seconds, from any moment on; may be asked with the lock held
     ``keeping``                a lock that is held from deciding on a change until it was kept in a unit's state and
                                has taken effect; taken before ``lock``
     """
@@ -84,6 +90,7 @@ class ScsiDevice:
         self.keeping: AbstractContextManager[Any] = nullcontext()
         self.report: Callable[[UnitAttention, Collection[Nexus]], None] = _nobody_listens
         self.fault: Callable[[DeviceServer, StoreError, bytes], None] = _nobody_is_told
+        self.clock: Callable[[], float] = _always
         self._served = False
 
     def served(
@@ -95,6 +102,7 @@ class ScsiDevice:
         keeping: AbstractContextManager[Any] | None = None,
         report: Callable[[UnitAttention, Collection[Nexus]], None] | None = None,
         fault: Callable[[DeviceServer, StoreError, bytes], None] = _nobody_is_told,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         """A transport serves this device from now on; its units may be there already, and more may come.
 
@@ -104,6 +112,7 @@ class ScsiDevice:
             self.quiesce, self.background, self.stopping = quiesce, background, stopping
             self.abort_tasks, self.keeping = abort_tasks, keeping or nullcontext()
             self.report, self.fault = report or _nobody_listens, fault
+            self.clock = clock or _always
             self._served = True
             for lu in self.logical_units.values():
                 lu.resume()

@@ -31,6 +31,7 @@ from ietpy.scsi.view import EVERYTHING, View
 if TYPE_CHECKING:
     from ietpy.scsi.device import ScsiDevice
     from ietpy.scsi.logical_unit import LogicalUnit
+    from ietpy.scsi.pace import Meter
     from ietpy.scsi.statistics import Record
     from ietpy.scsi.task import Task
     from ietpy.scsi.task_set import TaskSet
@@ -46,7 +47,7 @@ _from_bytes: Final = int.from_bytes
 class DeviceServer:
     """What executes tasks; ``rows`` are the commands it has, ``unknown`` stands for all others."""
 
-    __slots__ = ("_dispatch", "descriptor_sense", "device", "identity", "rows")
+    __slots__ = ("_dispatch", "descriptor_sense", "device", "identity", "meter", "rows")
 
     peripheral = 0x00  #: PERIPHERAL QUALIFIER and DEVICE TYPE of the INQUIRY data
     tasks: TaskSet | None = None  #: None: its tasks never wait
@@ -59,6 +60,7 @@ class DeviceServer:
     ) -> None:
         self.device = device
         self.identity = identity
+        self.meter: Meter | None = None  #: what is used of the rates it is held to; None: of none
         self.descriptor_sense: bool = False  #: D_SENSE (SPC-4 section 7.5.8)
         self.rows = tuple([row for row in rows if row.available is None or row.available(self)])
         self._dispatch = dispatch_table(self.rows, unknown)
@@ -191,12 +193,16 @@ class DeviceServer:
         self.device.fault(self, error, task.cdb)
         self.fail(task, store_failure(error, writing))
 
-    def name_of(self, cdb: bytes) -> str:
-        """What a command is called, for people."""
+    def row(self, cdb: bytes) -> Command:
+        """The row of a command."""
         command = self._dispatch[cdb[0]]
         if command.actions is not None:
             command = command.actions.get(cdb[1] & SERVICE_ACTION, command)
-        return command.name
+        return command
+
+    def name_of(self, cdb: bytes) -> str:
+        """What a command is called, for people."""
+        return self.row(cdb).name
 
     def turn_away(self, task: Task, status: Status) -> None:
         """Answer ``task``, not executed, with BUSY, TASK SET FULL or RESERVATION CONFLICT."""

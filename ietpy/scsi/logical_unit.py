@@ -16,7 +16,7 @@ from ietpy.scsi.direct_access import DIRECT_ACCESS
 from ietpy.scsi.exclusion import Exclusion
 from ietpy.scsi.identity import Identity
 from ietpy.scsi.limits import EXTENT_MINIMUM, MAXIMUM_TRANSFER
-from ietpy.scsi.nexus import FIRST_PORT, OBSTRUCTED, PROTECTED, REMOVED, REVOKED, ItNexus, Nexus
+from ietpy.scsi.nexus import FIRST_PORT, OBSTRUCTED, PROTECTED, REMOVED, REVOKED, SLOWED, ItNexus, Nexus
 from ietpy.scsi.readiness import Readiness
 from ietpy.scsi.sense import CheckCondition
 from ietpy.scsi.statistics import Counters, Latency, Record
@@ -160,7 +160,7 @@ class LogicalUnit(DeviceServer):
         with self.device.lock:
             self.detach(nexus)
             nexus.lu = self
-            nexus.barrier = self.gates | nexus.barrier & PROTECTED
+            nexus.barrier = self.gates | nexus.barrier & (PROTECTED | SLOWED)
             nexus.attentions.clear()
             nexus.echo = None
             nexus.copies.clear()

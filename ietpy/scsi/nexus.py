@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ietpy.scsi.attention import UnitAttention
     from ietpy.scsi.device import ScsiDevice
     from ietpy.scsi.device_server import DeviceServer
+    from ietpy.scsi.pace import Grant, Meter
     from ietpy.scsi.third_party_copy import CopyResult
 
 #: What ``Nexus.barrier`` is made of; zero lets a command pass without another question.
@@ -22,6 +23,8 @@ OBSTRUCTED: Final = 8  #: the unit is not ready for all commands
 ORDERING: Final = 16  #: tasks wait for their turn
 PROTECTED: Final = 32  #: its initiator may not write the unit
 REVOKED: Final = 64  #: the initiator has this unit no more
+METERED: Final = 128  #: the unit is to be no faster than was said (``pace``)
+SLOWED: Final = 256  #: its initiator is
 
 
 #: Relative target port identifier of the only target port, where there is one only.
@@ -55,12 +58,14 @@ class Nexus:
     ``deferred``    those executed by others; changed under ``device.lock``
     ``errors``      how many of its commands ended with CHECK CONDITION, by sense key; under ``device.lock``
     ``latency``     how long its commands took, of those the transport measured; None: of none
+    ``meter``       what its initiator has used of the rates it is held to; None: of none
+    ``granted``     what ``pace`` said to the last command that asked
     ``queries``     whether its transport has I_T NEXUS RESET, QUERY TASK and the like for it (RFC 7144)
     """
 
     __slots__ = (
-        "attentions", "barrier", "copies", "counters", "deferred", "device", "echo", "errors", "initiator", "it_nexus",
-        "latency", "lu", "number", "queries", "target_port", "view",
+        "attentions", "barrier", "copies", "counters", "deferred", "device", "echo", "errors", "granted", "initiator",
+        "it_nexus", "latency", "lu", "meter", "number", "queries", "target_port", "view",
     )
 
     def __init__(self, lu: DeviceServer, device: ScsiDevice, it_nexus: ItNexus, view: View = EVERYTHING) -> None:
@@ -78,4 +83,6 @@ class Nexus:
         self.deferred = Counters()
         self.errors: dict[int, int] = {}
         self.latency: Latency | None = None
+        self.meter: Meter | None = None
+        self.granted: Grant | None = None
         self.queries: bool = False

@@ -19,6 +19,7 @@ from ietpy.wire.serial import before
 if TYPE_CHECKING:
     from ietpy.scsi.logical_unit import LogicalUnit
     from ietpy.scsi.nexus import Nexus
+    from ietpy.scsi.pace import Grant
     from ietpy.scsi.task import Task
 
 _ORDERED: Final = int(TaskAttribute.ORDERED)
@@ -37,9 +38,10 @@ class State(Enum):
 class Place:
     """Where a task stands in its task set, from ``TaskSet.expect`` or ``defer`` to ``leave``; it is ``task.place``."""
 
-    __slots__ = ("state", "task", "tasks")
+    __slots__ = ("grant", "state", "task", "tasks")
 
     def __init__(self, tasks: TaskSet, task: Task, state: State) -> None:
+        self.grant: Grant | None = None  #: of ``pace``, while the task waits for its turn by that, too
         self.tasks = tasks
         self.task = task
         self.state = state
@@ -51,6 +53,8 @@ class Place:
     def leave(self) -> Sequence[Place]:
         """The task has ended; the places whose turn has come with that. To be told after the lock is released."""
         self.task.place = None
+        if self.grant is not None:
+            self.grant.give_back()
         tasks = self.tasks
         tasks._places.remove(self)
         return tasks.removed(self) if tasks._ordering else ()

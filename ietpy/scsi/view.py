@@ -10,16 +10,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from ietpy.scsi.rates import UNLIMITED, Rates
+
 
 @dataclass(frozen=True, slots=True)
 class View:
     """``units``: the unit's number by LUN, in the order that is reported; None: every unit by its own number.
 
-    ``writable``: numbers of the units that it may write; None: all it has. A unit has one LUN at most.
+    ``writable``: numbers of the units that it may write; None: all it has. A unit has one LUN at most. ``rates``: how
+    fast it may be, by one session.
     """
 
     units: Mapping[int, int] | None = None
     writable: frozenset[int] | None = None
+    rates: Rates = UNLIMITED
 
     @property
     def whole(self) -> bool:
@@ -39,13 +43,14 @@ class View:
         return self.writable is None or number in self.writable
 
     def shared_with(self, other: View) -> View:
-        """What both have by the same LUNs, to write what both may."""
+        """What both have by the same LUNs, to write what both may, as fast as both."""
         units = other.units if self.units is None else self.units
         if units is not None:
             units = {lun: number for lun, number in units.items() if self.unit(lun) == number == other.unit(lun)}
+        rates = self.rates.shared_with(other.rates)
         if self.writable is None or other.writable is None:
-            return View(units, other.writable if self.writable is None else self.writable)
-        return View(units, self.writable & other.writable)
+            return View(units, other.writable if self.writable is None else self.writable, rates)
+        return View(units, self.writable & other.writable, rates)
 
     def luns(self, numbers: Iterable[int]) -> tuple[int, ...]:
         """The LUNs it has of these units."""

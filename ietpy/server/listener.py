@@ -34,6 +34,7 @@ from ietpy.server.handover import Passage
 from ietpy.server.latency import ASKED_SECONDS, Measuring
 from ietpy.server.line import Line
 from ietpy.server.logins import HalfOpen, Logins
+from ietpy.server.pacing import Pacing
 from ietpy.server.portals import Portals
 from ietpy.server.pressure import STAGED_LIMIT, Pressure, allowance, waits
 from ietpy.server.pump import Pump
@@ -91,6 +92,7 @@ class Server:
         self._pressure = Pressure(node.memory.limit // 2)
         self.allowance = STAGED_LIMIT  #: what a connection may have staged (``pressure``)
         self.measuring = Measuring()
+        self.pacing = Pacing()
         self.latest: Spinner | None = None  #: of the connection whose requests came last
         #: Whether tasks may be waiting for an initiator, which is to be given up in time.
         self._attentive = False
@@ -175,11 +177,12 @@ class Server:
         return [("the listener", beat.is_set)]
 
     def follow(self, target: TargetNode) -> None:
-        """Take over options of a target that were changed while it is served: Wthreads, NOPInterval."""
+        """Take over options of a target that were changed while it is served: Wthreads, NOPInterval, rates."""
         with self._lock:
             pool = self._workers.get(target)
         if pool is not None:
             pool.resize(target.wthreads)
+        self.pacing.review()
         self._wake_up()
 
     def retire(self, target: TargetNode) -> None:
@@ -245,6 +248,7 @@ class Server:
         if first:
             self._stopping = True
             self._jobs.stop()
+            self.pacing.close()
             self._wake_up()
             if self._thread is not None:
                 self._thread.join(max(timeout, CLOSING_SECONDS))  # what it looks at is closed next

@@ -25,6 +25,7 @@ from ietpy.iscsi.function import Function
 from ietpy.iscsi.pings import hold_back
 from ietpy.iscsi.session import Session
 from ietpy.iscsi.transfer import Turn
+from ietpy.scsi.pace import PACED, granted
 from ietpy.scsi.status import TaskAttribute
 from ietpy.scsi.task import Task
 from ietpy.server import employing, ending, latency, sharing
@@ -222,9 +223,15 @@ class Pump:
         """A task cannot be executed here and now: it is a worker's, or waits for others. ``employ`` when all are."""
         if self.line.watch.began:
             self.line.watch.handed_over(task)
-        if deferred.defer(self.connection, task):
+        grant = None
+        if task.nexus.barrier & PACED:
+            with task.nexus.device.lock:
+                grant = granted(task)
+        if deferred.defer(self.connection, task, grant):
             self.parked.add(task)
         else:
+            if grant is not None and task.place is not None:
+                self.server.pacing.hold(self.line, task.place)
             self.server.watch()
 
     def begin(self, place: Turn) -> None:

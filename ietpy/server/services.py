@@ -39,6 +39,7 @@ def serve(target: TargetNode, jobs: Jobs, later: Callable[[Job], None]) -> None:
         keeping=threading.Lock(),
         report=lambda attention, nexuses: later(partial(report, target, attention, nexuses)),
         fault=fault,
+        clock=time.monotonic,
     )
 
 

@@ -154,6 +154,8 @@ def test_json(tmp_path: Path, image: Path) -> None:
         "options": {},
         "removable": False,
         "cached": False,
+        "iops": None,
+        "bytes_per_second": None,
     }
     assert identity == {
         "vendor": "IET",

@@ -9,9 +9,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ietpy.config import difference as module
-from ietpy.config.difference import Action, LiveTarget, Notice, difference
+from ietpy.config.difference import difference
 from ietpy.config.load import loads
 from ietpy.config.model import Configuration, TargetConfig, meaning
+from ietpy.config.steps import Action, LiveTarget, Notice
 
 DISK = "Target t\n\tLun 0 Path=/a,Type=fileio\n"
 SECRET = "secretsecret"
@@ -36,6 +37,11 @@ ROWS = [
     (DISK, "Target t\n", "remove LUN 0 of t: Path=/a,Type=fileio: its initiators are told REPORTED LUNS DATA HAS"),
     (DISK, DISK.replace("/a", "/b"), "replace LUN 0 of t: Path=/b,Type=fileio (was Path=/a,Type=fileio): its"),
     (DISK, f"{DISK}\tLunOption 0 Removable=Yes\n", "replace LUN 0 of t: Path=/a,Type=fileio; Removable=Yes (was"),
+    (
+        DISK, f"{DISK}\tLunOption 0 Iops=20,BytesPerSecond=50M\n",
+        "change LUN 0 of t: no limit becomes Iops=20,BytesPerSecond=50M: holds at once",
+    ),
+    (f"{DISK}\tLunOption 0 Iops=20\n", DISK, "change LUN 0 of t: Iops=20 becomes no limit"),
     (f"{DISK}\tLun 1 Type=nullio\n", "Target t\nLun 1 Type=nullio\nLun 0 Path=/a\n", "change the order of LUNs of t"),
     (f"{DISK}Target u\n", f"Target u\n{DISK}", "change the order of targets: nobody notices"),
     (DISK, f"{DISK}Alias x\n", "change t, Alias: none becomes x: holds from the next login on"),
@@ -115,14 +121,10 @@ def test_what_a_daemon_knows_makes_steps_of_its_own() -> None:
     assert (retried.facts()["line"], retried.facts()["notice"]) == (3, Notice.LUNS.value)
 
 
-def test_nothing_in_a_step_moves_a_terminal() -> None:
-    (step,) = steps(DISK, DISK.replace("/a", "/\x1b[31m"))
-    assert "\x1b" not in step
-
-
 _LINES = st.sampled_from([
     "Target t\n", "Target T\n", "Target u\n", "Target v\n", "Lun 0 Path=/a\n", "Lun 0 Path=/b\n", "Lun 1 Type=nullio\n",
-    "LunOption 0 Removable=Yes\n", "Lun 0 Path=/\0,ScsiSN=x y\n", "IncomingUser joe one\n", "IncomingUser jim two\n",
+    "LunOption 0 Removable=Yes\n", "LunOption 0 Iops=5\n",
+    "Lun 0 Path=/\0,ScsiSN=x y\n", "IncomingUser joe one\n", "IncomingUser jim two\n",
     "IncomingUser joe\n", "OutgoingUser us three\n", "Alias x\n", "Initiator iqn.* Luns=0\n", "Initiator iqn.y Bad=1\n",
     "initiator-name iqn.z\n", "PortalGroups 2\n", "Portal 2 127.0.0.1\n", "Portal 1 127.0.0.2:99\n", "NOPInterval 5\n",
     "NOPTimeout 3\n", "NOPTimeout 9\n", "MaxSessions 2\n", "DataDigest CRC32C\n", "CHAPAlgorithms x\n",

@@ -219,6 +219,8 @@ INITIATORS = st.builds(
     read_only=st.booleans(),
     user=st.sampled_from(["", "joe"]),
     portal_groups=st.lists(st.integers(1, 65535), max_size=3).map(tuple),
+    iops=st.sampled_from([0, 1, 10**9]),
+    bytes_per_second=st.sampled_from([0, 1025, 1 << 20]),
 )
 
 
@@ -231,7 +233,8 @@ def test_what_is_rendered_means_the_same(said: InitiatorConfig) -> None:
 
 
 def test_every_parameter_is_rendered() -> None:
-    text = rendered(line(addresses=["::1"], luns=[(0, 0)], read_only=True, user="joe", portal_groups=(1,)))
+    text = rendered(line(addresses=["::1"], luns=[(0, 0)], read_only=True, user="joe", portal_groups=(1,), iops=1,
+                         bytes_per_second=1024))
     assert [one.name for one in INITIATOR_PARAMETERS if f"{one.name}=" not in text] == []
 
 

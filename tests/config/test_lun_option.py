@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -177,9 +178,12 @@ _TEXTS = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_char
     page_83=st.none() | st.lists(st.binary(min_size=1, max_size=200), min_size=1, max_size=5).map(
         lambda values: b"".join(bytes((1, 1, 0, len(value))) + value for value in values)
     ),
-    flags=st.fixed_dictionaries({"removable": st.booleans(), "cached": st.booleans()}),
+    flags=st.fixed_dictionaries({
+        "removable": st.booleans(), "cached": st.booleans(), "iops": st.integers(0, 10**9),
+        "bytes_per_second": st.sampled_from([0, 1024, 1025, 50 << 20]),
+    }),
 )
-def test_what_is_rendered_reads_as_what_it_was(number: int, flags: dict[str, bool], **values: object) -> None:
+def test_what_is_rendered_reads_as_what_it_was(number: int, flags: dict[str, Any], **values: object) -> None:
     identity = IdentityOptions(**values)  # type: ignore[arg-type]
     lun = LunConfig(number, PLACE, identity=identity, **flags)
     report, options = Report("f", "strict"), LunOptions()
