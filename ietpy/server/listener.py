@@ -100,8 +100,7 @@ class Server:
         self._kept: set[Line] = set()
         self._jobs = Jobs(self._wake_up)
         self.listen(sockets)
-        #: For the listener's thread to do.
-        self._later: deque[Callable[[], None]] = deque()
+        self._later: deque[Callable[[], None]] = deque()  #: for the listener's thread to do
         node.serve = lambda target: serve(target, self._jobs, self.later)
         for target in node.targets.values():
             node.serve(target)
