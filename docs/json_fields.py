@@ -138,6 +138,14 @@ JSON: Final[Mapping[str, Fields]] = {
         ("ended[].address", "string", "where it was"),
         ("ended[].logged_out", "boolean", "whether it logged out when it was asked to; else it was cut off"),
     ),
+    "logs": (
+        ("format", "number", "1; there is an object on each line, for each line of the log"),
+        ("time", "string or null", "ISO 8601; of a traditional syslog as that has it, without year and zone"),
+        ("level", "string or null", "`critical`, `error`, `warning`, `info` or `debug`; null: syslog did not keep it"),
+        ("code", "string or null", "of an [event](events.md)"),
+        ("message", "string", "the sentence"),
+        ("pid", "number or null", "of the process that said it"),
+    ),
     "probe": (
         _FORMAT,
         ("host", "string", "where it looked"),
