@@ -33,6 +33,17 @@ class Lines:
     def remove(self, numbers: Iterable[int]) -> None:
         self._gone.update(numbers)
 
+    def blank(self, number: int) -> bool:
+        """Whether line ``number`` is blank; so is what follows the last one."""
+        return number > self.last or not self._lines[number].strip(BLANKS)
+
+    def remove_blank_above(self, number: int) -> None:
+        """Remove the blank lines right above line ``number``, as far as nothing was put behind them."""
+        number -= 1
+        while number and self.blank(number) and number not in self._added and number not in self._gone:
+            self._gone.add(number)
+            number -= 1
+
     def change(self, number: int, column: int, what: re.Pattern[str], text: str) -> None:
         """Put ``text`` in the place of ``what`` stands at ``column``, which counts a byte order mark."""
         self._end(number)

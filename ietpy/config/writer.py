@@ -186,13 +186,15 @@ class _Rewriter:
     def drop(self, block: Block) -> None:
         """Remove a target, from each of its Target lines to the last statement below; what introduces the next stays.
 
-        So do lines that hold wherever they stand.
+        So do lines that hold wherever they stand. Of blank lines on both sides those above go.
         """
         for segment in self.outline.segments():
             again = segment[0].is_of(Reader.TARGET) and segment[0].block.heir is block
             if segment[0].block is block or again:
                 stay = {entry.first for entry in segment if _holds_anywhere(entry)}
                 self.lines.remove(set(range(segment[0].first, segment[-1].last + 1)) - stay)
+                if not stay and self.lines.blank(segment[-1].last + 1):
+                    self.lines.remove_blank_above(segment[0].first)
 
     def key(self, block: Block, option: Option, value: Any) -> None:
         """Set a key on its last line, or on a new one; without a value remove it."""

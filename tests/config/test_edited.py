@@ -44,6 +44,21 @@ def test_a_column_counts_the_byte_order_mark() -> None:
     assert lines.text() == BOM + "a\\1\n"
 
 
+def test_blank_lines_that_part_nothing_any_more() -> None:
+    lines = Lines("a\n\n \t\nb\n\nc\n\n\nd\n")
+    assert [number for number in range(1, 12) if lines.blank(number)] == [2, 3, 5, 7, 8, 10, 11]
+    lines.remove([4])
+    lines.remove_blank_above(4)
+    lines.add(7, "new")
+    lines.remove([9])
+    lines.remove_blank_above(9)
+    assert lines.text() == "a\n\nc\n\nnew\n"
+    lines = Lines("\n\na\n")
+    lines.remove([3])
+    lines.remove_blank_above(3)
+    assert lines.text() == ""
+
+
 def test_a_line_above_the_first() -> None:
     lines = Lines("a\n")
     lines.add_above(0, "x")

@@ -724,6 +724,30 @@ CASES = {
 +    NOPInterval 0
      NOPTimeout 5
 """),
+    "a target between others": Case(drop_target("u"), """
+ Target t
+-
+-
+-Target u
+-    Lun 0 Path=/x
+
+ Target v
+"""),
+    "a target in front of one without a blank line": Case(drop_target("u"), """
+ Target t
+
+-Target u
+ Target v
+"""),
+    "a target below its remarks": Case(drop_target("u"), """
+ Target t
+
+ # this is u
+-Target u
+
+ # this is v
+ Target v
+"""),
     # -- who, and where
     "the first Initiator line": Case(admit("a", "b", read_only=True), """
  Target t

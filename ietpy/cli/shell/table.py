@@ -186,7 +186,7 @@ def find(node: Node, name: str) -> Verb:
     found = next((verb for verb in have if verb.name == name), None)
     if found is not None:
         return found
-    shown = printable(name[:60])
+    shown = printable(name.partition("=")[0][:60])  # a secret, perhaps
     elsewhere = {verb.name for verb in VERBS}
     if name in elsewhere:
         raise UsageError(f"{name} means nothing at {node.path}, {node.kind.value}; help says what does")

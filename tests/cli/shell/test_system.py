@@ -67,7 +67,7 @@ def test_clearing(typed: Typist, world: World) -> None:
         "Portal lines stay: they say what the daemon listens on.",
     ]
     assert world.ended == [(T, None, True)]
-    assert world.served == "Portal 1 192.0.2.1:3260\n# stays\n\n"
+    assert world.served == "Portal 1 192.0.2.1:3260\n# stays\n"
     assert not world.book.backstores
     assert not world.book.targets
     assert typed.shell.path == "/"
