@@ -176,10 +176,8 @@ def create_lun(turn: Turn, node: Node, values: Values) -> None:
 def _add_lun(turn: Turn, target: TargetConfig, one: Backstore, wanted: int | None, add: bool) -> int:
     taken = {lun.number for lun in target.luns}
     made = free_number(taken) if wanted is None else wanted
-    if made in taken:
+    if made in taken or made > HIGHEST_LUN:
         raise UsageError(f"{target.name} has a LUN {made} already; the next free one is {free_number(taken)}")
-    if made > HIGHEST_LUN:
-        raise UsageError(f"{target.name} has all LUNs it can have")
     lun = LunConfig(
         made, access.BY_HAND, one.path, storage.TYPE_OF_PLUGIN[one.plugin], one.read_only, one.write_back,
     )
@@ -320,12 +318,8 @@ def create_portal(turn: Turn, node: Node, values: Values) -> None:
         return
     if turn.configuration.portals is None and named == turn.tree.place_name(places.DEFAULT):
         place = places.DEFAULT
-    gone = places.idle(turn.configuration)
-    base = turn.configuration
-    if base.portals is not None:
-        base = replace(base, portals=tuple(each for each in base.portals if (each.host, each.port) not in gone))
-    elif not any(places.of_target(base, one) for one in base.targets) and place != places.DEFAULT:
-        gone, base = (places.DEFAULT,), replace(base, portals=())
+    gone = places.spare(turn.configuration, place, turn.tree.port)
+    base = places.without(turn.configuration, gone)
     blocked = places.obstacle(base, place, turn.tree.port)
     if blocked is not None:
         raise UsageError(
@@ -334,8 +328,7 @@ def create_portal(turn: Turn, node: Node, values: Values) -> None:
         )
     turn.configuration = places.arranged(base, {target.name: (*have, place)})
     for each in gone:
-        if each != place:
-            turn.say(f"{turn.tree.place_name(each)}, by which no target was reached, is listened on no more.")
+        turn.say(f"{turn.tree.place_name(each)}, by which no target was reached, is listened on no more.")
     turn.expected.add("portal-group")  # of other targets that have none
     turn.say(f"Created network portal {named}.")
     turn.go_new(f"{node.path}/{named}")
@@ -347,7 +340,7 @@ def delete_portal(turn: Turn, node: Node, values: Values) -> None:
     bare = word[1:-1] if word.startswith("[") and word.endswith("]") else word
     if port is None and (":" not in word or word.endswith("]")):
         port = str(DEFAULT_PORT)
-    name = word if port is None else places.name((bare, int(port) if port.isdigit() else 0), turn.tree.port)
+    name = word if port is None else f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
     child = _child(turn, node, name, Kind.PORTAL, "portal")
     have = places.of_target(turn.configuration, node.target)
     left = tuple(place for place in have if place != child.item)
@@ -356,7 +349,7 @@ def delete_portal(turn: Turn, node: Node, values: Values) -> None:
     turn.say(f"Deleted network portal {child.name}")
     if not left:
         turn.say(f"{node.target.name} is reached by no portal now: create makes one.")
-    if child.item in places.idle(turn.configuration) or turn.configuration.portals is None:
+    if child.item in places.listened(turn.configuration) and not places.reaches(turn.configuration, child.item):
         turn.say(f"{child.name} is still listened on, for discovery: the daemon has no other portal.")
 
 

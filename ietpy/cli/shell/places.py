@@ -57,21 +57,47 @@ def of_target(configuration: Configuration, target: TargetConfig) -> tuple[Place
     )
 
 
-def idle(configuration: Configuration) -> tuple[Place, ...]:
-    """Portals by which no target is reached, where there are targets."""
-    used = {place for target in configuration.targets for place in of_target(configuration, target)}
-    named = configuration.portals or ()
-    return tuple((each.host, each.port) for each in named if (each.host, each.port) not in used) if used else ()
+def listened(configuration: Configuration) -> tuple[Place, ...]:
+    """All portals."""
+    if configuration.portals is None:
+        return (DEFAULT,)
+    return tuple((each.host, each.port) for each in configuration.portals)
+
+
+def reaches(configuration: Configuration, place: Place) -> bool:
+    """Whether a target is reached by it."""
+    return any(place in of_target(configuration, target) for target in configuration.targets)
+
+
+def spare(configuration: Configuration, place: Place, port: int) -> tuple[Place, ...]:
+    """Portals that may go where ``place`` comes, as no target is reached by them: those in its way.
+
+    If no target is reached at all, all of them are left only because there has to be one.
+    """
+    idle = [one for one in listened(configuration) if one != place and not reaches(configuration, one)]
+    if any(of_target(configuration, target) for target in configuration.targets):
+        idle = [one for one in idle if _meet(one, place, port)]
+    return tuple(idle)
+
+
+def without(configuration: Configuration, gone: Sequence[Place]) -> Configuration:
+    """With these portals no more."""
+    if not gone:
+        return configuration
+    left = tuple(each for each in configuration.portals or () if (each.host, each.port) not in gone)
+    return replace(configuration, portals=left)
 
 
 def obstacle(configuration: Configuration, place: Place, port: int) -> Place | None:
     """A portal that listens on addresses of ``place`` and its port already, or would lose some to it."""
-    new = PortalConfig(1, *place, BY_HAND)
-    for one in configuration.portals if configuration.portals is not None else (PortalConfig(1, *DEFAULT, BY_HAND),):
-        same = (one.port or port) == (place[1] or port)
-        if same and (one.host, one.port) != place and (one.host == new.host or one.holds(new) or new.holds(one)):
-            return one.host, one.port
-    return None
+    return next((one for one in listened(configuration) if one != place and _meet(one, place, port)), None)
+
+
+def _meet(one: Place, other: Place, port: int) -> bool:
+    """Whether both have an address and a port in common; ``port``: that of one without."""
+    first, second = (PortalConfig(1, *each, BY_HAND) for each in (one, other))
+    same = first.host == second.host or first.holds(second) or second.holds(first)
+    return same and (first.port or port) == (second.port or port)
 
 
 def arranged(configuration: Configuration, wanted: Mapping[str, Sequence[Place]]) -> Configuration:

@@ -125,11 +125,6 @@ class Turn:
     def kept_of(self, target: TargetConfig) -> Kept:
         return self.kept.setdefault(target.name.lower(), Kept())
 
-    @property
-    def default_place(self) -> str:
-        host, port = self.host.listening()
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
 
 @dataclass(frozen=True, slots=True)
 class Parameter:

@@ -235,6 +235,47 @@ def test_portals(typed: Typist, world: World, name: str) -> None:
     assert found.targets[0].portal_groups == groups
 
 
+@pytest.mark.parametrize(("old", "new"), [("0.0.0.0:3260", "192.0.2.1:3260"), ("192.0.2.1:3260", "192.0.2.2:3260")])
+def test_another_address_in_the_place_of_the_only_one(typed: Typist, world: World, old: str, new: str) -> None:
+    world.served = f"Portal 1 {old}\n"
+    typed(TARGET)
+    assert typed(f"portals/ delete {old}")[-1] == (
+        f"{old} is still listened on, for discovery: the daemon has no other portal.")
+    address, _, port = new.partition(":")
+    assert typed(f"portals/ create {address} {port}") == [
+        f"{old}, by which no target was reached, is listened on no more.", f"Created network portal {new}."]
+    assert world.served.startswith(f"Portal 1 {new}\n\nTarget")
+    assert typed(f"../ create {address}") == [f"{T} is reached by {new} already."]
+
+
+@pytest.mark.parametrize("port", ["\u00b2", "9" * 5000, "-1", "x"])
+def test_ports_that_are_none(typed: Typist, port: str) -> None:
+    typed(TARGET)
+    typed.refused(f"portals/ delete 0.0.0.0 {port}")
+    typed.refused(f"portals/ create 0.0.0.0 {port}")
+
+
+def test_luns_that_hold_nothing_can_be_given_out_again(typed: Typist, world: World) -> None:
+    world.served = f"Target {T}\n    Lun 0 Type=nullio,Blocks=8\n    Initiator {A} Luns=0\n"
+    typed(f"/iscsi/{T}/tpg1/luns create /backstores/nullio/disk")
+    assert "Lun 1 Type=nullio,Blocks=8" in world.served
+    assert f"Initiator {A} Luns=0-1" in world.served
+
+
+def test_a_mapped_lun_by_its_path(typed: Typist, world: World) -> None:
+    typed(DISK, TARGET, LUN, OPEN, f"{ACL} add_mapped_luns=false", "create 2 ../../luns/lun0")
+    assert f"Initiator {A} Luns=2:0" in world.served
+
+
+@pytest.mark.parametrize(("line", "sentence"), [
+    ("/backstores/block delete ../fileio", "../fileio is no backstore below /backstores/block"),
+    (f"/iscsi delete {T}/tpg1", f"{T}/tpg1 is no target below /iscsi"),
+])
+def test_what_is_something_else(typed: Typist, line: str, sentence: str) -> None:
+    typed(TARGET)
+    assert typed.refused(line) == sentence
+
+
 def test_ipv6(typed: Typist, world: World) -> None:
     typed(TARGET, "portals/ delete 0.0.0.0 3260", "portals/ create ::1", "../ create [2001:db8::1] 3261")
     assert world.served.startswith("Portal 1 [::1]:3260,[2001:db8::1]:3261\n")

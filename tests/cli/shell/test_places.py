@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,14 +81,17 @@ def test_what_no_target_has_any_more_is_listened_on_no_more() -> None:
 def test_the_last_one_stays_as_without_any_all_addresses_were_listened_on() -> None:
     new = places.arranged(loads("Portal 1 192.0.2.1:3260\nTarget a\n"), {"a": ()})
     assert new.portals
-    assert places.idle(replace(new, targets=(*new.targets, *loads("Target b\n").targets))) == ()
+    assert places.spare(new, THREE, 3260) == (ONE,)
+    assert places.spare(new, ONE, 3260) == ()
     assert reach(new) == {"a": set()}
 
 
 def test_portals_of_nobody_are_nobodys_business() -> None:
     text = "Portal 1 192.0.2.1:3260\nPortal 4 192.0.2.9:3260\nPortal 5 192.0.2.8:3260\nTarget a\n    PortalGroups 1\n"
     old = loads(text)
-    assert places.idle(old) == (("192.0.2.9", 3260), ("192.0.2.8", 3260))
+    assert places.spare(old, THREE, 3260) == ()
+    assert places.spare(old, ("192.0.2.9", 3260), 3260) == ()
+    assert places.spare(old, ("0.0.0.0", 3260), 3260) == (("192.0.2.9", 3260), ("192.0.2.8", 3260))
     new = places.arranged(old, {"a": (ONE, THREE)})
     assert [each.group for each in new.portals or ()] == [1, 1, 4, 5]
     assert new.targets[0].portal_groups == (1,)

@@ -79,15 +79,23 @@ def test_history_has_no_secrets_and_is_there_the_next_time(
     child.expect_exact("pwd")
 
 
+def interrupt(child: pexpect.spawn) -> None:
+    """Ctrl-C, up to the next prompt. Python passes over one that comes while readline reads a character."""
+    for _ in range(30):
+        child.sendintr()
+        if child.expect_exact(["/> ", pexpect.TIMEOUT], timeout=1) == 0:
+            return
+    raise AssertionError("nothing is interrupted")
+
+
 def test_ctrl_c_drops_the_line_and_ctrl_d_leaves(terminal: Callable[[], pexpect.spawn]) -> None:
     child = terminal()
     child.send("clearconfig confirm=True")
-    child.sendintr()
-    child.expect_exact("/> ")
+    child.expect_exact("=True")
+    interrupt(child)
     child.sendline("cd")
     child.expect_exact("Number or path to go to (empty: stay): ")
-    child.sendintr()
-    child.expect_exact("/> ")
+    interrupt(child)
     child.sendline("cd")
     child.expect_exact("stay): ")
     child.sendline("3")
