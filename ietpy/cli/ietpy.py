@@ -33,6 +33,7 @@ SUB_COMMANDS: Final = (
     SubCommand("demo", "ietpy.cli.demo:demo", "Make an image, serve it, and say how to connect."),
     SubCommand("explain", "ietpy.cli.explain:explain", "Say whether an initiator gets a target, and what decides."),
     SubCommand("export", "ietpy.cli.export:export", "Write the configuration for LIO, tgt, SCST or ctld."),
+    SubCommand("import", "ietpy.cli.import_:command", "Make an ietd.conf of another target's configuration."),
     SubCommand("kick", "ietpy.cli.kick:command", "End sessions, having initiators log out where they do."),
     SubCommand("logs", "ietpy.cli.logs:command", "Print what the daemon has said, from journal or syslog."),
     SubCommand("luns", "ietpy.cli.luns:command", "Print the logical units: what is behind them, and their counters."),

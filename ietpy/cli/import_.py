@@ -1,0 +1,146 @@
+"""``ietpy import``: another target's configuration becomes an ietd.conf, and a report says what became of what."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from ietpy.cli.exits import Exit
+from ietpy.cli.output import counted, show_json
+from ietpy.errors import UsageError
+
+if TYPE_CHECKING:
+    from ietpy.migrate.model import Kind, Note, Source, Written
+
+_SOURCES: Final = ("lio", "tgt", "scst", "ctl", "istgt", "spdk", "gotgt", "auto")
+_SECRET: Final = re.compile(r"^(\s*(?:Incoming|Outgoing)User \S+ ).*$", re.MULTILINE)
+_OPEN_MODE: Final = 0o644
+_SECRET_MODE: Final = 0o600
+_DIRECTORY_MODE: Final = 0o700
+
+
+@click.command("import")
+@click.option("--from", "source", type=click.Choice(_SOURCES), default="auto", show_default=True,
+              help="Whose configuration it is.")
+@click.option("-o", "--output", "directory", default=".", metavar="DIR", show_default=True,
+              help="Where to write the files; it is made if it is not there.")
+@click.option("-n", "--dry-run", is_flag=True, help="Write nothing; print the files, without secrets, and the report.")
+@click.option("--force", is_flag=True, help="Replace files of these names.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.pass_context
+def command(
+    ctx: click.Context, source: str, directory: str, dry_run: bool, force: bool, as_json: bool, files: tuple[str, ...]
+) -> None:
+    """Read the configuration of another iSCSI target and write an ietd.conf that means the same.
+
+    FILE is LIO's saveconfig.json, tgt's targets.conf, SCST's scst.conf, and so on; includes are followed. ietd.conf
+    comes with initiators.allow, for IET, and a file of its own for each secret with a blank. Disks keep their LUNs,
+    sizes and names. The report has a line for everything in the source: taken, said by an extension, lost, and why.
+    A source that let nobody in makes a target that lets nobody in.
+
+    Exit status 0: everything could be said. 1: the files are written, but something is lost, or was wrong in the
+    source: the report says what. 2: a file cannot be read or written; nothing is written.
+    """
+    from ietpy.migrate.model import Kind
+    from ietpy.migrate.reading import read
+    from ietpy.migrate.to_ietd import to_ietd
+
+    place = os.path.abspath(directory)
+    found = read(files, source)
+    made = to_ietd(found, place)
+    written = [] if dry_run else list(put(made, place, force))
+    notes = list(made.notes)
+    if as_json:
+        show_json(document(found, made, written))
+    else:
+        if dry_run:
+            for name, text in made.files.items():
+                click.echo(f"# {os.path.join(directory, name)}\n{masked(name, text, made)}")
+        for line in report(notes):
+            click.echo(line, err=dry_run)
+        click.echo(summary(notes, written, directory), err=dry_run)
+    bad = any(note.kind in (Kind.LOST, Kind.REFUSED) for note in notes)
+    ctx.exit(Exit.FAILED if bad else Exit.DONE)
+
+
+def masked(name: str, text: str, made: Written) -> str:
+    """The text of a file without secrets."""
+    if name not in made.secret:
+        return text
+    return _SECRET.sub(r"\1********", text) if "\nTarget" in text or text.startswith("#") else "********\n"
+
+
+def report(notes: list[Note]) -> Iterator[str]:
+    """The lines of the report, in the order of the source."""
+    from ietpy.config.findings import printable
+
+    return (printable(str(note)) for note in notes)
+
+
+def summary(notes: list[Note], written: list[str], directory: str) -> str:
+    from ietpy.migrate.model import Kind
+
+    counts = ", ".join(f"{sum(note.kind is kind for note in notes)} {kind.value}" for kind in Kind)
+    where = f"{counted(len(written), 'file')} written to {directory}" if written else "nothing is written"
+    return f"{where}; {counts}"
+
+
+def document(source: Source, made: Written, written: list[str]) -> dict[str, Any]:
+    """The report for JSON."""
+    from ietpy.migrate.model import Kind
+
+    return {
+        "source": source.format,
+        "files": list(source.files),
+        "targets": [target.name for target in source.targets],
+        "written": written,
+        "counts": {kind.value: sum(note.kind is kind for note in made.notes) for kind in Kind},
+        "notes": [_as_json(note, note.kind) for note in made.notes],
+    }
+
+
+def _as_json(note: Note, kind: Kind) -> dict[str, Any]:
+    return {
+        "kind": kind.value, "file": note.span.file, "line": note.span.line, "column": note.span.column,
+        "what": note.what, "why": note.why,
+    }
+
+
+def put(made: Written, directory: str, force: bool) -> Iterator[str]:
+    """Write the files into ``directory``; none, if one is there and ``force`` is not given. Raises UsageError."""
+    from ietpy.images import sync_directory
+
+    try:
+        os.makedirs(directory, exist_ok=True)
+        there = next((name for name in made.files if os.path.lexists(os.path.join(directory, name))), None)
+        if there is not None and not force:
+            path = os.path.join(directory, there)
+            raise UsageError(f"{path} is there already; give another directory with -o, or --force to replace it")
+        for name, text in made.files.items():
+            path = os.path.join(directory, name)
+            os.makedirs(os.path.dirname(path), mode=_DIRECTORY_MODE, exist_ok=True)
+            _write(path, text, _SECRET_MODE if name in made.secret else _OPEN_MODE)
+            yield path
+        sync_directory(directory)
+    except OSError as error:
+        raise UsageError(f"{error.filename or directory} cannot be written: {error.strerror}") from None
+
+
+def _write(path: str, text: str, mode: int) -> None:
+    """Put a file in its place at once, never readable for others for a moment."""
+    fresh = f"{path}.{os.urandom(4).hex()}"
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(text.encode("utf-8", "surrogateescape"))
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(fresh, path)
+    except BaseException:
+        os.unlink(fresh)
+        raise
