@@ -34,9 +34,12 @@ _VIEWER: Final = "iqn.2026-01.net.ietpy:view.{}"
 EVERYBODY: Final = "everybody"
 SCRATCH_SIZE: Final = 64 << 20  #: bytes of a scratch image of a disk whose size nothing says
 _STOP_SECONDS: Final = 5.0
+_SENSE_CACHING: Final = bytes.fromhex("1A 08 08 00 FF 00").ljust(16, b"\0")  #: MODE SENSE(6), DBD, page 08h
+_WCE: Final = 0x04  #: in byte 2 of the page (SBC-3 section 6.5.5)
+_WP: Final = 0x80  #: in byte 2 of the mode parameter header (section 6.5.1)
 _SERIAL: Final = 0x80
 _NAMES: Final = 0x83
-_LONGEST_PAGE: Final = 0xFFFF
+_LONGEST_PAGE: Final = 2048  #: bytes asked for; istgt answers nothing to the most there may be
 _ASSOCIATION: Final = 0x30  #: in the second byte of a designator; 0: the logical unit
 
 _COLUMNS: Final = (
@@ -44,13 +47,26 @@ _COLUMNS: Final = (
 )
 
 
+_IDENTITY: Final = ("vendor", "product", "revision", "serial", "designators")
+#: Other facts by their names in the table.
+_FACTS: Final = {
+    "size": "size", "block size": "block_size", "write cache": "write_cache", "read-only": "read_only"
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A LUN as an initiator sees it. ``size`` and ``block_size``: bytes; None: not known."""
+    """A LUN as an initiator sees it; None: not known.
+
+    ``size`` and ``block_size``: bytes. ``write_cache``: WCE of the caching mode page. ``read_only``: whether this
+    initiator may only read it.
+    """
 
     identity: Identity
     size: int | None = None
     block_size: int | None = 512
+    write_cache: bool | None = None
+    read_only: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +97,11 @@ class Row:
         assert self.before is not None
         assert self.after is not None
         old, new = self.before.identity, self.after.identity
-        fields = ("vendor", "product", "revision", "serial", "designators")
-        stays = {name: getattr(old, name) in (None, getattr(new, name)) for name in fields}
-        return {
-            "size": self.before.size in (None, self.after.size),
-            "block size": self.before.block_size in (None, self.after.block_size),
-            **stays,
-        }
+        stays = {name: getattr(old, name) in (None, getattr(new, name)) for name in _IDENTITY}
+        for name, attribute in _FACTS.items():
+            before, after = getattr(self.before, attribute), getattr(self.after, attribute)
+            stays[name] = None in (before, after) or before == after
+        return stays
 
     @staticmethod
     def _words(seen: Seen | None) -> dict[str, str] | None:
@@ -98,6 +112,8 @@ class Row:
         return {
             "size": in_bytes(seen.size),
             "block size": UNKNOWN if seen.block_size is None else str(seen.block_size),
+            "write cache": _yes(seen.write_cache),
+            "read-only": _yes(seen.read_only),
             "vendor": _text(identity.vendor),
             "product": _text(identity.product),
             "revision": _text(identity.revision),
@@ -106,6 +122,10 @@ class Row:
                 f"{name.kind} {name.name}" for name in designators(b"\0\x83" + len(page).to_bytes(2, "big") + page)
             ),
         }
+
+
+def _yes(value: bool | None) -> str:
+    return UNKNOWN if value is None else "yes" if value else "no"
 
 
 def _text(value: bytes | None) -> str:
@@ -140,7 +160,7 @@ def compare(source: Source, imported: Configuration, *, scratch: bool = False) -
         with _serving(configuration, directory) as (port, problems):
             for each in served:
                 for name, label, before in each.viewers():
-                    after = _look(port, each.name, name)
+                    after = _look(port, each.name, name, whole=scratch)
                     rows += [
                         Row(each.name, label, lun, before.get(lun), after.get(lun)) for lun in sorted({*before, *after})
                     ]
@@ -195,7 +215,14 @@ class _Viewed:
         if self.source is None:
             return {}
         luns: Iterable[Lun] = self.source.luns if grant is None or grant.luns is None else grant.luns
-        return {lun.number: Seen(lun.disk.identity, _size(lun.disk), lun.disk.block_size) for lun in luns}
+        return {
+            lun.number: Seen(
+                lun.disk.identity, _size(lun.disk), lun.disk.block_size,
+                None if lun.disk.store is Store.NULL else lun.disk.write_cache,
+                not lun.writable or bool(grant and grant.read_only),
+            )
+            for lun in luns
+        }
 
     def disks(self) -> dict[str, Disk]:
         """By path."""
@@ -247,12 +274,15 @@ def _serving(configuration: Configuration, directory: str) -> Iterator[tuple[int
         inventory.close()
 
 
-def _look(port: int, target: str, initiator: str) -> dict[int, Seen]:
+def _look(port: int, target: str, initiator: str, *, whole: bool) -> dict[int, Seen]:
+    """``whole``: what is served may be written, so how that is done can be seen."""
     with Client.connect(_LOOPBACK, port) as client:
         client.login(LoginPlan(initiator, target))
         found = {lun: seen(client, lun) for lun in client.report_luns() if client.inquiry(lun)[0] == 0}
         client.logout()
-    return found
+    if whole:
+        return found
+    return {lun: replace(one, write_cache=None, read_only=None) for lun, one in found.items()}
 
 
 def seen(client: Client, lun: int) -> Seen:
@@ -266,7 +296,9 @@ def seen(client: Client, lun: int) -> Seen:
             found.append(names[:end])
         names = names[end:]
     identity = Identity(standard[8:16], standard[16:32], standard[32:36], serial, tuple(found))
-    return Seen(identity, capacity.size, capacity.block_size)
+    mode = client.command(lun, _SENSE_CACHING, read=255).data
+    cached = len(mode) > 3 and len(mode) > 6 + mode[3] and bool(mode[6 + mode[3]] & _WCE)
+    return Seen(identity, capacity.size, capacity.block_size, cached, len(mode) > 2 and bool(mode[2] & _WP))
 
 
 # -- as it is printed

@@ -8,6 +8,7 @@ beside an address that nobody has.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import count, islice
@@ -41,10 +42,11 @@ def to_tgt(source: Source) -> Written:
     ledger, accounts = Ledger(), _Accounts()
     lines = ["default-driver iscsi", *_common(source, accounts, ledger)]
     blocks = {}
+    shared = _shared(source.targets)
     in_turn = sorted(source.targets, key=lambda target: target.name)  # as tgt-admin takes accounts
     numbers = _numbers(in_turn)
     for target in in_turn:
-        blocks[target.name] = _Block(source, target, accounts, ledger, numbers[target.name]).lines()
+        blocks[target.name] = _Block(source, target, accounts, ledger, numbers[target.name], shared).lines()
     for target in source.targets:
         if block := blocks[target.name]:
             lines += ["", f"<target {target.name}>", *(f"    {line}" for line in block), "</target>"]
@@ -102,6 +104,7 @@ class _Block:
     accounts: _Accounts
     ledger: Ledger
     tid: int
+    shared: frozenset[str]  #: paths that more than one target has
 
     def lines(self) -> list[str]:
         """Nothing where the target cannot be written, or would be more open than it is."""
@@ -206,6 +209,8 @@ class _Block:
         disk = lun.disk
         words = _words(disk.identity, tgt(self.tid, number))
         self.ledger.disk(self.target, lun, tgt(self.tid, number, **words), number)
+        if disk.path in self.shared:  # else tgt-admin serves it by the first target alone
+            yield "allow-in-use yes"
         yield f"write-cache {'on' if disk.write_cache else 'off'}"
         if disk.block_size not in (None, 512):
             yield f"block-size {disk.block_size}"
@@ -219,6 +224,15 @@ class _Block:
             yield "params thin_provisioning=1"
         for name, value in words.items():
             yield f"{_PARAMETERS[name][0]} {value}"
+
+
+def _shared(targets: Iterable[Target]) -> frozenset[str]:
+    paths = Counter(
+        path for target in targets for path in {
+            lun.disk.path for luns in (target.luns, *(grant.luns or () for grant in target.grants)) for lun in luns
+        }
+    )
+    return frozenset(path for path, targets_with in paths.items() if targets_with > 1)
 
 
 def _numbers(targets: Iterable[Target]) -> dict[str, int]:

@@ -53,9 +53,10 @@ def test_a_disk_that_keeps_everything(tmp_path: Path, scratch: bool) -> None:
     (row,) = view.rows
     assert (view.same, view.problems) == (True, ())
     assert (row.target, row.initiator, row.lun, row.same) == (NAME, "everybody", 1, True)
-    assert row.before == row.after == Seen(IDENTITY, MIB, 4096)
+    assert row.before == Seen(IDENTITY, MIB, 4096, False, False)
+    assert row.after == (row.before if scratch else Seen(IDENTITY, MIB, 4096))
     assert [name for name, *_ in row.facts] == [
-        "size", "block size", "vendor", "product", "revision", "serial", "designators"
+        "size", "block size", "write cache", "read-only", "vendor", "product", "revision", "serial", "designators"
     ]
     assert row.facts[-1][1] == (
         "t10 IET     00010001, naa 3000000100000001, naa 60000000000000000e00000000010001"
@@ -99,7 +100,7 @@ def test_what_is_not_known_is_no_change(tmp_path: Path) -> None:
     found = source(Lun(1, Disk(Store.FILE, str(path), block_size=None)))
     (row,) = compare(found, loads(f"Target {NAME}\nLun 1 Path={path}\n")).rows
     assert row.same
-    assert [before for _, before, _, _ in row.facts] == ["1 MiB", *["-"] * 6]
+    assert [before for _, before, _, _ in row.facts] == ["1 MiB", "-", "no", "no", *["-"] * 5]
 
 
 def test_each_rule_has_a_look_of_its_own() -> None:
@@ -124,6 +125,20 @@ def test_each_rule_has_a_look_of_its_own() -> None:
     assert [(row.initiator, row.lun, row.after and row.after.size) for row in view.rows] == [
         ("iqn.ben from 192.0.2.0/24", 5, 8192), ("iqn.cat from 192.0.2.0/24", 5, 8192),
         ("everybody from 192.0.2.0/24", 0, 4096), ("iqn.dan", 0, None), ("iqn.dan", 1, 8192),
+    ]
+
+
+def test_how_it_may_be_written() -> None:
+    """Of a scratch image; a disk itself is not opened for writing."""
+    disk = Disk(Store.FILE, "/none", write_cache=True)
+    found = source(Lun(1, disk), Lun(2, replace(disk, path="/other")), grants=(Grant(read_only=True),))
+    imported = loads(f"Target {NAME}\nLun 1 Path=/none,IOMode=wb\nLun 2 Path=/other\nInitiator * Mode=ro\n")
+    assert changes(compare(found, imported, scratch=True)) == [("everybody", 2, "write cache", "yes", "no")]
+    ours = replace(found, targets=(replace(found.targets[0], grants=(OPEN,)),))
+    assert changes(compare(ours, imported, scratch=True)) == [
+        ("everybody", 1, "read-only", "no", "yes"),
+        ("everybody", 2, "write cache", "yes", "no"),
+        ("everybody", 2, "read-only", "no", "yes"),
     ]
 
 

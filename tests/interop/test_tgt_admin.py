@@ -29,6 +29,7 @@ def pretend(tmp_path: Path, source: Source) -> list[list[str]]:
     words = [command("tgt-admin"), "--pretend", "--execute", "--conf", str(file)]
     ended = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
     assert ended.returncode == 0, ended.stderr
+    assert "# Skipping" not in ended.stdout
     assert not [line for line in ended.stderr.splitlines() if not line.startswith("tgtadm: failed to send request")]
     return sorted(options(line) for line in ended.stdout.splitlines() if line.startswith("tgtadm"))
 

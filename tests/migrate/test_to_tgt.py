@@ -51,6 +51,7 @@ incomingdiscoveryuser finder find-secret-1
     controller_tid 7
     <backing-store /srv/a.img>
         lun 1
+        allow-in-use yes
         write-cache on
         vendor_id LIO-ORG
         product_id disk0
@@ -59,6 +60,7 @@ incomingdiscoveryuser finder find-secret-1
     </backing-store>
     <backing-store /dev/vg0/b>
         lun 2
+        allow-in-use yes
         write-cache off
         block-size 4096
         bsoflags direct
@@ -71,6 +73,7 @@ incomingdiscoveryuser finder find-secret-1
     controller_tid 2
     <backing-store /srv/a.img>
         lun 1
+        allow-in-use yes
         write-cache on
         vendor_id LIO-ORG
         product_id disk0
@@ -79,6 +82,7 @@ incomingdiscoveryuser finder find-secret-1
     </backing-store>
     <backing-store /dev/vg0/b>
         lun 2
+        allow-in-use yes
         write-cache off
         block-size 4096
         bsoflags direct
@@ -188,6 +192,10 @@ def test_two_luns_of_one_path() -> None:
     assert notes(to_tgt(source))[1:] == [
         "3 lost: LUN 2 of a: tgt-admin would merge two LUNs of one path; it is left out"
     ]
+
+
+def test_a_path_of_one_target_alone_needs_no_leave() -> None:
+    assert "allow-in-use yes" not in body(disk(TGT_1))
 
 
 def test_targets_keep_the_numbers_that_are_in_names_of_their_disks() -> None:
