@@ -26,6 +26,7 @@ FIELDS: Final = (
     ("configuration.portals[].group", "number", "the tag of its portal group"),
     ("configuration.portals[].host", "string", "an address, with its zone if it has one; an interface; or `*`"),
     ("configuration.portals[].port", "number or null", "null: what `-p` says"),
+    ("configuration.portals[].advertised", "string or null", "what initiators are told instead, with its port"),
     ("configuration.portals[].line", "number", "where it is"),
     ("configuration.processes", "number", "how many serve; 0: as many as there are processors"),
     ("configuration.metrics", "string", "where metrics and the status page are served, or empty"),

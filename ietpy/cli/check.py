@@ -135,7 +135,13 @@ def effective(configuration: Configuration) -> dict[str, Any]:
 
 
 def _portal(portal: PortalConfig) -> dict[str, Any]:
-    return {"group": portal.group, "host": printable(portal.host), "port": portal.port, "line": portal.span.line}
+    return {
+        "group": portal.group,
+        "host": printable(portal.host),
+        "port": portal.port,
+        "advertised": portal.advertised or None,
+        "line": portal.span.line,
+    }
 
 
 def _target(target: TargetConfig) -> dict[str, Any]:

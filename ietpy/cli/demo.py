@@ -139,7 +139,7 @@ def serving(address: str, port: int | None, size: int) -> Iterator[Demo]:
             server = Server(inventory.node, listen(address, port))
             server.start()
             try:
-                host, bound, _ = server.portals()[0]
+                host, bound, *_ = server.portals()[0]
                 target = configuration.targets[0]
                 near = _NEAR.get(host, host)
                 far = socket.gethostname() if host in _NEAR else host

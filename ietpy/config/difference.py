@@ -286,7 +286,8 @@ def _portals(old: Sequence[PortalConfig] | None, new: Sequence[PortalConfig] | N
 
 
 def _portal(portal: PortalConfig) -> str:
-    return f"{portal} of group {portal.group}"
+    advertised = f", advertised as {portal.advertised}," if portal.advertised else ""
+    return f"{portal}{advertised} of group {portal.group}"
 
 
 def _switched(noun: str) -> Callable[[bool, bool], str]:

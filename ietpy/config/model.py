@@ -102,6 +102,7 @@ class PortalConfig:
     host: str
     port: int | None
     span: Span = field(compare=False)
+    advertised: str = ""  #: what initiators are told instead, ``host:port``; empty: what it is
 
     @property
     def everything(self) -> bool:

@@ -287,7 +287,10 @@ OPTIONS: Final = (
         "What the daemon listens on: the tag of a portal group, 1 to 65535, a blank, and portals joined by commas. A"
         " portal is an address (192.0.2.1, [2001:db8::1], a link-local one with its interface: [fe80::1%eth0]), the"
         " name of an interface for all addresses it has when the daemon starts or reads the file again, or * for all;"
-        " and a port behind a colon. Lines with one tag make one group. A portal with a mistake is not listened on.",
+        " and a port behind a colon. Lines with one tag make one group. A portal with a mistake is not listened on."
+        " Advertise=HOST:PORT behind a portal has discovery tell initiators that name or address instead, as where the"
+        " daemon is behind NAT or in a container: they must reach the portal by it. An iSNS server is told of the first"
+        " portal so where it is an address; redirections are not changed.",
         "what -a and -p say, as group 1",
         origin=Origin.IETPY,
         tokenised=False,

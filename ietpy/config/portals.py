@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Final
 
@@ -18,6 +18,7 @@ from ietpy.config.findings import Finding, Report, quoted
 from ietpy.config.model import PortalConfig
 from ietpy.config.syntax import Statement, Word
 from ietpy.config.values import is_comment
+from ietpy.iscsi.pdu import DEFAULT_PORT, portal_name
 from ietpy.iscsi.target import PORTAL_GROUP_TAG
 
 ALL_ADDRESSES: Final = "*"
@@ -32,6 +33,17 @@ _ACCEPTED: Final = (
     "write an address (192.0.2.1, [2001:db8::1], [fe80::1%eth0]), the name of an interface or *, and a port behind a"
     " colon if it is not the one of -p"
 )
+
+
+_ADVERTISE: Final = re.compile("advertise=", re.IGNORECASE)
+_ADVERTISED: Final = (
+    "write Advertise=HOST:PORT behind a portal: the name (nas.example.com) or the address (192.0.2.1, [2001:db8::1]) by"
+    " which initiators reach it"
+)
+#: A domain name (RFC 1123 section 2.1).
+_LABEL: Final = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_NAME: Final = re.compile(rf"(?:{_LABEL}[.])*{_LABEL}")
+_LONGEST_NAME: Final = 253
 
 
 @dataclass(slots=True)
@@ -52,8 +64,12 @@ class PortalLines:
         if group is not None and len(items) < 2:
             self._without_addresses(statement, block, report)
         elif group is not None:
+            before: PortalConfig | None = None
             for item in items[1:]:
-                self._portal(group, item, report)
+                if _ADVERTISE.match(item.text):
+                    before = self._advertise(before, item, report)
+                else:
+                    before = self._portal(group, item, report)
 
     def _without_addresses(self, statement: Statement, block: Block, report: Report) -> None:
         problem, hint = "a Portal line without addresses", f"write a tag, a blank, and what to listen on; {_ACCEPTED}"
@@ -62,18 +78,36 @@ class PortalLines:
             hint = f"write PortalGroups to say in which portal groups it is; or {hint}"
         report.add(Finding.PORTAL, statement.keyword, problem, hint)
 
-    def _portal(self, group: int, item: Word, report: Report) -> None:
+    def _advertise(self, portal: PortalConfig | None, item: Word, report: Report) -> PortalConfig | None:
+        """Have initiators told of ``portal``, the one in front of this, by another address or a name; the portal."""
+        name = _advertised(item.text.partition("=")[2])
+        problem = "has no portal in front of it" if portal is None else "" if name else "is no address and no name"
+        if portal is None or not name:
+            problem = f"{quoted(item.text)} {problem}; it has no effect"
+            report.add(Finding.PORTAL, item, problem, _ADVERTISED)
+            return portal
+        if portal.advertised:
+            problem = f"{quoted(item.text)} has no effect, as the portal is advertised as {portal.advertised} already"
+            report.add(Finding.PORTAL, item, problem, "leave one of them")
+            return portal
+        self.found.remove(portal)
+        self.found.append(replace(portal, advertised=name))
+        return self.found[-1]
+
+    def _portal(self, group: int, item: Word, report: Report) -> PortalConfig | None:
+        """The portal, if it is one."""
         host, port, problem = _understood(item.text)
         if problem:
             report.add(Finding.PORTAL, item, f"{quoted(item.text)} {problem}; it is not listened on", _ACCEPTED)
-            return
+            return None
         portal = PortalConfig(group, host, port, report.span(item))
         same = next((each for each in self.found if (each.host, each.port) == (host, port)), None)
         if same is not None:
             problem = f"{quoted(item.text)} is a portal already, at {same.span}; this one has no effect"
             report.add(Finding.PORTAL, item, problem, "leave one of them")
-            return
+            return None
         self.found.append(portal)
+        return portal
 
     def portals(self, report: Report) -> tuple[PortalConfig, ...] | None:
         """What to listen on, by group; None without such lines. No portal holds another's addresses on its port."""
@@ -135,7 +169,10 @@ def portal_lines(portals: Iterable[PortalConfig]) -> Iterator[str]:
     """The lines that say so, one for each group."""
     groups: dict[int, list[str]] = {}
     for portal in portals:
-        groups.setdefault(portal.group, []).append(str(portal))
+        names = groups.setdefault(portal.group, [])
+        names.append(str(portal))
+        if portal.advertised:
+            names.append(f"Advertise={portal.advertised}")
     return (f"Portal {group} {','.join(names)}" for group, names in groups.items())
 
 
@@ -149,6 +186,26 @@ def _items(statement: Statement) -> Iterator[Word]:
     for word in takewhile(lambda word: not is_comment(word), statement.words):
         for match in _ITEM.finditer(word.text):
             yield word.at(match.start(), match.group())
+
+
+def _advertised(text: str) -> str:
+    """``HOST[:PORT]`` as initiators are told it; empty where that is none."""
+    match = _PORTAL.fullmatch(text)
+    if match is None:
+        return ""
+    six, host, digits = match.groups()
+    port = DEFAULT_PORT if digits is None else int(digits)
+    if not 0 < port <= 65535:
+        return ""
+    try:
+        if six:
+            address = ipaddress.IPv6Address(six)
+            return "" if address.scope_id else portal_name(str(address), port)
+        if not any(character.isalpha() for character in host):
+            return portal_name(str(ipaddress.IPv4Address(host)), port)
+    except ValueError:
+        return ""
+    return portal_name(host.lower(), port) if len(host) <= _LONGEST_NAME and _NAME.fullmatch(host) else ""
 
 
 def _understood(text: str) -> tuple[str, int | None, str]:

@@ -36,8 +36,10 @@ class FrontServer(Server):
         self.pass_on(fleet.hand_over)
         self.share_guesses(fleet.tell_guess)
 
-    def listen(self, sockets: Iterable[socket.socket], group: int = PORTAL_GROUP_TAG) -> None:
-        super().listen(sockets, group)
+    def listen(
+        self, sockets: Iterable[socket.socket], group: int = PORTAL_GROUP_TAG, advertised: str = ""
+    ) -> None:
+        super().listen(sockets, group, advertised)
         self._fleet.tell_portals()
 
     def leave(self, sockets: Sequence[socket.socket]) -> None:

@@ -152,6 +152,7 @@ def compose(
     naming = Naming(
         targets=lambda: [target.name for target in inventory.node.targets.values()],
         portal_port=lambda: next((portal.port for portal in server.portals()), options.port),
+        advertised=lambda: next((portal.advertised for portal in server.portals()), ""),
     )
     # A file that vanished changes nothing.
     rereading = replace(options, lenient=False)

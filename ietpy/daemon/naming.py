@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from ietpy.config.model import Configuration
@@ -22,37 +23,51 @@ def _client(server: str, **more: Any) -> IsnsClient:
     return IsnsClient(server, **more)
 
 
+def _address(advertised: str) -> tuple[str, int]:
+    """The address and port of a TargetAddress; empty where it has a name, which iSNS cannot register."""
+    host, _, port = advertised.rpartition(":")
+    try:
+        return str(ip_address(host.strip("[]"))), int(port)
+    except ValueError:
+        return "", 0
+
+
 class Naming:
     """``targets`` and ``portal_port`` as ``isns.client.IsnsClient`` wants them; ``make`` makes one.
+
+    ``advertised``: how the portal is advertised (``iscsi.target.Portal``), or empty.
 
     Nobody is admitted while there is no client: who asks only asks where iSNS is to decide.
     """
 
     def __init__(
         self, targets: Callable[[], Iterable[str]], portal_port: Callable[[], int],
-        make: Callable[..., IsnsClient] = _client,
+        make: Callable[..., IsnsClient] = _client, advertised: Callable[[], str] = str,
     ) -> None:
         self._targets = targets
         self._portal_port = portal_port
         self._make = make
+        self._advertised = advertised
         self._lock = threading.Lock()
-        self._followed = ("", False)
+        self._followed = ("", False, "")
         self._client: IsnsClient | None = None
         self._stopped = False
 
     def follow(self, configuration: Configuration) -> None:
         """Have the client this configuration asks for, started; also none."""
-        wanted = configuration.isns_server, configuration.isns_access_control
+        wanted = configuration.isns_server, configuration.isns_access_control, self._advertised()
         with self._lock:
             if self._stopped or wanted == self._followed:
                 return
             self._end()
             self._followed = wanted
-            server, access_control = wanted
+            server, access_control, advertised = wanted
             if not server:
                 return
+            address, port = _address(advertised)
             client = self._make(
-                server, portal_port=self._portal_port(), targets=self._targets, access_control=access_control
+                server, portal_port=port or self._portal_port(), portal_address=address, targets=self._targets,
+                access_control=access_control,
             )
             try:
                 client.start()
@@ -65,7 +80,7 @@ class Naming:
         """Leave the server and end the client, for good; bounded (``IsnsClient.stop``)."""
         with self._lock:
             self._stopped = True  # a reload may be under way
-            self._followed = ("", False)
+            self._followed = ("", False, "")
             self._end()
 
     def _end(self) -> None:
@@ -75,7 +90,7 @@ class Naming:
 
     def admits(self, target: str, initiator: str) -> bool:
         """Closed also while a client is still there that was not to decide."""
-        client, (_, access_control) = self._client, self._followed
+        client, (_, access_control, _) = self._client, self._followed
         return access_control and client is not None and client.admits(target, initiator)
 
     def refresh(self) -> None:

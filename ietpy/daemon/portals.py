@@ -31,17 +31,18 @@ class CannotListen(IetpyError):
 class Network(Protocol):
     """What is asked of ``server.listener.Server``."""
 
-    def listen(self, sockets: Iterable[socket.socket], group: int) -> None: ...
+    def listen(self, sockets: Iterable[socket.socket], group: int, advertised: str) -> None: ...
 
     def leave(self, sockets: list[socket.socket]) -> None: ...
 
 
 class Wanted(NamedTuple):
-    """Something to listen on: an address, as ``bind`` takes it, of a portal group."""
+    """Something to listen on: an address, as ``bind`` takes it, of a portal group, and how it is advertised."""
 
     address: str | None
     port: int
     group: int
+    advertised: str = ""
 
     def __str__(self) -> str:
         return f"{self.address or 'any address'}, port {self.port}"
@@ -108,7 +109,7 @@ class Portals:
                 self._note(span, f"cannot listen on {wanted}: {getattr(error, 'strerror', None) or error}")
                 continue
             self._open[wanted] = sockets
-            network.listen(sockets, wanted.group)
+            network.listen(sockets, wanted.group, wanted.advertised)
         used = [sock.getsockname() for sockets in self._open.values() for sock in sockets]
         for sock in self._held:
             if sock.getsockname() not in used:
@@ -123,12 +124,12 @@ class Portals:
             return {Wanted(address, port, PORTAL_GROUP_TAG): _ANYWHERE for address, port, *_ in names}
         if configuration.portals is None:
             return {Wanted(self._options.address or None, self._options.port, PORTAL_GROUP_TAG): _ANYWHERE}
-        found: dict[tuple[str | None, int], tuple[int, Span]] = {}
+        found: dict[tuple[str | None, int], tuple[int, str, Span]] = {}
         for portal in sorted(configuration.portals, key=lambda portal: portal.interface):
             port = self._options.port if portal.port is None else portal.port
             for address in self._addresses(portal):
-                found.setdefault((address, port), (portal.group, portal.span))
-        return {Wanted(*where, group): span for where, (group, span) in found.items()}
+                found.setdefault((address, port), (portal.group, portal.advertised, portal.span))
+        return {Wanted(*where, group, advertised): span for where, (group, advertised, span) in found.items()}
 
     def _addresses(self, portal: PortalConfig) -> list[str | None]:
         if not portal.interface:

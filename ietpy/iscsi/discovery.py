@@ -110,12 +110,16 @@ class TextExchange:
         else:
             return [("SendTargets", REJECT)]
         paths = [
-            (f"{portal_name(address, port)},{group}", replace(self._asker, local=address, group=group))
-            for address, port, group in self._node.addresses(self._asker, self._local_port)
+            (
+                f"{portal.advertised or portal_name(portal.address, portal.port)},{portal.group}",
+                replace(self._asker, local=portal.address, group=portal.group),
+            )
+            for portal in self._node.addresses(self._asker, self._local_port)
         ]
         pairs: Pairs = []
         for target in targets:
-            addresses = [path for path, by in paths if by.group in target.portal_groups and target.admits(by)]
+            open_to = (path for path, by in paths if by.group in target.portal_groups and target.admits(by))
+            addresses = dict.fromkeys(open_to)  # several may be advertised by one name
             if addresses:
                 pairs.append(("TargetName", target.name))
                 pairs += (("TargetAddress", address) for address in addresses)

@@ -68,11 +68,15 @@ class Asker:
 
 
 class Portal(NamedTuple):
-    """An address to be told to initiators, numeric and without zone, and its portal group."""
+    """An address to be told to initiators, numeric and without zone, and its portal group.
+
+    ``advertised``: what they are told instead, as a TargetAddress without tag; empty: nothing else.
+    """
 
     address: str
     port: int
     group: int = PORTAL_GROUP_TAG
+    advertised: str = ""
 
 
 class SessionKey(NamedTuple):

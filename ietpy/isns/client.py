@@ -66,7 +66,8 @@ def local_name(address: str) -> str:
 class IsnsClient:
     """Construct, ``start`` after detaching, ``stop``; once each. All other methods may be called at any time.
 
-    ``server``: name or address. ``portal_port``: where iSCSI is served at the local address that reaches the server.
+    ``server``: name or address. ``portal_port``: where iSCSI is served at ``portal_address``, or at the local address
+    that reaches the server if that is empty.
     ``targets()``: the names of the targets of now; called in the client's thread, must neither block nor raise.
     ``entity_id``: empty for the name of this host. ``clock``, ``resolve`` and ``name_of`` are for tests.
     """
@@ -76,6 +77,7 @@ class IsnsClient:
         server: str,
         *,
         portal_port: int,
+        portal_address: str = "",
         targets: Callable[[], Iterable[str]],
         access_control: bool,
         port: int = PORT,
@@ -89,6 +91,7 @@ class IsnsClient:
         self._host, self._port = server, port
         self._server = portal_name(server, port)
         self._portal_port = portal_port
+        self._portal_address = portal_address
         self._targets = targets
         self._access_control = access_control
         self._entity_id = entity_id
@@ -180,6 +183,7 @@ class IsnsClient:
             self._clock,
             self._complaints,
             portal_port=self._portal_port,
+            portal_address=self._portal_address,
             find=self._find,
             identify=self._identify,
             interrupted=self._stopping.is_set,

@@ -55,7 +55,8 @@ class Complaints:
 
 
 class Dialogue:
-    """``find``: addresses of the server, or OSError or IsnsError. ``identify``: entity identifier for a local address.
+    """``portal_address``: what is registered; empty: the local address that reaches the server. ``find``: addresses of
+    the server, or OSError or IsnsError. ``identify``: entity identifier for a local address.
 
     ``interrupted``: whether to give up. ``changed``: called when the server says that something changed.
     """
@@ -68,6 +69,7 @@ class Dialogue:
         complaints: Complaints,
         *,
         portal_port: int,
+        portal_address: str,
         find: Callable[[], Sequence[AddressInfo]],
         identify: Callable[[str], str],
         interrupted: Callable[[], bool],
@@ -78,6 +80,7 @@ class Dialogue:
         self._clock = clock
         self._complaints = complaints
         self._portal_port = portal_port
+        self._portal_address = portal_address
         self._find = find
         self._identify = identify
         self._interrupted = interrupted
@@ -100,8 +103,9 @@ class Dialogue:
             self._reached = [self._network.connect(self._find(), self._times.connect, self._interrupted)]
         address, scn_port = self._network.listen()
         address = address.partition("%")[0]
+        portal = self._portal_address or address
         entity = requests.Entity(
-            self._identify(address), address, self._portal_port, scn_port, self._times.registration
+            self._identify(address), portal, self._portal_port, scn_port, self._times.registration
         )
         self._withdraw(sorted(self.known.difference(names)))
         if not names:

@@ -111,9 +111,9 @@ class Server:
         """Numeric addresses, with their zones, and ports listened on."""
         return self._portals.all()
 
-    def listen(self, sockets: Iterable[socket.socket], group: int = PORTAL_GROUP_TAG) -> None:
-        """Accept on these, too, as portals of the group with this tag."""
-        self._portals.add(sockets, group)
+    def listen(self, sockets: Iterable[socket.socket], group: int = PORTAL_GROUP_TAG, advertised: str = "") -> None:
+        """Accept on these, too, as ``portals.Portals.add`` has them."""
+        self._portals.add(sockets, group, advertised)
 
     def portal(self, portal: socket.socket | Portal) -> Portal | None:
         """What a listening socket is, or a portal that another process listens on for us; None if it is gone."""

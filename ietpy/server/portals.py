@@ -74,6 +74,15 @@ def _name(sock: socket.socket) -> tuple[str, int]:
     return address + (f"%{socket.if_indextoname(more[1])}" if more and more[1] else ""), port
 
 
+def _leads(portal: Portal, asker: Asker, port: int) -> bool:
+    """Whether ``asker`` came by this portal, at ``port``."""
+    if (portal.port, portal.group) != (port, asker.group):
+        return False
+    if portal.address in _WILDCARDS:
+        return (":" in portal.address) == (":" in asker.local)
+    return portal.address.partition("%")[0] == asker.local
+
+
 class Portals:
     """What a server listens on. Any thread may ask and change; the listener's thread alone has ``selector``.
 
@@ -109,12 +118,12 @@ class Portals:
         """These, and no others, another process listens on for us."""
         self._told = tuple(portals)
 
-    def add(self, sockets: Iterable[socket.socket], group: int) -> None:
-        """Accept on these, as portals of the group with this tag."""
+    def add(self, sockets: Iterable[socket.socket], group: int, advertised: str = "") -> None:
+        """Accept on these, as portals of the group with this tag, which are ``advertised`` so (``Portal``)."""
         added = {}
         for sock in sockets:
             sock.setblocking(False)
-            added[sock] = Portal(*_name(sock), group)
+            added[sock] = Portal(*_name(sock), group, advertised)
         with self._lock:
             self._all = {**self._all, **added}
             self._stale = True
@@ -175,12 +184,16 @@ class Portals:
         """What to name to someone who reached ``port`` of ours: that portal, then the others (iet-compat 8.4).
 
         Of a wildcard portal all addresses of the family he came by. Left out is what leads nowhere from where he is:
-        loopback addresses, and link-local ones of IPv6, whose zone means something on one link only.
+        loopback addresses, and link-local ones of IPv6, whose zone means something on one link only. A portal that is
+        advertised stands for itself: nobody but its administrator knows where that leads.
         """
-        found = {Portal(asker.local, port, asker.group): None}
+        came = next((each.advertised for each in self.all() if _leads(each, asker, port)), "")
+        found = {Portal(asker.local, port, asker.group, came): None}
         here = ipaddress.ip_address(asker.local).is_loopback
         for portal in self.all():
-            if portal.address in _WILDCARDS:
+            if portal.advertised:
+                addresses = [asker.local if portal.address in _WILDCARDS else portal.address.partition("%")[0]]
+            elif portal.address in _WILDCARDS:
                 family = ":" in portal.address
                 addresses = addresses_of_host(family) if family == (":" in asker.local) else []
             else:

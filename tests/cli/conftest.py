@@ -52,7 +52,7 @@ class Daemon:
         )
         self.instance = lifecycle.prepare(options, Places(str(directory / "ietd.pid"), self.control))
         self.inventory = self.instance.inventory
-        self.address, self.port, _ = self.instance.server.portals()[0]
+        self.address, self.port, *_ = self.instance.server.portals()[0]
         self.clients: list[Client] = []
 
     def __enter__(self) -> Daemon:

@@ -74,6 +74,10 @@ ROWS = [
     ("", "Portal 1 127.0.0.1\n", "portals: new 127.0.0.1 of group 1; as the command line says before: connections"),
     ("Portal 1 127.0.0.1\n", "", "portals: without 127.0.0.1 of group 1; then as the command line says"),
     ("Portal 1 127.0.0.1\n", "Portal 1 127.0.0.1:3261\n", "new 127.0.0.1:3261 of group 1; without 127.0.0.1 of"),
+    (
+        "Portal 1 127.0.0.1\n", "Portal 1 127.0.0.1 Advertise=nas:99\n",
+        "new 127.0.0.1, advertised as nas:99, of group 1; without 127.0.0.1 of group 1",
+    ),
     ("Portal 1 127.0.0.1,127.0.0.2\n", "Portal 1 127.0.0.2,127.0.0.1\n", "portals: their order"),
     ("", f"IncomingUser joe {SECRET}\n", "change discovery, IncomingUser: new joe"),
     ("", "IncomingUser joe\n", "change discovery, discovery is closed: "),

@@ -9,7 +9,7 @@ from hypothesis.strategies import text
 from ietpy.config.findings import MODES
 from ietpy.config.load import loads
 from ietpy.config.model import PortalConfig
-from ietpy.config.portals import HIGHEST_TAG
+from ietpy.config.portals import HIGHEST_TAG, portal_lines
 from ietpy.errors import Span
 
 T = "Target iqn.2001-04.com.example:t\n"
@@ -85,6 +85,39 @@ def test_what_is_understood(line: str, expected: list[str], mode: str) -> None:
 def test_a_portal_with_a_mistake_is_not_listened_on(lines: str, found: list[str], expected: list[str]) -> None:
     """And never are others than those of Portal lines in its stead."""
     assert (findings(f"{lines}\n"), portals(f"{lines}\n")) == (found, expected)
+
+
+@pytest.mark.parametrize(("line", "expected"), [
+    ("Portal 1 192.0.2.1 Advertise=nas.example.com:3261", [("192.0.2.1", "nas.example.com:3261")]),
+    ("Portal 1 192.0.2.1:3262,advertise=NAS", [("192.0.2.1:3262", "nas:3260")]),
+    ("Portal 1 lan0, Advertise=[2001:DB8::0:1]:1 , eth0", [("lan0", "[2001:db8::1]:1"), ("eth0", "")]),
+    ("Portal 1 192.0.2.1,192.0.2.2 Advertise=198.51.100.7", [("192.0.2.1", ""), ("192.0.2.2", "198.51.100.7:3260")]),
+    ("Portal 1 * Advertise=a.b-c.x1:65535 # the router's", [("*", "a.b-c.x1:65535")]),
+])
+def test_how_a_portal_is_advertised(line: str, expected: list[tuple[str, str]]) -> None:
+    configuration = loads(f"{line}\n")
+    assert configuration.diagnostics == ()
+    found = configuration.portals or ()
+    assert [(str(portal), portal.advertised) for portal in found] == expected
+    (again,) = portal_lines(found)
+    assert loads(f"{again}\n").portals == found
+
+
+@pytest.mark.parametrize(("line", "column", "problem"), [
+    *((f"Portal 1 192.0.2.1 Advertise={word}", 20, "is no address and no name; it has no effect") for word in (
+        "", ":3260", "nas:0", "nas:65536", "nas:x", "192.0.2", "192.0.2.300", "-nas", "nas-", "a..b", "a_b", "x" * 64,
+        ".".join(["x" * 63] * 4), "[nas]", "[fe80::1%eth0]", "2001:db8::1",
+    )),
+    ("Portal 1 Advertise=nas", 10, "has no portal in front of it"),
+    ("Portal 1 nonsense.example Advertise=nas", 27, "has no portal in front of it"),
+    ("Portal 1 192.0.2.1 Advertise=nas Advertise=other", 34, "as the portal is advertised as nas:3260 already"),
+])
+def test_what_advertises_nothing(line: str, column: int, problem: str) -> None:
+    """The portal itself is listened on."""
+    found = loads(f"{line}\n").diagnostics
+    assert any(one.span.column == column and problem in one.problem for one in found), found
+    if "192.0.2.1 " in line:
+        assert portals(f"{line}\n") == ["1 192.0.2.1"]
 
 
 def groups(lines: str) -> tuple[tuple[int, ...], bool]:

@@ -261,3 +261,37 @@ def test_an_address_of_the_command_line_beside_portal_lines_is_refused(daemon: A
     started = daemon.start()
     assert started.returncode == 2
     assert "Portal lines, and -a 127.0.0.1, which means that address only; start without -a" in started.stderr
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_initiators_are_told_what_is_advertised_and_a_reload_changes_that(daemon: Any, processes: int) -> None:
+    """In discovery and in a session; the address they came by is not named, and sessions stay."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+
+    def write(advertise: str) -> None:
+        text = f"Processes {processes}\nPortal 1 127.0.0.1:{port}{advertise}\n"
+        daemon.write(f"{text}Target {TARGET}\n\tLun 0 Path={daemon.image}\nTarget b\n\tLun 0 Type=nullio\n")
+
+    def discovered() -> set[str]:
+        with Client.connect("127.0.0.1", port) as client:
+            client.login(LoginPlan())
+            return {address for _, addresses in client.discover() for address in addresses}
+
+    write(" Advertise=nas.example.com:3269")
+    started = daemon.run("start", "-c", str(daemon.config), "--state-dir", str(daemon.state))
+    assert (started.returncode, started.stderr) == (0, "")
+    assert discovered() == {"nas.example.com:3269,1"}
+    with Client.connect("127.0.0.1", port) as client:
+        client.login(LoginPlan(target=TARGET))
+        assert client.discover("") == [(TARGET, ["nas.example.com:3269,1"])]
+        write(" Advertise=[2001:db8::1]:3270")
+        assert "advertised as [2001:db8::1]:3270" in daemon.run("reload").stdout
+        assert discovered() == {"[2001:db8::1]:3270,1"}
+        assert client.discover("") == [(TARGET, ["[2001:db8::1]:3270,1"])]
+        write("")
+        daemon.run("reload")
+        assert discovered() == {f"127.0.0.1:{port},1"}
+        client.read_capacity(0)
+        client.logout()
+    assert [each["advertised"] for each in daemon.status()["portals"]] == [""]

@@ -87,7 +87,9 @@ def test_the_client_that_the_file_asks_for(naming: Naming, made: list[Fake]) -> 
     naming.follow(asking("h"))
     naming.follow(asking("h"))
     (client,) = made
-    assert client.options == {"portal_port": 3260, "targets": client.options["targets"], "access_control": True}
+    assert client.options == {
+        "portal_port": 3260, "portal_address": "", "targets": client.options["targets"], "access_control": True,
+    }
     assert client.options["targets"]() == [A]
     naming.refresh()
     naming.deregister()
@@ -200,3 +202,24 @@ def test_targets_made_and_removed_live_are_registered(site: Site) -> None:
     site.naming.deregister()
     names.wait_for(lambda: names.targets == set(), "the entity has left")
     assert not site.may(A, ALICE)
+
+
+@pytest.mark.parametrize(("advertised", "address", "port"), [
+    ("", "", 3260), ("nas.example.com:3261", "", 3260), ("198.51.100.7:3261", "198.51.100.7", 3261),
+    ("[2001:db8::1]:3261", "2001:db8::1", 3261),
+])
+def test_it_registers_what_is_advertised_if_that_is_an_address(
+    made: list[Fake], advertised: str, address: str, port: int
+) -> None:
+    def make(server: str, **options: Any) -> Any:
+        made.append(Fake(server, **options))
+        return made[-1]
+
+    told = [advertised]
+    naming = Naming(list, lambda: 3260, make, lambda: told[0])
+    naming.follow(loads("iSNSServer h\n"))
+    assert (made[0].options["portal_address"], made[0].options["portal_port"]) == (address, port)
+    told[0] = "192.0.2.200:1"
+    naming.follow(loads("iSNSServer h\n"))
+    assert made[1].options["portal_address"] == "192.0.2.200"
+    naming.stop()

@@ -29,7 +29,7 @@ class Network:
         self.sockets: dict[socket.socket, int] = {}
         self.history: list[str] = []
 
-    def listen(self, sockets: Iterable[socket.socket], group: int) -> None:
+    def listen(self, sockets: Iterable[socket.socket], group: int, advertised: str) -> None:
         self.sockets.update(dict.fromkeys(sockets, group))
         self.history += [f"+{sock.getsockname()[0]}" for sock in sockets]
 

@@ -22,7 +22,7 @@ import pytest
 
 ADDRESS = "127.0.0.1"
 PATIENCE = 60  #: seconds; bounds a failure, never waited for otherwise
-READY = re.compile(r"ietpy-daemon: serving \d+ targets? on 127\.0\.0\.\d:(\d+) \(pid (\d+)\)")
+READY = re.compile(r"ietpy-daemon: serving \d+ targets? on 127\.0\.0\.\d:(\d+)[^(]* \(pid (\d+)\)")
 
 #: The Debian package of each tool used here.
 PACKAGES = {

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
-from tests.interop.conftest import command
+from tests.interop.conftest import Daemons, Run, command
 
 NAME = "iqn.2001-04.com.example:storage.disk1"
 #: What ietd.conf of the daemon in the namespace says. fe80::9 is no portal, and one interface is another's peer.
@@ -79,3 +80,14 @@ def test_addresses_with_a_zone_and_of_an_interface(tmp_path: Path) -> None:
         "::1 []",
         "::1 0203",
     ]
+
+
+def test_iscsi_ls_goes_where_a_portal_is_advertised(serve: Daemons, run: Run) -> None:
+    """By discovery at one address, to the LUNs by another one, which stands for a router's."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.2", 0)) as other:
+        inner, outer = one.getsockname()[1], other.getsockname()[1]
+    conf = f"Portal 1 127.0.0.1:{inner} Advertise=127.0.0.2:{outer}\nPortal 1 127.0.0.2:{outer}\n"
+    daemon = serve(f"{conf}Target {NAME}\n    Lun 0 Type=nullio,Blocks=65536\n", "-a", "")
+    lines = run("iscsi-ls", "-s", f"iscsi://127.0.0.1:{inner}").stdout.splitlines()
+    assert lines == [f"Target:{NAME} Portal:127.0.0.2:{outer},1", "Lun:0    Type:DIRECT_ACCESS (Size:31M)"]
+    assert daemon.status()["portals"][0]["advertised"] == f"127.0.0.2:{outer}"

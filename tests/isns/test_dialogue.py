@@ -20,7 +20,7 @@ SILENT = b""
 class Round:
     """A dialogue in the test's own thread."""
 
-    def __init__(self, server: IsnsServer) -> None:
+    def __init__(self, server: IsnsServer, address: str = "") -> None:
         self.clock = Clock()
         self.network = Network(self.clock, 60)
         server.on_silence = self.let_time_pass
@@ -31,6 +31,7 @@ class Round:
             self.clock,
             Complaints("isns.test"),
             portal_port=3260,
+            portal_address=address,
             find=lambda: [(2, 1, 0, "", ("127.0.0.1", server.port))],
             identify=lambda address: "storage.test",
             interrupted=lambda: False,
@@ -190,3 +191,11 @@ def test_complaints_are_made_once(caplog: pytest.LogCaptureFixture) -> None:
 def test_batches() -> None:
     assert list(batches("abcde", 2)) == ["ab", "cd", "e"]
     assert list(batches([])) == []
+
+
+def test_what_is_advertised_is_what_is_registered(server: IsnsServer) -> None:
+    made = Round(server, "198.51.100.7")
+    made.dialogue.update(["iqn.2026-11.test:a"])
+    (entity,) = server.entities.values()
+    assert [*entity.portals] == [("198.51.100.7", 3260)]
+    made.network.close()

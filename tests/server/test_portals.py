@@ -64,13 +64,13 @@ def test_a_family_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 # What is told of them
 
 
-def told(known: list[Portal], asker: Asker, port: int = 3260) -> list[tuple[str, int, int]]:
+def told(known: list[Portal], asker: Asker, port: int = 3260) -> list[Portal]:
     def never(*_: object) -> None:
         raise AssertionError
 
     table = Portals(None, never, never)  # type: ignore[arg-type]
     table._all = {object(): portal for portal in known}  # type: ignore[misc]
-    return [tuple(portal) for portal in table.told_to(asker, port)]  # type: ignore[misc]
+    return [*table.told_to(asker, port)]
 
 
 FOUR, SIX, LINK = Portal("192.0.2.1", 3260), Portal("2001:db8::1", 3261, 2), Portal("fe80::1%eth0", 3260, 3)
@@ -95,7 +95,28 @@ def test_what_is_told(
     monkeypatch: pytest.MonkeyPatch, known: list[Portal], asker: Asker, expected: list[tuple[str, int, int]]
 ) -> None:
     monkeypatch.setattr(portals, "addresses_of_host", lambda ipv6: ["2001:db8::5"] if ipv6 else ["192.0.2.5"])
-    assert told(known, asker) == [tuple(portal) for portal in expected]
+    assert told(known, asker) == [Portal(*portal) for portal in expected]
+
+
+NAS = "nas.example.com:3260"
+
+
+@pytest.mark.parametrize(("known", "asker", "expected"), [
+    pytest.param([FOUR._replace(advertised=NAS), SIX], Asker("", "", "192.0.2.1"),
+                 [FOUR._replace(advertised=NAS), SIX], id="the one he came by, and another as it is"),
+    pytest.param([FOUR, SIX._replace(advertised=NAS)], Asker("", "", "192.0.2.1"),
+                 [FOUR, SIX._replace(advertised=NAS)], id="another one"),
+    pytest.param([Portal("0.0.0.0", 3260, 7, NAS), Portal("::", 3260, 7)], Asker("", "", "172.17.0.2", 7),
+                 [Portal("172.17.0.2", 3260, 7, NAS)], id="a wildcard once, whatever addresses the host has"),
+    pytest.param([FOUR, LOOP._replace(advertised=NAS)], Asker("", "", "192.0.2.1"),
+                 [FOUR, LOOP._replace(advertised=NAS)], id="also of loopback, where a forwarder may be"),
+    pytest.param([LINK._replace(advertised=NAS)], Asker("", "", "fe80::1", 3),
+                 [Portal("fe80::1", 3260, 3, NAS)], id="and of a link"),
+    pytest.param([FOUR._replace(advertised=NAS)], Asker("", "", "192.0.2.1", 9),
+                 [Portal("192.0.2.1", 3260, 9), FOUR._replace(advertised=NAS)], id="not of another group"),
+])
+def test_what_is_advertised_stands_for_itself(known: list[Portal], asker: Asker, expected: list[Portal]) -> None:
+    assert told(known, asker) == expected
 
 
 # While it serves
