@@ -266,6 +266,8 @@ def _value(option: click.Option) -> str:
         return "|".join(map(str, option.type.choices))
     if isinstance(option.type, click.IntRange):
         return "N"
+    if isinstance(option.type, click.FloatRange):
+        return "NUMBER"
     return {"integer": "N", "float": "NUMBER"}.get(option.type.name, option.type.name.upper())
 
 
