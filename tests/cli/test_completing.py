@@ -29,7 +29,7 @@ def completed(words: list[str], incomplete: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "incomplete", "found"),
     [
-        ([], "se", ["secret", "sessions"]),
+        ([], "se", ["secret", "sessions", "setup"]),
         (["targets", "--target"], "", [A, B]),
         (["kick", "--all-of-target"], f"{A[:-1]}b", [B]),
         (["sessions", "--initiator"], "", ["iqn.2026-01.net.ietpy:initiator"]),
