@@ -53,6 +53,7 @@ _NOTHING: Final = re.compile("")
 _WORD: Final = re.compile(f"[^{BLANKS}]+")
 _TWO_WORDS: Final = re.compile(f"[^{BLANKS}]+[{BLANKS}]+[^{BLANKS}]+")
 _UP_TO_COMMENT: Final = re.compile(f".+?(?=[{BLANKS}]+#|[{BLANKS}]*$)")
+_ALL: Final = re.compile("[^\r]+")
 _INDENTATION: Final = "    "  #: of a block where nothing shows what is usual in a file
 
 T = TypeVar("T")
@@ -175,7 +176,9 @@ class _Rewriter:
         self.lun_options(block, old.luns, new.luns)
         self.initiators(block, old.initiators, new.initiators)
         if old.portal_groups != new.portal_groups:
-            self.portal_groups(block, new.portal_groups)
+            self.sole(block, Reader.PORTAL_GROUPS, groups_line(new.portal_groups) if new.portal_groups else "")
+        if old.alias != new.alias:
+            self.sole(block, Reader.TEXT, f"Alias {new.alias}" if new.alias else "")
         for option in TARGET_KEYS:
             have, wanted = key_value(old, option), key_value(new, option)
             if option.attribute == "nop_timeout":
@@ -275,22 +278,22 @@ class _Rewriter:
             texts = [initiator_line(line, block.name) for line in new[first:last]]
             for place, text in zip(places[start:end], texts, strict=False):
                 self.lines.change(place.first, place.statement.keyword.column, _UP_TO_COMMENT, text)
-            for place in places[start + len(texts) : end]:
-                self.lines.remove([place.first])
+            self.lines.remove(place.first for place in places[start + len(texts) : end])
             for text in texts[end - start :]:
                 if places and not end:
                     self.lines.add(places[0].first - 1, self.indentation(block, places[0]) + text)
                 else:
                     self.put(block, places[end - 1] if places else self.keyed(block), text)
 
-    def portal_groups(self, block: Block, new: tuple[int, ...]) -> None:
-        entries = [entry for entry in self.below(block) if entry.is_of(Reader.PORTAL_GROUPS) and entry.block is block]
-        if not new or entries:
-            self.lines.remove(entry.first for entry in (entries[1:] if new else entries))
-        if new and entries:
-            self.lines.change(entries[0].first, entries[0].statement.keyword.column, _UP_TO_COMMENT, groups_line(new))
-        elif new:
-            self.put(block, self.keyed(block), groups_line(new))
+    def sole(self, block: Block, reader: Reader, text: str) -> None:
+        """Have one line of a kind in a block, or none."""
+        entries = [entry for entry in self.below(block) if entry.is_of(reader) and entry.block is block]
+        self.lines.remove(entry.first for entry in (entries[1:] if text else entries))
+        if text and entries:
+            extent = _ALL if reader is Reader.TEXT else _UP_TO_COMMENT
+            self.lines.change(entries[0].first, entries[0].statement.keyword.column, extent, text)
+        elif text:
+            self.put(block, self.keyed(block), text)
 
     def portals(self, old: tuple[PortalConfig, ...], new: tuple[PortalConfig, ...]) -> None:
         """A line that loses portals keeps the others; new ones go to the last line of their group."""
@@ -298,9 +301,8 @@ class _Rewriter:
         for portal in old:
             left.setdefault(portal.span.line, []).extend([portal] if portal in new else [])
         fresh: dict[int, list[PortalConfig]] = {}  # by group
-        for portal in new:
-            if portal not in old:
-                fresh.setdefault(portal.group, []).append(portal)
+        for portal in (portal for portal in new if portal not in old):
+            fresh.setdefault(portal.group, []).append(portal)
         had = {line: [portal for portal in old if portal.span.line == line] for line in left}
         for group, portals in fresh.items():
             line = max((line for line in left if had[line][0].group == group), default=0)
@@ -384,7 +386,7 @@ def _matches(old: Sequence[T], new: Sequence[T], key: Callable[[T], Any] = lambd
 def _frame(target: TargetConfig) -> tuple[Any, ...]:
     """What cannot change while a target stays the same one."""
     who = target.initiator_addresses, target.initiator_names, target.chap_algorithms
-    return target.name, target.alias, target.closed, *who
+    return target.name, target.closed, *who
 
 
 def _holds_anywhere(entry: Entry) -> bool:

@@ -748,6 +748,22 @@ CASES = {
  # this is v
  Target v
 """),
+    "another alias": Case(fields(alias="a # b"), """
+ Target t
+   # for people
+-  Alias what # ever
++  Alias a # b
+   Lun 0 Path=/x
+-  Alias again
+ # end
+"""),
+    "an alias, and none": Case(both(fields(alias="new"), fields("u", alias="")), """
+ Target t
+   Lun 0 Path=/x
++  Alias new
+ Target u
+-  Alias old
+"""),
     # -- who, and where
     "the first Initiator line": Case(admit("a", "b", read_only=True), """
  Target t
