@@ -51,16 +51,17 @@ _COPY: Final = (
 
 
 _REPORT: Final = (
-    ("report", "list", "what became of everything, in the order of the source"),
+    ("counts", "object of numbers", "how many lines of each kind the report has"),
+    ("notes", "list", "the report, in the order of the source"),
     (
-        "report[].kind", "string",
-        "`taken`, `extension` (said in words IET did not have), `lost`, `warning` or `refused` (the source is wrong)",
+        "notes[].kind", "string",
+        "`taken`, `extension` (in words IET did not have), `lost`, `warning`, or `refused` (wrong in the source)",
     ),
-    ("report[].file", "string", "where it stands, or empty"),
-    ("report[].line", "number", "where; 0: nowhere in particular"),
-    ("report[].column", "number", "where in the line"),
-    ("report[].what", "string", "what it is about"),
-    ("report[].why", "string", "what became of it, or why it cannot be"),
+    ("notes[].file", "string", "where it stands; empty for what is nowhere"),
+    ("notes[].line", "number", "from 1; 0: nowhere"),
+    ("notes[].column", "number", "from 1, in characters"),
+    ("notes[].what", "string", "what it is about"),
+    ("notes[].why", "string", "what became of it, and why"),
 )
 
 
@@ -80,17 +81,18 @@ JSON: Final[Mapping[str, Fields]] = {
         ("files", "list of strings", "the files that were read, includes, too"),
         ("targets", "list of strings", "names of the targets in them"),
         ("written", "list of strings", "paths of the files that were written; none with `--dry-run`"),
-        ("counts", "object of numbers", "how many lines of each kind the report has"),
-        ("notes", "list", "the report, in the order of the source"),
-        (
-            "notes[].kind", "string",
-            "`taken`, `extension` (in words IET did not have), `lost`, `warning`, or `refused` (wrong in the source)",
-        ),
-        ("notes[].file", "string", "where it stands; empty for what is nowhere"),
-        ("notes[].line", "number", "from 1"),
-        ("notes[].column", "number", "from 1, in characters"),
-        ("notes[].what", "string", "what it is about"),
-        ("notes[].why", "string", "what became of it, and why"),
+        *_REPORT,
+        ("view", "list", "with `--check-initiator-view` only: what initiators saw and will see, by LUN"),
+        ("view[].target", "string", "a target"),
+        ("view[].initiator", "string", "whom the rule is about by which somebody sees it"),
+        ("view[].lun", "number", "the number that initiator knows it by"),
+        ("view[].same", "boolean", "whether nothing changes that is known"),
+        ("view[].facts", "list", "what it is known by: size, names and so on"),
+        ("view[].facts[].name", "string", "`size`, `vendor`, `serial`, `designators` ...; `LUN`: whether it is there"),
+        ("view[].facts[].before", "string", "as the source reported it; `-`: not known"),
+        ("view[].facts[].after", "string", "as ietpy reports it"),
+        ("view[].facts[].same", "boolean", "whether it stays, as far as is known"),
+        ("unserved", "list of strings", "with `--check-initiator-view` only: why LUNs could not be served"),
     ),
     "luns": (
         _FORMAT,

@@ -15,6 +15,7 @@ from typing import Any, Final
 import click
 
 from ietpy.cli import migration
+from ietpy.cli.exits import Exit
 from ietpy.cli.output import FORMAT
 from ietpy.cli.save import FRESH_MODE
 from ietpy.config.access import DIRECTORIES
@@ -41,13 +42,17 @@ _WTHREADS: Final = 8  #: IET's default, which is nothing anybody asked for
 @click.option("-o", "--output", metavar="FILE", help="Write into FILE, which only its owner may read.")
 @click.option("--force", is_flag=True, help="Write over FILE where there is one.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report, and without -o the text, as JSON.")
-def export(format_: str, config: str | None, output: str | None, force: bool, as_json: bool) -> None:
+@click.pass_context
+def export(
+    ctx: click.Context, format_: str, config: str | None, output: str | None, force: bool, as_json: bool
+) -> None:
     """Write what ietd.conf says as the configuration of LIO, tgt, SCST or FreeBSD's ctld.
 
     Without -o it goes to standard output. What is written holds secrets. It is never more open than ietd.conf: a rule
     that cannot be written lets nobody in. The report goes to standard error: what is taken, what is lost, and why.
 
-    Exit status 0: written, whatever was lost. 2: ietd.conf has mistakes, or a file cannot be read or written.
+    Exit status 0: everything could be said. 1: it is written, but something is lost: the report says what. 2: ietd.conf
+    has mistakes, or a file cannot be read or written.
     """
     written = exported(format_, config)
     (text,) = written.files.values()
@@ -55,12 +60,14 @@ def export(format_: str, config: str | None, output: str | None, force: bool, as
         _write(output, text, force=force)
     if as_json:
         document: dict[str, Any] = {"to": format_, "file": output, "text": text if output is None else None}
-        document["report"] = migration.facts(written.notes)
+        document |= migration.facts(written.notes)
         click.echo(json.dumps({"format": FORMAT, **document}, indent=2))  # escaped, and the text is still what it is
-        return
-    if output is None:
-        click.echo(text, nl=False)
-    migration.show(written.notes)
+    else:
+        if output is None:
+            click.echo(text, nl=False)
+        for line in (*migration.lines(written.notes), migration.summary(written.notes)):
+            click.echo(line, err=True)
+    ctx.exit(Exit.FAILED if migration.is_bad(written.notes) else Exit.DONE)
 
 
 def exported(format_: str, config: str | None) -> Written:

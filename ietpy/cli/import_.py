@@ -14,7 +14,7 @@ from ietpy.cli.output import counted, show_json
 from ietpy.errors import UsageError
 
 if TYPE_CHECKING:
-    from ietpy.migrate.model import Kind, Note, Source, Written
+    from ietpy.migrate.model import Source, Written
 
 _SOURCES: Final = ("lio", "tgt", "scst", "ctl", "istgt", "spdk", "gotgt", "auto")
 _SECRET: Final = re.compile(r"^(\s*(?:Incoming|Outgoing)User \S+ ).*$", re.MULTILINE)
@@ -30,11 +30,15 @@ _DIRECTORY_MODE: Final = 0o700
               help="Where to write the files; it is made if it is not there.")
 @click.option("-n", "--dry-run", is_flag=True, help="Write nothing; print the files, without secrets, and the report.")
 @click.option("--force", is_flag=True, help="Replace files of these names.")
+@click.option("--check-initiator-view", "view", is_flag=True,
+              help="Serve it for a moment on loopback, and print what initiators saw and will see.")
+@click.option("--scratch", is_flag=True, help="For that serve images of the stated sizes, not the disks themselves.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.pass_context
 def command(
-    ctx: click.Context, source: str, directory: str, dry_run: bool, force: bool, as_json: bool, files: tuple[str, ...]
+    ctx: click.Context, source: str, directory: str, dry_run: bool, force: bool, view: bool, scratch: bool,
+    as_json: bool, files: tuple[str, ...],
 ) -> None:
     """Read the configuration of another iSCSI target and write an ietd.conf that means the same.
 
@@ -44,9 +48,10 @@ def command(
     A source that let nobody in makes a target that lets nobody in.
 
     Exit status 0: everything could be said. 1: the files are written, but something is lost, or was wrong in the
-    source: the report says what. 2: a file cannot be read or written; nothing is written.
+    source, or initiators will see something changed: the report says what. 2: a file cannot be read or written; nothing
+    is written.
     """
-    from ietpy.migrate.model import Kind
+    from ietpy.cli import initiator_view, migration
     from ietpy.migrate.reading import read
     from ietpy.migrate.to_ietd import to_ietd
 
@@ -55,17 +60,22 @@ def command(
     made = to_ietd(found, place)
     written = [] if dry_run else list(put(made, place, force))
     notes = list(made.notes)
+    looked = initiator_view.of_written(found, made, scratch=scratch) if view else None
     if as_json:
-        show_json(document(found, made, written))
+        seen = {"view": initiator_view.facts(looked), "unserved": list(map(str, looked.problems))} if looked else {}
+        show_json({**document(found, made, written), **seen})
     else:
         if dry_run:
             for name, text in made.files.items():
                 click.echo(f"# {os.path.join(directory, name)}\n{masked(name, text, made)}")
-        for line in report(notes):
+        for line in migration.lines(notes):
             click.echo(line, err=dry_run)
-        click.echo(summary(notes, written, directory), err=dry_run)
-    bad = any(note.kind in (Kind.LOST, Kind.REFUSED) for note in notes)
-    ctx.exit(Exit.FAILED if bad else Exit.DONE)
+        where = f"{counted(len(written), 'file')} written to {directory}" if written else "nothing is written"
+        click.echo(f"{where}; {migration.summary(notes)}", err=dry_run)
+        if looked:
+            initiator_view.show(looked)
+    changed = looked is not None and not (looked.same and not looked.problems)
+    ctx.exit(Exit.FAILED if migration.is_bad(notes) or changed else Exit.DONE)
 
 
 def masked(name: str, text: str, made: Written) -> str:
@@ -75,39 +85,16 @@ def masked(name: str, text: str, made: Written) -> str:
     return _SECRET.sub(r"\1********", text) if "\nTarget" in text or text.startswith("#") else "********\n"
 
 
-def report(notes: list[Note]) -> Iterator[str]:
-    """The lines of the report, in the order of the source."""
-    from ietpy.config.findings import printable
-
-    return (printable(str(note)) for note in notes)
-
-
-def summary(notes: list[Note], written: list[str], directory: str) -> str:
-    from ietpy.migrate.model import Kind
-
-    counts = ", ".join(f"{sum(note.kind is kind for note in notes)} {kind.value}" for kind in Kind)
-    where = f"{counted(len(written), 'file')} written to {directory}" if written else "nothing is written"
-    return f"{where}; {counts}"
-
-
 def document(source: Source, made: Written, written: list[str]) -> dict[str, Any]:
     """The report for JSON."""
-    from ietpy.migrate.model import Kind
+    from ietpy.cli import migration
 
     return {
         "source": source.format,
         "files": list(source.files),
         "targets": [target.name for target in source.targets],
         "written": written,
-        "counts": {kind.value: sum(note.kind is kind for note in made.notes) for kind in Kind},
-        "notes": [_as_json(note, note.kind) for note in made.notes],
-    }
-
-
-def _as_json(note: Note, kind: Kind) -> dict[str, Any]:
-    return {
-        "kind": kind.value, "file": note.span.file, "line": note.span.line, "column": note.span.column,
-        "what": note.what, "why": note.why,
+        **migration.facts(made.notes),
     }
 
 

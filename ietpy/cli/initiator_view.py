@@ -14,9 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import click
+
 from ietpy import images
 from ietpy.cli.output import UNKNOWN, Column, in_bytes, number, show_table
 from ietpy.config.access import AccessFiles
+from ietpy.config.load import loads
 from ietpy.config.model import Configuration, InitiatorConfig, LunConfig, TargetConfig
 from ietpy.daemon.inventory import Inventory
 from ietpy.daemon.media import Media
@@ -24,7 +27,7 @@ from ietpy.errors import Diagnostic
 from ietpy.initiator.client import Client
 from ietpy.initiator.identity import designators, text
 from ietpy.initiator.login import LoginPlan
-from ietpy.migrate.model import Disk, Grant, Identity, Lun, Source, Store, Target
+from ietpy.migrate.model import Disk, Grant, Identity, Lun, Source, Store, Target, Written
 from ietpy.server.listener import Server
 from ietpy.server.portals import bind
 from ietpy.stores import STORES
@@ -167,6 +170,12 @@ def compare(source: Source, imported: Configuration, *, scratch: bool = False) -
     return View(tuple(rows), tuple(problems))
 
 
+def of_written(source: Source, written: Written, *, scratch: bool = False) -> View:
+    """The same of what ``to_ietd`` has written."""
+    name = next(iter(written.files))
+    return compare(source, loads(written.files[name], name), scratch=scratch)
+
+
 @dataclass(frozen=True, slots=True)
 class _Viewed:
     """A target of the imported configuration, and what it was."""
@@ -305,7 +314,9 @@ def seen(client: Client, lun: int) -> Seen:
 
 
 def show(view: View) -> None:
-    """A row of the table for each thing an initiator knows a LUN by."""
+    """A row of the table for each thing an initiator knows a LUN by; on standard error what is not served."""
+    for problem in view.problems:
+        click.echo(str(problem), err=True)
     show_table(_COLUMNS, [
         (row.target, row.initiator, str(row.lun), name, before, after, "" if stays else "CHANGED")
         for row in view.rows for name, before, after, stays in row.facts

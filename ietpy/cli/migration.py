@@ -2,44 +2,42 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import click
-
-from ietpy.cli.output import counted
 from ietpy.config.findings import printable
 from ietpy.migrate.model import Kind, Note
 
 
-def show(notes: Sequence[Note], *, everything: bool = True) -> None:
-    """The report on standard error, a line each, and how many of each kind; without ``everything`` what is taken is
-    only counted."""
-    for note in notes:
-        if everything or note.kind is not Kind.TAKEN:
-            click.echo(printable(str(note)), err=True)
-    click.echo(summary(notes), err=True)
+def lines(notes: Iterable[Note]) -> Iterator[str]:
+    """A line each, in the order of the source."""
+    return (printable(str(note)) for note in notes)
 
 
-def summary(notes: Iterable[Note]) -> str:
-    """``12 taken, 1 lost``."""
-    kinds = Counter(note.kind for note in notes)
-    words = [f"{kinds[kind]} {kind.value}" for kind in Kind if kinds[kind] and kind is not Kind.WARNING]
-    warnings = [counted(kinds[Kind.WARNING], "warning")] if kinds[Kind.WARNING] else []
-    return ", ".join((*words, *warnings)) or "nothing to report"
+def counts(notes: Sequence[Note]) -> dict[str, int]:
+    """How many there are of each kind."""
+    return {kind.value: sum(note.kind is kind for note in notes) for kind in Kind}
 
 
-def facts(notes: Iterable[Note]) -> list[dict[str, Any]]:
+def summary(notes: Sequence[Note]) -> str:
+    """The counts in words."""
+    return ", ".join(f"{count} {kind}" for kind, count in counts(notes).items())
+
+
+def is_bad(notes: Iterable[Note]) -> bool:
+    """Whether something is lost, or was wrong."""
+    return any(note.kind in (Kind.LOST, Kind.REFUSED) for note in notes)
+
+
+def facts(notes: Sequence[Note]) -> dict[str, Any]:
     """The report as JSON has it."""
-    return [
-        {
-            "kind": note.kind.value,
-            "file": note.span.file,
-            "line": note.span.line,
-            "column": note.span.column,
-            "what": note.what,
-            "why": note.why,
-        }
-        for note in notes
-    ]
+    return {
+        "counts": counts(notes),
+        "notes": [
+            {
+                "kind": note.kind.value, "file": note.span.file, "line": note.span.line, "column": note.span.column,
+                "what": note.what, "why": note.why,
+            }
+            for note in notes
+        ],
+    }

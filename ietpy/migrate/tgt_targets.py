@@ -49,6 +49,12 @@ _NO_WORD: Final = MappingProxyType({
     "la_lba": "la_lba", "optimal_xfer_gran": "optimal_xfer_gran", "optimal_xfer_len": "optimal_xfer_len",
 })
 _FILES: Final = ("rdwr", "aio")
+_THIN: Final = "thin_provisioning=1"
+#: A caching mode page as tgtadm takes it: page, subpage, length, bytes.
+_CACHING: Final = re.compile(
+    r"(?:8|0x0?8):(?:0|0x0+):[0-9a-fx]+:(?P<flags>0x[0-9a-fA-F]{1,2}|0|[1-9][0-9]{0,2})(?::|$)"
+)
+_WCE: Final = 0x04
 _YES: Final = ("yes", "on", "1", "true")
 _ONE: Final = 1  #: LUN 0 is tgt's controller
 
@@ -92,13 +98,15 @@ class _Reader:
         discovery = self.discovery()
         targets = sorted(self.root.blocks.get("target", {}).items())
         found = []
-        taken = {int(each) for _, block in targets if (each := _first(block, "controller_tid")).isdigit()}
-        tid = 0
+        tid, taken = 0, set()
         for name, block in targets:
             own = _first(block, "controller_tid")
-            while not own.isdigit() and ((tid := tid + 1) in taken):
-                continue
-            found.append(self.target(name, block, int(own) if own.isdigit() else tid))
+            tid = int(own) if own.isdigit() else tid + 1  # the one before and one more, free or not: so does tgt-admin
+            if tid in taken:
+                why = "another target has it, so tgtd refuses this one, and tgt-admin stops there"
+                self.note(Kind.REFUSED, block.span, f"number {tid} of {name}", why)
+            taken.add(tid)
+            found.append(self.target(name, block, tid))
         refused(self.problems)
         return Source("tgt", tuple(found), (), discovery, self.isns(), files=files, notes=in_order(self.notes))
 
@@ -267,7 +275,7 @@ class _Reader:
 
     def disk(self, name: str, store: _StoreEntry, tid: int, number: int) -> Disk:
         for key, what in _NO_WORD.items():
-            if key in store.options:
+            if key in store.options and not _understood(key, store):
                 why = "ietpy's own stand in their place"
                 self.note(Kind.LOST, store.options[key][0].span, f"{what} of LUN {number} of {name}", why)
         kind, device = store.text("bs-type", "rdwr"), store.text("device-type", "disk")
@@ -290,9 +298,9 @@ class _Reader:
             self.refuse(store.options["block-size"][0].span, f"block-size {size[:20]!r} is no number", "write 512, say")
             size = "512"
         return Disk(
-            which, store.path, block_size=int(size), write_cache=store.text("write-cache", "on").lower() in _YES,
+            which, store.path, block_size=int(size), write_cache=_caches(store),
             read_only=store.text("readonly").lower() in _YES, removable=store.text("removable").lower() in _YES,
-            identity=identity, detail=detail, span=store.span,
+            unmap=True if _THIN in _words(store, "params") else None, identity=identity, detail=detail, span=store.span,
         )
 
     def kind(self, store: _StoreEntry, kind: str, device: str) -> tuple[Store, str]:
@@ -304,6 +312,25 @@ class _Reader:
             return Store.FOREIGN, f"{kind} {store.path}"
         direct = store.direct or (kind == "aio" or "direct" in store.text("bsoflags"))
         return Store.DIRECT if direct else Store.FILE, ""
+
+
+def _words(store: _StoreEntry, key: str) -> list[str]:
+    """All values of an option, without quotes around them."""
+    return [line.text.strip('"') for line in store.options.get(key, [])]
+
+
+def _understood(key: str, store: _StoreEntry) -> bool:
+    """Whether all that an option says is taken in words of ours."""
+    words = _words(store, key)
+    return (key == "params" and {*words} == {_THIN}) or (key == "mode_page" and all(map(_CACHING.match, words)))
+
+
+def _caches(store: _StoreEntry) -> bool:
+    """WCE: what a mode page 08h of the file says, which tgt-admin sets last, else write-cache."""
+    pages = [match for word in _words(store, "mode_page") if (match := _CACHING.match(word))]
+    if pages:
+        return bool(int(pages[-1]["flags"], 0) & _WCE)
+    return store.text("write-cache", "on").lower() in _YES
 
 
 def _first(block: Block, key: str, default: str = "") -> str:

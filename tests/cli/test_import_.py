@@ -71,6 +71,18 @@ def test_a_dry_run_writes_nothing_and_shows_no_secret(tmp_path: Path) -> None:
         assert "nothing is written; " in result.stderr
 
 
+def test_what_initiators_see_is_printed(tmp_path: Path) -> None:
+    path = config(tmp_path / "s.json")
+    result = run(path, "-n", "--check-initiator-view", "--scratch")
+    assert result.exit_code == 0
+    table = [line.split() for line in result.stdout.partition("TARGET")[2].splitlines()]
+    assert [T, "iqn.1993-08.org.debian:01:a", "0", "vendor", "LIO-ORG", "LIO-ORG"] in table
+    result = run(path, "-n", "--check-initiator-view")
+    assert result.exit_code == 1
+    assert "/srv/a.img" in result.stderr
+    assert result.stdout.splitlines()[-1].split()[3:] == ["LUN", "there", "not", "there", "CHANGED"]
+
+
 def test_what_is_lost_is_an_exit_status(tmp_path: Path) -> None:
     result = run(config(tmp_path / "s.json", parameters={"Odd": "1"}), "-n")
     assert result.exit_code == 1
@@ -78,8 +90,15 @@ def test_what_is_lost_is_an_exit_status(tmp_path: Path) -> None:
 
 
 def test_json(tmp_path: Path) -> None:
-    result = run(config(tmp_path / "s.json"), "-o", str(tmp_path / "out"), "--json")
+    path = config(tmp_path / "s.json")
+    plain = json.loads(run(path, "-n", "--json").stdout)
+    assert {"view", "unserved"}.isdisjoint(plain)
+    result = run(path, "-o", str(tmp_path / "out"), "--json", "--check-initiator-view", "--scratch")
     document = checked("import", result.stdout)
+    assert [(row["initiator"], row["lun"], row["same"]) for row in document["view"]] == [
+        ("iqn.1993-08.org.debian:01:a", 0, True)
+    ]
+    assert document["unserved"] == []
     assert (document["source"], document["targets"]) == ("lio", [T])
     assert document["written"] == [str(tmp_path / "out" / name) for name in ("ietd.conf", "initiators.allow")]
     assert sum(document["counts"].values()) == len(document["notes"])

@@ -68,10 +68,42 @@ def test_options_of_a_store_and_of_its_target() -> None:
 
 
 def test_names_of_disks_follow_the_numbers_of_targets() -> None:
+    """As the real tgt-admin gives them: by name, and after an own number the next."""
     found = source("<target iqn.b>\nbacking-store /a\n</target>\n<target iqn.a>\nbacking-store /b\n</target>\n"
-                   "<target iqn.c>\ncontroller_tid 1\nbacking-store /c\n</target>\n")
+                   "<target iqn.c>\ncontroller_tid 7\nbacking-store /c\n</target>\n"
+                   "<target iqn.d>\nbacking-store /d\n</target>\n")
     serials = {each.name: (each.luns[0].disk.identity.serial or b"").strip() for each in found.targets}
-    assert serials == {"iqn.a": b"beaf21", "iqn.b": b"beaf31", "iqn.c": b"beaf11"}
+    assert serials == {"iqn.a": b"beaf11", "iqn.b": b"beaf21", "iqn.c": b"beaf71", "iqn.d": b"beaf81"}
+    assert not said(found, Kind.REFUSED)
+
+
+def test_a_number_that_is_taken() -> None:
+    found = source("<target iqn.a>\ncontroller_tid 2\n</target>\n<target iqn.b>\ncontroller_tid 1\n</target>\n"
+                   "<target iqn.c>\n</target>\n")
+    assert "number 2 of iqn.c: another target has it" in said(found, Kind.REFUSED)
+
+
+@pytest.mark.parametrize(("inner", "cached", "lost"), [
+    ("", True, False), ("write-cache off", False, False),
+    ("mode_page 8:0:18:0x10:0:0xff", False, False), ("mode_page 0x08:0:18:0x14:0\nwrite-cache off", True, False),
+    ("mode_page 8:0:18:20", True, False), ("mode_page 8:0:18:0x10\nmode_page 8:0:18:4", True, False),
+    ("mode_page 0x0a:0:10:2:0x10", True, True), ("mode_page 8:0:18:0x10:0\nmode_page 0x0a:0:10:2", False, True),
+    ("mode_page 8:1:18:0", True, True), ("mode_page 8", True, True),
+])
+def test_the_caching_mode_page_says_whether_writes_are_cached(inner: str, cached: bool, lost: bool) -> None:
+    found = source(f"<target {T}>\nbacking-store /a\n{inner}\n</target>\n")
+    assert found.targets[0].luns[0].disk.write_cache is cached
+    assert ("mode pages" in said(found, Kind.LOST)) is lost
+
+
+@pytest.mark.parametrize(("inner", "unmap", "lost"), [
+    ("", None, False), ("params thin_provisioning=1", True, False), ('params "thin_provisioning=1"', True, False),
+    ("params thin_provisioning=1\nparams x=1", True, True), ("params x=1", None, True),
+])
+def test_thin_provisioning(inner: str, unmap: bool | None, lost: bool) -> None:
+    found = source(f"<target {T}>\nbacking-store /a\n{inner}\n</target>\n")
+    assert found.targets[0].luns[0].disk.unmap is unmap
+    assert ("params of LUN" in said(found, Kind.LOST)) is lost
 
 
 def test_a_direct_store_has_the_disks_names() -> None:
