@@ -102,6 +102,7 @@ class Event(Enum):
     # The daemon
     STARTED = _Row("started", _I, "The daemon serves.", "nothing", False)
     WATCHED = _Row("watched", _I, "Metrics and the status page are served.", "nothing", False)
+    RELOAD_STEP = _Row("reload-step", _I, "What a reload changes, and who notices.", "nothing")
     RELOADED = _Row("reloaded", _I, "The configuration was read again and is served.", "nothing", False)
     ENDING = _Row("ending", _I, "The daemon was told to end and finishes what is under way.", "nothing", False)
     ENDED = _Row("ended", _I, "The daemon has ended.", "nothing", False)

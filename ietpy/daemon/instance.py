@@ -162,6 +162,8 @@ class Instance:
         if not self.options.metrics and configuration.metrics != self._metrics:
             unable.append("Metrics has changed, which takes effect when ietpy-daemon is restarted")
         self.report(configuration.diagnostics)
+        for step in steps:
+            Event.RELOAD_STEP.tell(log, "%s: %s", step.span, step, target=step.target, lun=step.lun)
         Event.RELOADED.tell(log, "reloaded: %s", self.summary())
         found = (*configuration.diagnostics, *self.inventory.problems)
         return {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from ietpy.config.load import loads
-from ietpy.config.model import Account, Configuration, LunConfig, TargetConfig, meaning
+from ietpy.config.model import Account, Configuration, LunConfig, TargetConfig, meaning, replaces
 from ietpy.errors import Span
 
 HERE, THERE = Span("f", 3, 1), Span("g", 4, 1)
@@ -53,3 +54,17 @@ def test_why_something_is_closed_is_not_what_it_means() -> None:
 def test_nop_timeout_counts_within_nop_interval() -> None:
     a, b, c = (replace(ONE, targets=(replace(TARGET, nop_interval=9, nop_timeout=n),)) for n in (0, 9, 5))
     assert meaning(a) == meaning(b) != meaning(c)
+
+
+def test_luns_that_are_served_are_those_of_targets_that_are_not_closed() -> None:
+    closed = replace(TARGET, name="u", closed="x")
+    assert replace(ONE, targets=(TARGET, closed)).served_luns == [*TARGET.luns]
+
+
+@pytest.mark.parametrize(("changes", "replaced"), [
+    ({}, False), ({"iops": 5}, False), ({"iops": 5, "bytes_per_second": 5}, False), ({"removable": True}, True),
+    ({"iops": 5, "path": "/other"}, True),
+])
+def test_only_limits_leave_a_unit_in_place(changes: dict[str, Any], replaced: bool) -> None:
+    lun = TARGET.luns[0]
+    assert replaces(lun, replace(lun, **changes)) is replaced

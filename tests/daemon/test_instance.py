@@ -25,6 +25,7 @@ from ietpy.daemon.options import Places, StartOptions
 from ietpy.daemon.pidfile import PidFile
 from ietpy.daemon.portals import Portals
 from ietpy.daemon.supervisor import Supervisor
+from ietpy.daemon.watching import Watching
 from ietpy.errors import AdminError, ConfigError
 from ietpy.iscsi.target import IscsiNode, Portal
 from ietpy.server.listener import Server
@@ -80,7 +81,10 @@ def instance(tmp_path: Path, config: Path) -> Instance:
     inventory = Inventory(load(config), Media())
     pid_file = PidFile.acquire(places.pid_file)
     control = service.bind(places.control)
-    made = compose(options, places, inventory, FakeServer(inventory.node), pid_file, control, FakePortals(options))
+    made = compose(
+        options, places, inventory, FakeServer(inventory.node), pid_file, control, FakePortals(options),
+        Watching(options, inventory.loaded),
+    )
     made.publisher.prepare(0, 0)
     return made
 
@@ -89,7 +93,7 @@ def test_facts_are_json_and_complete(instance: Instance) -> None:
     facts = json.loads(json.dumps(instance.administration.status()))
     assert facts["pid"] == os.getpid()
     assert facts["portals"] == [
-        {"address": "127.0.0.1", "port": 3260, "group": 1}, {"address": "::1", "port": 3260, "group": 1},
+        {"address": address, "port": 3260, "group": 1, "advertised": ""} for address in ("127.0.0.1", "::1")
     ]
     assert facts["degraded"] is True
     assert [problem["line"] for problem in facts["problems"]] == [3]
@@ -283,4 +287,14 @@ def test_a_pipe_in_the_place_of_the_file_does_not_end_reloading(instance: Instan
     config.unlink()
     config.write_text(text)
     assert instance.administration.reload()["unable"] == []
+    instance.end(time.monotonic() + 10)
+
+
+def test_a_reload_logs_what_it_changes(instance: Instance, config: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    config.write_text(f"Target {NAME}\n\tLun 0 Type=nullio\n\tLun 4 Type=nullio\n")
+    instance.reload()
+    assert f"{config}:3:2: add LUN 4 of {NAME}: Type=nullio: its initiators are told REPORTED LUNS" in caplog.text
+    assert f"{config}:3:2: remove LUN 1 of {NAME}" in caplog.text
+    assert "reloaded: serving 1 target" in caplog.text
     instance.end(time.monotonic() + 10)

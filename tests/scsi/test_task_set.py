@@ -371,3 +371,13 @@ def test_attributes_are_those_of_the_wire() -> None:
     assert (UNTAGGED, SIMPLE, ORDERED, HEAD) == (
         TaskAttribute.UNTAGGED, TaskAttribute.SIMPLE, TaskAttribute.ORDERED, TaskAttribute.HEAD_OF_QUEUE
     )
+
+
+def test_a_grant_that_was_not_used_is_given_back_where_the_task_ends(connection: Any) -> None:
+    given: list[str] = []
+    waits = task(SIMPLE, 1, connection)
+    assert Unit().tasks.defer(waits)
+    assert waits.place is not None
+    waits.place.grant = SimpleNamespace(give_back=lambda: given.append("back"))  # type: ignore[assignment]
+    leave(waits)
+    assert given == ["back"]
