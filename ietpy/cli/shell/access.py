@@ -233,6 +233,7 @@ def with_authentication(target: TargetConfig, kept: Kept) -> TargetConfig:
     used = {line.user for line in target.initiators}
     gone = set(kept.users.values()) - used  # of ACLs that were deleted meanwhile
     kept.accounts, kept.users = (), {}
+    kept.acls = {key: each for key, each in kept.acls.items() if not each.complete}
     return replace(target, incoming=tuple(account for account in target.incoming if account.name not in gone))
 
 

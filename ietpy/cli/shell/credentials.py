@@ -52,8 +52,10 @@ def _own(turn: Turn, node: Node) -> Credentials:
     target, line = _line(turn, node)
     kept = turn.kept_of(target)
     account = access.account_of(target, line)
-    if account is None and node.kind is Kind.TPG and (line is None or not line.user):
-        account = next(iter(reversed(access.unlinked(target))), None)
+    if account is None and (line is None or not (line.user or access.is_shut(line))):
+        common = access.unlinked(target)
+        if node.kind is Kind.TPG or len(common) == 1:  # as whom he logs in, having none of his own
+            account = next(iter(reversed(common)), None)
     if account is None and _key(node) not in kept.acls:
         user = kept.users.get(_key(node))
         account = next((one for one in reversed(kept.accounts) if one.name == user), None)
@@ -122,6 +124,8 @@ def _put_own(turn: Turn, node: Node, wanted: Credentials) -> None:
     elif wanted.complete or access.account_of(target, line) is not None or not (wanted.userid or wanted.password):
         turn.target_changed(target, access.with_credentials(target, line, wanted, kept))
         turn.book = turn.book.with_attribute(target.name, "authentication", True)
+        if wanted.complete:
+            del kept.acls[_key(node)]
     if not wanted.complete:
         _keep(turn, wanted, _half(wanted))
 
@@ -137,6 +141,7 @@ def _put_common(turn: Turn, target: TargetConfig, wanted: Credentials) -> None:
     if wanted.complete:
         account = Account(wanted.userid, wanted.password, access.BY_HAND)
         turn.target_changed(target, replace(target, incoming=(account,)))
+        turn.kept_of(target).acls.clear()  # as there is no ACL
     elif not (wanted.userid or wanted.password):  # nobody is to come in without
         everybody = access.implied(target)
         assert everybody is not None
@@ -147,8 +152,8 @@ def _put_common(turn: Turn, target: TargetConfig, wanted: Credentials) -> None:
 
 def _put_mutual(turn: Turn, node: Node, wanted: Credentials) -> None:
     target = now(turn, node.target)
-    turn.kept_of(target).mutual = wanted
     outgoing = Account(wanted.userid, wanted.password, access.BY_HAND) if wanted.complete else None
+    turn.kept_of(target).mutual = Credentials() if outgoing else wanted
     if outgoing != target.outgoing:
         turn.target_changed(target, replace(target, outgoing=outgoing))
     if outgoing is None:
@@ -171,7 +176,7 @@ def _put_discovery(turn: Turn, outgoing: bool, wanted: Credentials) -> None:
     kept = turn.kept.setdefault(_DISCOVERY, access.Kept())
     account = Account(wanted.userid, wanted.password, access.BY_HAND) if wanted.complete else None
     if outgoing:
-        kept.mutual = wanted
+        kept.mutual = Credentials() if account else wanted
         turn.configuration = replace(turn.configuration, discovery_outgoing=account)
     else:
         have = turn.configuration.discovery_incoming
@@ -180,7 +185,7 @@ def _put_discovery(turn: Turn, outgoing: bool, wanted: Credentials) -> None:
             raise UsageError(
                 f"discovery has the accounts {names}, and targetcli a word for one; change their IncomingUser lines"
             )
-        kept.acls[_DISCOVERY] = wanted
+        kept.acls[_DISCOVERY] = Credentials() if account else wanted
         if account is not None or have:
             turn.configuration = replace(turn.configuration, discovery_incoming=(account,) if account else ())
     if account is None:

@@ -90,6 +90,7 @@ def _put_generate(turn: Turn, node: Node, text: str) -> None:
     wanted, line = kept.acls.get(access.EVERYBODY), access.dynamic(new)
     if on and auth and line is not None and access.is_shut(line) and wanted is not None and wanted.complete:
         new = access.with_credentials(new, line, wanted, kept)
+        del kept.acls[access.EVERYBODY]
         line = access.dynamic(new)
     turn.target_changed(target, new)
     if on and line is not None and access.is_shut(line):

@@ -39,6 +39,7 @@ TYPE_OF_PLUGIN: Final = {each.name: each.type for each in (*PLUGINS, NULL)}
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.:-]+")
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _SIZE: Final = re.compile(r"([0-9.,]+\s*[kmgt]?)b?", re.IGNORECASE | re.ASCII)
+_LIO: Final = "LIO-ORG"
 _IMAGE: Final = (".img", ".raw", ".iso")
 
 
@@ -70,11 +71,12 @@ def _made_of(one: Backstore, lun: LunConfig) -> bool:
 
 
 def _unnamed(lun: LunConfig, others: list[Backstore]) -> Backstore:
-    """One with a name made of its path."""
+    """One with a name made of its path; a disk that came from LIO has the name it had there for its product."""
     plugin = _PLUGIN_OF_TYPE.get(lun.type, lun.type)
     base = os.path.basename(lun.path)
     stem, suffix = os.path.splitext(base)
-    plain = _UNSAFE.sub("-", stem if suffix in _IMAGE else base).strip("-")[:60] or "disk"
+    wanted = lun.identity.product if lun.identity.vendor == _LIO else None
+    plain = _UNSAFE.sub("-", wanted or (stem if suffix in _IMAGE else base)).strip("-")[:60] or "disk"
     taken = {one.name for one in others if one.plugin == plugin}
     name = plain
     for number in range(2, len(taken) + 3):

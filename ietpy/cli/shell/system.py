@@ -52,7 +52,7 @@ def restoreconfig(turn: Turn, node: Node, values: Values) -> None:
     path = values["savefile"]
     text = turn.host.load(path)
     if text.lstrip().startswith("{"):
-        raise UsageError(f"{printable(path)} is JSON, as LIO's files are; restoreconfig reads an ietd.conf")
+        raise UsageError(f"{printable(path)} is JSON, as LIO's files are; ietpy import makes an ietd.conf of it")
     turn.text = text
     turn.kept.clear()
     turn.book = replace(turn.book, targets={})

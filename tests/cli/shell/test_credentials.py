@@ -74,6 +74,16 @@ def test_while_authentication_is_off_they_wait(typed: Typist, world: World) -> N
     assert lines(world) == [f"Initiator {A} User=joe", "IncomingUser joe secretsecret12"]
 
 
+def test_what_is_in_force_is_told_and_not_what_was_typed_once(typed: Typist, world: World) -> None:
+    typed(*ACL, "set auth userid=joe password=secretsecret12 mutual_userid=we mutual_password=othersecret12",
+          "/iscsi set discovery_auth userid=f password=secretsecret34 mutual_userid=g mutual_password=othersecret34")
+    world.served = f"Target {T}\n    Initiator {A} Address=0.0.0.0\n"
+    assert typed(f"{TPG}/acls/{A} get auth", "/iscsi get discovery_auth") == [
+        "mutual_password=", "mutual_userid=", "password=", "userid=",
+        "enable=0", "mutual_password=", "mutual_userid=", "password=", "userid=",
+    ]
+
+
 def test_mutual_is_the_targets(typed: Typist, world: World) -> None:
     typed(*ACL, f"../ create {B}")
     said = typed("set auth mutual_userid=we mutual_password=othersecret12")
@@ -101,6 +111,16 @@ def test_a_tpg_has_those_of_who_has_no_acl(typed: Typist, world: World) -> None:
     assert lines(world) == ["Initiator nobody Address=0.0.0.0"]
     typed("set attribute generate_node_acls=1")
     assert lines(world) == ["Initiator * User=x", "IncomingUser x y"]
+
+
+def test_the_only_account_of_a_target_is_that_of_its_acls(typed: Typist, world: World) -> None:
+    world.served = f"Target {T}\n    IncomingUser joe secretsecret12\n    Initiator {A} Luns=0\n    Lun 0 Type=nullio\n"
+    assert typed(f"{TPG}/acls/{A} get auth userid password") == ["userid=joe", "password=secretsecret12"]
+    typed(f"{TPG}/acls/{A} set auth password=othersecret12")
+    assert lines(world) == ["IncomingUser joe othersecret12", f"Initiator {A} Luns=0,User=joe", "Lun 0 Type=nullio"]
+    world.served = (
+        f"Target {T}\n    IncomingUser joe secretsecret12\n    IncomingUser ann secretsecret34\n    Initiator {A}\n")
+    assert typed(f"{TPG}/acls/{A} get auth userid") == ["userid="]
 
 
 def test_a_target_of_iet_has_one_account_or_none(typed: Typist, world: World) -> None:

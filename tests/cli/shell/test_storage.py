@@ -30,6 +30,12 @@ def test_what_has_no_name_is_called_by_its_path() -> None:
     assert found[2].read_only
 
 
+def test_what_came_from_lio_has_its_name() -> None:
+    text = "Target t\n    Lun 0 Path=/srv/x,Type=fileio\n    LunOption 0 Vendor=LIO-ORG,Product=vm_disk\n"
+    (one,) = storage.backstores(loads(text), Book())
+    assert one.name == "vm_disk"
+
+
 def test_what_has_a_name_keeps_it_and_the_file_says_how_it_is_served() -> None:
     book = Book((Backstore("fileio", "mine", "/srv/disk.img"), Backstore("block", "idle", "/dev/sdx")))
     found = storage.backstores(loads(TEXT.partition("Target u")[0]), book)
