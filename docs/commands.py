@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from textwrap import dedent
 from typing import Final
 
 import click
@@ -233,7 +234,7 @@ def prose(text: str) -> str:
     parts = []
     for paragraph in re.split(r"\n[ \t]*\n", text.partition("\f")[0].strip("\n")):
         if paragraph.lstrip().startswith("\b"):
-            kept = paragraph.partition("\b")[2].strip("\n")
+            kept = dedent(paragraph.partition("\b")[2]).strip()
             parts.append(f"```text\n{kept}\n```\n")
         else:
             parts.append(escaped("\n".join(line.strip() for line in paragraph.strip().splitlines())) + "\n")

@@ -98,7 +98,7 @@ def _served() -> Served:
     text = ask(control, "rewritten", {"force": True})
     configuration = loads(text["after"], text["file"], facts["compat"])
     listening = [Place(portal["address"], portal["port"], portal["group"]) for portal in facts["portals"]]
-    return Served(configuration, tuple(_reachable(listening)))
+    return Served(configuration, (*_advertised(configuration), *_reachable(listening)))
 
 
 def _from_file(path: str | None) -> Served:
@@ -110,7 +110,15 @@ def _from_file(path: str | None) -> Served:
         [Place("*", DEFAULT_PORT, PORTAL_GROUP_TAG)] if portals is None
         else [Place(each.host, each.port or DEFAULT_PORT, each.group) for each in portals]
     )
-    return Served(configuration, tuple(_reachable(named)))
+    return Served(configuration, (*_advertised(configuration), *_reachable(named)))
+
+
+def _advertised(configuration: Configuration) -> Iterator[Place]:
+    """What initiators are told instead of an address of this machine (``Portal``'s Advertise): they reach it by that."""
+    for portal in configuration.portals or ():
+        if portal.advertised:
+            host, _, port = portal.advertised.rpartition(":")
+            yield Place(host.strip("[]"), int(port), portal.group)
 
 
 def _reachable(portals: Sequence[Place]) -> list[Place]:

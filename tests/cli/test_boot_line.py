@@ -67,6 +67,12 @@ CASES = {
     "by the groups of the target": Case(
         f"{PORTALS}{ONE}PortalGroups 2\n", (), [boot("[2001:db8::9]", 3262)]
     ),
+    "what is advertised comes first": Case(
+        f"Portal 1 192.0.2.9,*:3261,Advertise=storage.example:3270\n{ONE}", (), [boot("storage.example", 3270)]
+    ),
+    "an advertised address of IPv6": Case(
+        f"Portal 1 *,Advertise=[2001:db8::7]:3270\n{ONE}", (), [boot("[2001:db8::7]", 3270)]
+    ),
     "an interface": Case(f"Portal 1 lo,fake0\n{ONE}", (), [boot("192.0.2.5")]),
     "all of a family": Case(f"Portal 1 [::]\n{ONE}", (), [boot("[2001:db8::1]")]),
     "loopback, where there is nothing else": Case(f"Portal 1 127.0.0.1\n{ONE}", (), [boot("127.0.0.1")]),
