@@ -114,7 +114,7 @@ def _from_file(path: str | None) -> Served:
 
 
 def _advertised(configuration: Configuration) -> Iterator[Place]:
-    """What initiators are told instead of an address of this machine (``Portal``'s Advertise): they reach it by that."""
+    """What initiators are told instead of an address of this machine (``Portal``'s Advertise)."""
     for portal in configuration.portals or ():
         if portal.advertised:
             host, _, port = portal.advertised.rpartition(":")
