@@ -42,7 +42,8 @@ def command(
 ) -> None:
     """Read the configuration of another iSCSI target and write an ietd.conf that means the same.
 
-    FILE is LIO's saveconfig.json, tgt's targets.conf, SCST's scst.conf, and so on; includes are followed. ietd.conf
+    FILE is LIO's saveconfig.json, tgt's targets.conf (includes are followed), SCST's scst.conf, FreeBSD's ctl.conf,
+    istgt.conf (its AuthFile may be a second FILE), SPDK's save_config or gotgt's JSON. ietd.conf
     comes with initiators.allow, for IET, and a file of its own for each secret with a blank. Disks keep their LUNs,
     sizes and names. The report has a line for everything in the source: taken, said by an extension, lost, and why.
     A source that let nobody in makes a target that lets nobody in.

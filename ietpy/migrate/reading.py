@@ -10,11 +10,17 @@ from typing import Final
 
 from ietpy.errors import ConfigError, Span
 from ietpy.migrate.common import read_text, unreadable
+from ietpy.migrate.ctl import model as ctl
+from ietpy.migrate.ctl_text import parse_ctl
+from ietpy.migrate.gotgt import read_gotgt
+from ietpy.migrate.istgt import read_istgt
 from ietpy.migrate.lio import read_lio
 from ietpy.migrate.model import Disk, Kind, Note, Source, Store, in_order, refusal
 from ietpy.migrate.scst import read_scst
 from ietpy.migrate.scst_old import is_old, read_scst_old
+from ietpy.migrate.spdk import read_spdk
 from ietpy.migrate.tgt_targets import read_tgt
+from ietpy.migrate.ucl import parse_ucl
 
 AUTO: Final = "auto"
 
@@ -46,15 +52,49 @@ def _scst(paths: Sequence[str]) -> Source:
     return (read_scst_old if is_old(text) else read_scst)(text, paths[0])
 
 
+def _ctl(paths: Sequence[str]) -> Source:
+    text = _text(paths[0])
+    ucl = is_ucl(text)
+    return ctl((parse_ucl if ucl else parse_ctl)(text, paths[0]), paths[0], ordered=not ucl)
+
+
+def _istgt(paths: Sequence[str]) -> Source:
+    return read_istgt(paths[0], paths[1] if len(paths) > 1 else "")
+
+
+def _spdk(paths: Sequence[str]) -> Source:
+    return read_spdk(_text(paths[0]), paths[0])
+
+
+def _gotgt(paths: Sequence[str]) -> Source:
+    return read_gotgt(_text(paths[0]), paths[0])
+
+
+def is_ucl(text: str) -> bool:
+    """Whether a ctl.conf is in the UCL form: there values stand behind an equals sign or a colon."""
+    bare = _QUOTED_OR_COMMENT.sub("", text)
+    return bool(_UCL.search(bare))
+
+
 def _sign(expression: str) -> re.Pattern[str]:
     return re.compile(expression, re.MULTILINE)
 
 
+_QUOTED_OR_COMMENT: Final = re.compile(r'"[^"]*"|#[^\n]*')
+_UCL: Final = _sign(r"=|^\s*(?:auth-group|portal-group|lun|target)\s*:?\s*\{")
+
 FORMATS: Final = (
+    Format("spdk", "SPDK", _sign(r'^\s*\{[^\0]*"subsystems"\s*:'), _spdk),
+    Format("gotgt", "gotgt", _sign(r'^\s*\{[^\0]*"(?:iscsitargets|iscsiportals|storages)"\s*:'), _gotgt),
     Format("lio", "LIO (targetcli)", _sign(r'^\s*\{[^\0]*"(?:storage_objects|fabric_modules|targets)"\s*:'), _lio),
     Format(
         "scst", "SCST",
         _sign(r"^\s*(?:(?:HANDLER|TARGET_DRIVER|DEVICE_GROUP)\s|\[(?:HANDLER|ASSIGNMENT|TARGETS)\b)"), _scst,
+    ),
+    Format("istgt", "istgt", _sign(r"^\s*\[(?:Global|UnitControl|LogicalUnit[0-9]+|PortalGroup[0-9]+)\]"), _istgt, 2),
+    Format(
+        "ctl", "FreeBSD's ctld",
+        _sign(r"^\s*(?:(?:auth-group|portal-group|lun|target)\s*[^\s{}=]*\s*[=:]?\s*\{|isns-server[\s=])"), _ctl,
     ),
     Format(
         "tgt", "tgt (tgt-admin)",

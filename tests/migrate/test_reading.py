@@ -8,12 +8,16 @@ import pytest
 
 from ietpy.errors import ConfigError
 from ietpy.migrate.model import OPEN, Disk, Lun, Source, Store, Target
-from ietpy.migrate.reading import FORMATS, disks, read, sizes
+from ietpy.migrate.reading import FORMATS, disks, is_ucl, read, sizes
 
 #: The beginning of a file of each kind.
 SIGNS = {
     "lio": '{\n  "fabric_modules": [],\n  "storage_objects": [],\n  "targets": []\n}\n',
     "tgt": "# a note\ndefault-driver iscsi\n<target iqn.a>\n</target>\n",
+    "istgt": '[Global]\n  NodeBase "iqn.a"\n',
+    "ctl": "portal-group pg0 {\n}\ntarget iqn.a {\n auth-group no-authentication\n portal-group pg0\n}\n",
+    "spdk": '{"subsystems": []}\n',
+    "gotgt": '{"storages": [], "iscsiportals": [], "iscsitargets": {}}\n',
     "scst": "# note\nHANDLER vdisk_fileio {\n}\n",
 }
 
@@ -30,6 +34,16 @@ def test_formats_are_recognised_and_can_be_named(name: str, tmp_path: Path) -> N
     assert read([str(path)], name).format == name
 
 
+@pytest.mark.parametrize("text", [
+    'target {\n "iqn.a" {\n auth-group = "no-authentication"\n}\n}\n', 'target : { "iqn.a" : {} }\n',
+])
+def test_ucl_is_told_from_the_plain_form(text: str, tmp_path: Path) -> None:
+    (tmp_path / "f").write_text(text)
+    assert [target.name for target in read([str(tmp_path / "f")]).targets] == ["iqn.a"]
+    assert is_ucl(text)
+    assert not is_ucl('target iqn.a { alias "a = b" # c = d\n}')
+
+
 def test_the_old_form_of_scst(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("[HANDLER vdisk]\n[TARGETS enable]\nHOST iqn.a\n")
     assert [target.name for target in read([str(tmp_path / "f")]).targets] == ["iqn.a"]
@@ -37,7 +51,7 @@ def test_the_old_form_of_scst(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "words"), [
     ("Target iqn.a\n    Lun 0 Path=/a\n", "this is an ietd.conf already; ietpy check"),
-    ("hello\n", "no format is recognised; name it with --from: lio"),
+    ("hello\n", "no format is recognised; name it with --from: spdk"),
     ("", "no format is recognised"),
 ])
 def test_what_is_none_of_them(text: str, words: str, tmp_path: Path) -> None:
