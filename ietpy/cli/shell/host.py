@@ -156,7 +156,17 @@ def saved(path: str, before: str, after: str) -> str:
         return f"{path}: nothing has changed"
     added, removed = count_changes(before, after)
     replace_file(path, before, after)
-    return f"Configuration saved to {path} ({added} line{'' if added == 1 else 's'} added, {removed} removed)"
+    lines = f"{added} line{'' if added == 1 else 's'} added, {removed} removed"
+    return f"Configuration saved to {path} ({lines}){_exposed(path, after)}"
+
+
+def _exposed(path: str, text: str) -> str:
+    """What is to be said where others can read secrets."""
+    found = loads(text, path)
+    accounts = [account for target in found.targets for account in (*target.incoming, target.outgoing)]
+    accounts += [*found.discovery_incoming, found.discovery_outgoing]
+    secret = any(account is not None and account.secret for account in accounts)
+    return f"; others can read the secrets in it: chmod 600 {path}" if secret and os.stat(path).st_mode & 0o044 else ""
 
 
 def save_copy(path: str, text: str) -> str:
@@ -168,7 +178,7 @@ def save_copy(path: str, text: str) -> str:
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}; nothing has changed") from None
     replace_file(path, before, text)
-    return f"Configuration saved to {path}"
+    return f"Configuration saved to {path}{_exposed(path, text)}"
 
 
 def _content(path: str) -> str:

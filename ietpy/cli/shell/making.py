@@ -8,7 +8,7 @@ from typing import Final
 
 from ietpy.cli.shell import access, places, storage
 from ietpy.cli.shell.book import Backstore
-from ietpy.cli.shell.tree import TPG, Kind, Node, authentication
+from ietpy.cli.shell.tree import TPG, Kind, Node, NoSuchPath, authentication
 from ietpy.cli.shell.turn import Turn, Values, boolean, free_number, number
 from ietpy.config.findings import printable
 from ietpy.config.lun import HIGHEST_LUN
@@ -23,6 +23,7 @@ _ISCSI_NAME: Final = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _PATTERN: Final = re.compile(r"[a-z0-9.:*_-]+", re.IGNORECASE | re.ASCII)
+_PLUGIN_OF_KIND: Final = {"block": "block", "file": "fileio"}  #: by what is at the path
 _LONGEST: Final = 223  #: bytes of an iSCSI name (RFC 7143 section 4.2.7.1)
 
 
@@ -165,8 +166,24 @@ def backstore_at(turn: Turn, node: Node, path: str) -> Backstore:
     return found
 
 
+def _backstore_for(turn: Turn, node: Node, path: str) -> Backstore:
+    """The backstore at a path; of a disk, by its own path, one is made."""
+    try:
+        return backstore_at(turn, node, path)
+    except NoSuchPath:
+        found = turn.host.look(path) if path.startswith("/") else None
+        if found is None or found.kind not in _PLUGIN_OF_KIND:
+            raise
+    target_lines(path, "host")  # what no line can say
+    lun = LunConfig(0, access.BY_HAND, path, storage.TYPE_OF_PLUGIN[_PLUGIN_OF_KIND[found.kind]])
+    one = storage.unnamed(lun, list(turn.tree.backstores))
+    turn.book = turn.book.with_backstore(one)
+    turn.say(f"Created storage object /backstores/{one.plugin}/{one.name}.")
+    return one
+
+
 def create_lun(turn: Turn, node: Node, values: Values) -> None:
-    one = backstore_at(turn, node, values["storage_object"])
+    one = _backstore_for(turn, node, values["storage_object"])
     text = values.get("lun")
     add = boolean(values, "add_mapped_luns", turn.book.preferences.get("auto_add_mapped_luns", True))
     made = _add_lun(turn, node.target, one, None if text is None else number("LUN", text, HIGHEST_LUN), add)

@@ -50,7 +50,7 @@ def backstores(configuration: Configuration, book: Book) -> tuple[Backstore, ...
         for lun in target.luns:
             index = next((number for number, one in enumerate(found) if _made_of(one, lun)), None)
             if index is None:
-                found.append(_unnamed(lun, found))
+                found.append(unnamed(lun, found))
             else:  # the file is the truth
                 found[index] = replace(found[index], write_back=lun.caches, read_only=lun.read_only)
     return tuple(found)
@@ -70,7 +70,7 @@ def _made_of(one: Backstore, lun: LunConfig) -> bool:
     return (TYPE_OF_PLUGIN.get(one.plugin), one.path) == (lun.type, lun.path)
 
 
-def _unnamed(lun: LunConfig, others: list[Backstore]) -> Backstore:
+def unnamed(lun: LunConfig, others: list[Backstore]) -> Backstore:
     """One with a name made of its path; a disk that came from LIO has the name it had there for its product."""
     plugin = _PLUGIN_OF_TYPE.get(lun.type, lun.type)
     base = os.path.basename(lun.path)

@@ -118,7 +118,7 @@ VERBS: Final = (
     Verb("enable", (Kind.TPG,), system.enable, "nothing, as it always is enabled"),
     Verb("disable", (Kind.TPG,), system.disable, "nothing; it says what is possible instead"),
     Verb("create", (Kind.LUNS,), making.create_lun, "make a LUN of a backstore", (
-        Parameter("storage_object", "its path, such as /backstores/block/NAME", True, _backstores),
+        Parameter("storage_object", "its path, such as /backstores/block/NAME, or that of a disk", True, _backstores),
         Parameter("lun", "its number; the next free one"),
         _ADD_MAPPED,
     )),

@@ -49,11 +49,17 @@ def test_a_change_is_served_at_once_and_saved_when_asked(running: Daemon, shell:
     assert "Initiator" not in running.config.read_text()
     assert shell.host.unsaved()
     running.config.chmod(0o640)
-    assert shell.run("saveconfig").lines == [f"Configuration saved to {running.config} (3 lines added, 0 removed)"]
+    assert shell.run("saveconfig").lines == [
+        f"Configuration saved to {running.config} (3 lines added, 0 removed); others can read the secrets in it:"
+        f" chmod 600 {running.config}"
+    ]
+    running.config.chmod(0o600)
+    shell.run("set auth userid=jim")
+    assert shell.run("saveconfig").lines == [f"Configuration saved to {running.config} (2 lines added, 2 removed)"]
     text = running.config.read_text()
     assert text.startswith("# by hand\n")
-    assert f"    Initiator {PLAIN} User=joe\n" in text
-    assert stat.S_IMODE(running.config.stat().st_mode) == 0o640
+    assert f"    Initiator {PLAIN} User=jim\n" in text
+    assert stat.S_IMODE(running.config.stat().st_mode) == 0o600
     assert shell.run("saveconfig").lines == [f"{running.config}: nothing has changed"]
     assert not shell.host.unsaved()
 

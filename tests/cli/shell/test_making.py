@@ -38,6 +38,9 @@ CASES = {
         f"Target {T}", "Initiator nobody Address=0.0.0.0", "Lun 0 Path=/srv/f.img,Type=fileio,IOMode=wb"]),
     "a LUN that is read": (["/backstores/block create d /dev/sda readonly=true", TARGET, LUN], [
         f"Target {T}", "Initiator nobody Address=0.0.0.0", "Lun 0 Path=/dev/sda,Type=blockio,IOMode=ro"]),
+    "a LUN of a disk": ([TARGET, f"{LUNS} create /dev/sdb", f"{LUNS} create /srv/a.img"], [
+        f"Target {T}", "Initiator nobody Address=0.0.0.0", "Lun 0 Path=/dev/sdb,Type=blockio",
+        "Lun 1 Path=/srv/a.img,Type=fileio"]),
     "a LUN less": ([DISK, FILE, TARGET, LUN, LUN2, "../ delete lun0"], [
         f"Target {T}", "Initiator nobody Address=0.0.0.0", "Lun 1 Path=/srv/f.img,Type=fileio"]),
     "an ACL that waits for credentials": ([DISK, TARGET, LUN, ACL], [
@@ -123,6 +126,7 @@ def test_what_is_served(served: Served, world: World, name: str) -> None:
     ([DISK, TARGET], f"{LUN} lun=99999", "99999 is no LUN; write a number from 0 to 16383"),
     ([TARGET], f"/iscsi/{T}/tpg1/luns create /backstores/block/d",
      "there is no d below /backstores/block, nor anything else; ls / shows what there is"),
+    ([TARGET], f"/iscsi/{T}/tpg1/luns create /srv", "there is no srv below /; there are backstores, iscsi"),
     ([TARGET], f"/iscsi/{T}/tpg1/luns create /iscsi",
      "/iscsi is iscsi, no backstore; write a path such as /backstores/block/NAME"),
     ([TARGET], f"/iscsi/{T}/tpg1/luns delete 3",
@@ -154,6 +158,12 @@ def test_what_is_served(served: Served, world: World, name: str) -> None:
 def test_refusals(typed: Typist, script: list[str], line: str, sentence: str) -> None:
     typed(*script)
     assert typed.refused(line) == sentence
+
+
+def test_a_disk_of_a_lun_gets_a_name(typed: Typist, world: World) -> None:
+    typed("/backstores/fileio create a /srv/f.img 1M", TARGET)
+    assert typed(f"{LUNS} create /srv/a.img") == ["Created storage object /backstores/fileio/a-2.", "Created LUN 0."]
+    assert [one.name for one in world.book.backstores] == ["a", "a-2"]
 
 
 def test_an_image_is_made_when_it_is_missing(typed: Typist, world: World) -> None:
