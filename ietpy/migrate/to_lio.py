@@ -62,7 +62,9 @@ def to_lio(source: Source) -> Written:
 
 def _fabric_modules(source: Source, ledger: Ledger) -> list[dict[str, Any]]:
     discovery = source.discovery
-    if discovery.closed or discovery.networks or discovery.names:
+    if discovery.closed:
+        return [{"name": "iscsi", "discovery_enable_auth": True}]  # there is no user as whom to log in
+    if discovery.networks or discovery.names:
         ledger.lost(NOWHERE, "who may discover", "LIO tells everybody of what he may use")
     if not discovery.incoming:
         return []

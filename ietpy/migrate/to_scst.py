@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ietpy.migrate.exporting import (
@@ -247,7 +247,7 @@ class _Target:
     def rules(self) -> tuple[list[str], list[str]]:
         """The groups, and the target's own LUNs: everybody's. Groups say whom a group before them is about."""
         groups: list[str] = []
-        kept = rules(self.target, self.target.grants, self.ledger, self.unsaid, denials=True)
+        kept = list(_once(rules(self.target, self.target.grants, self.ledger, self.unsaid, denials=True)))
         for number, grant in enumerate(kept):
             luns = () if grant.denies else self.target.luns if grant.luns is None else grant.luns
             lines = list(self.luns(grant, luns))
@@ -289,6 +289,16 @@ class _Target:
                 yield "}"
             else:
                 yield f"LUN {lun.number} {name}"
+
+
+def _once(grants: Iterable[Grant]) -> Iterator[Grant]:
+    """The rules without names that one before them has, and those that are about somebody then."""
+    known: set[str] = set()
+    for grant in grants:
+        names = tuple(name for name in grant.names if name.lower() not in known)
+        known.update(name.lower() for name in names)
+        if names:
+            yield replace(grant, names=names)
 
 
 def _may_meet(name: str, names: Iterable[str]) -> bool:

@@ -321,7 +321,7 @@ def test_where_no_portals_are_said() -> None:
 
 @pytest.mark.parametrize(("discovery", "modules", "lost"), [
     (Discovery(), [], []),
-    (Discovery(closed=True), [], ["0 lost: who may discover: LIO tells everybody of what he may use"]),
+    (Discovery((JIM,), closed=True), [{"name": "iscsi", "discovery_enable_auth": True}], []),
     (
         Discovery((JIM, Account("joe", "x", at(5))), US, networks=(ip_network("192.0.2.0/24"),)),
         [{"name": "iscsi", "discovery_enable_auth": True, "discovery_userid": "jim",

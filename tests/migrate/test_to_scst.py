@@ -237,10 +237,10 @@ OTHER = (Lun(0, replace(SCST_DISK, path="/other", name="other"), span=at(3)),)
         id="one who is turned away has no LUN",
     ),
     pytest.param(
-        (Grant((ANN, BEN), label="g"), Grant((ANN,), read_only=True, label="g")),
+        (Grant((ANN, BEN), label="g"), Grant((ANN.upper(),)), Grant((ANN, "iqn.x*"), read_only=True, label="g")),
         ["GROUP g {", "\tLUN 0 disk1", f"\tINITIATOR {ANN}", f"\tINITIATOR {BEN}", "}",
-         "GROUP rule1 {", "\tLUN 0 disk1 {", "\t\tread_only 1", "\t}", f"\tINITIATOR {ANN}",
-         f"\tINITIATOR !{ANN}", "}"],
+         "GROUP rule1 {", "\tLUN 0 disk1 {", "\t\tread_only 1", "\t}", "\tINITIATOR iqn.x*",
+         f"\tINITIATOR !{ANN}", f"\tINITIATOR !{BEN}", "}"],
         [], id="whom a rule before names",
     ),
     pytest.param(
