@@ -97,6 +97,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[Path], Place]]:
         place.words = {
             "192.0.2.10:3260": f"127.0.0.1:{place.port}",
             "ietpy check": f"ietpy check -c {tmp_path}/etc/iet/ietd.conf",
+            "ietpy-daemon reload": f"ietpy-daemon reload --pid-file {tmp_path}/ietd.pid --control {tmp_path}/control",
         }
         return place
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -87,3 +88,37 @@ def test_a_lun_that_could_not_be_served_is_tried_again(tmp_path: Path) -> None:
     assert inventory.apply(configuration) == []
     assert inventory.plan(configuration) == []
     assert inventory.close()
+
+
+#: Python and C calls of a reload that changes one logical unit, for each other one, its line included (2026-11-27,
+#: CPython 3.11). It may only fall.
+CALLS = 330
+
+
+def test_what_others_cost_where_one_unit_changes(tmp_path: Path) -> None:
+    def calls(units: int) -> int:
+        luns = [f"\tLun {number} Path={tmp_path}/{number}.img\n" for number in range(units)]
+        for number in range(units):
+            (tmp_path / f"{number}.img").write_bytes(bytes(4096))
+        inventory = Inventory(loads("Target t\n" + "".join(luns)), Media())
+        luns[0] = luns[0].replace(".img", ".img,ScsiSN=x")
+        count = 0
+
+        def profile(frame: Any, event: str, argument: Any) -> None:
+            nonlocal count
+            count += event in ("call", "c_call")
+
+        sys.setprofile(profile)
+        try:
+            new = loads("Target t\n" + "".join(luns))
+            steps = inventory.plan(new)
+            inventory.apply(new)
+        finally:
+            sys.setprofile(None)
+        assert [step.lun for step in steps] == [0]
+        assert inventory.close()
+        return count
+
+    calls(1)  # what is made once
+    few, many = calls(10), calls(110)
+    assert 0 < (many - few) // 100 <= CALLS
