@@ -38,14 +38,12 @@ def disk(request: pytest.FixtureRequest, serve: Make, image: Make, loop_device: 
     kind, mode, block_size = request.param
     path: Path = image("disk.img", SIZE)
     store = loop_device(path, block_size) if kind == "blockio" else path
-    lun = f"Lun 0 Path={store},Type={kind},IOMode={mode},BlockSize={block_size}"
-    daemon = serve(f"Target {TARGET}\n\t{lun}\n")
-    assert daemon.status()["targets"][0]["luns"] == [
-        {
-            "number": 0, "type": kind, "path": str(store), "mode": mode, "block_size": block_size, "size": SIZE,
-            "leaving": False,
-        }
-    ]
+    line = f"Lun 0 Path={store},Type={kind},IOMode={mode},BlockSize={block_size}"
+    daemon = serve(f"Target {TARGET}\n\t{line}\n")
+    (lun,) = daemon.status()["targets"][0]["luns"]
+    expected = {"number": 0, "type": kind, "path": str(store), "mode": mode, "block_size": block_size, "size": SIZE}
+    assert {name: lun[name] for name in expected} == expected
+    assert not lun["leaving"]
     return daemon, path
 
 
