@@ -42,11 +42,13 @@ def command(
 ) -> None:
     """Read the configuration of another iSCSI target and write an ietd.conf that means the same.
 
-    FILE is LIO's saveconfig.json, tgt's targets.conf (includes are followed), SCST's scst.conf, FreeBSD's ctl.conf,
-    istgt.conf (its AuthFile may be a second FILE), SPDK's save_config or gotgt's JSON. ietd.conf
-    comes with initiators.allow, for IET, and a file of its own for each secret with a blank. Disks keep their LUNs,
-    sizes and names. The report has a line for everything in the source: taken, said by an extension, lost, and why.
-    A source that let nobody in makes a target that lets nobody in.
+    FILE is LIO's saveconfig.json, or lio-utils' tcm_start.sh and lio_start.sh; tgt's targets.conf, whose includes
+    are followed; SCST's scst.conf; FreeBSD's ctl.conf, plain or in UCL; istgt.conf, and its AuthFile behind it; SPDK's
+    save_config; or gotgt's JSON. Nothing in them is executed.
+
+    ietd.conf comes with initiators.allow, for IET, and a file of its own for each secret with a blank. Disks keep
+    their LUNs and names. The report has a line for everything in the source: taken, said by an extension, lost, and
+    why. A source that let nobody in makes a target that lets nobody in.
 
     Exit status 0: everything could be said. 1: the files are written, but something is lost, or was wrong in the
     source, or initiators will see something changed: the report says what. 2: a file cannot be read or written; nothing

@@ -51,7 +51,12 @@ _TIMERS: Final = ("nopin_timeout", "nopin_response_timeout")
 
 def read_lio(text: str, file: str, exists: Callable[[str], bool] = os.path.exists) -> Source:
     """What the file says. Raises ConfigError for what is no JSON, or not of this shape."""
-    return _Reader(parse(text, file), exists).run(file)
+    return read_tree(parse(text, file), (file,), exists)
+
+
+def read_tree(root: Node, files: tuple[str, ...], exists: Callable[[str], bool] = os.path.exists) -> Source:
+    """What a document of this shape says."""
+    return _Reader(root, exists).run(files)
 
 
 @dataclass(slots=True)
@@ -65,7 +70,7 @@ class _Reader:
     def note(self, kind: Kind, span: Span, what: str, why: str) -> None:
         self.notes.append(Note(kind, span, what, why))
 
-    def run(self, file: str) -> Source:
+    def run(self, files: tuple[str, ...]) -> Source:
         discovery = self.discovery()
         for place, item in enumerate(self.root.get("storage_objects").items()):
             self.storage_object(item, place)
@@ -73,7 +78,7 @@ class _Reader:
         for item in self.root.get("targets").items():
             self.target(item, targets)
         return Source(
-            "lio", tuple(targets.values()), self.portals.all(), discovery, files=(file,), notes=in_order(self.notes)
+            "lio", tuple(targets.values()), self.portals.all(), discovery, files=files, notes=in_order(self.notes)
         )
 
     # -- accounts ----------------------------------------------------------------------------------------------------
@@ -144,7 +149,7 @@ class _Reader:
             read_only=item.get("readonly").flag(),
             unmap=attributes.get("emulate_tpu").flag() if attributes.has("emulate_tpu") else None,
             identity=identities.lio(
-                name, item.get("wwn").text(), plugin, model_alias=attributes.get("emulate_model_alias").flag(True)
+                name, item.get("wwn").text(), plugin, model_alias=attributes.get("emulate_model_alias").flag()
             ),
             detail=detail, span=item.span,
         )

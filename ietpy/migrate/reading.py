@@ -15,6 +15,7 @@ from ietpy.migrate.ctl_text import parse_ctl
 from ietpy.migrate.gotgt import read_gotgt
 from ietpy.migrate.istgt import read_istgt
 from ietpy.migrate.lio import read_lio
+from ietpy.migrate.lio_scripts import read_lio_scripts
 from ietpy.migrate.model import Disk, Kind, Note, Source, Store, in_order, refusal
 from ietpy.migrate.scst import read_scst
 from ietpy.migrate.scst_old import is_old, read_scst_old
@@ -40,7 +41,12 @@ class Format:
 
 
 def _lio(paths: Sequence[str]) -> Source:
-    return read_lio(_text(paths[0]), paths[0])
+    texts = {path: _text(path) for path in paths}
+    if any(_SCRIPT.search(text) for text in texts.values()):
+        return read_lio_scripts(texts)
+    if len(paths) > 1:
+        raise _too_many(paths[1], "a saveconfig.json is a configuration by itself")
+    return read_lio(texts[paths[0]], paths[0])
 
 
 def _tgt(paths: Sequence[str]) -> Source:
@@ -83,10 +89,16 @@ def _sign(expression: str) -> re.Pattern[str]:
 _QUOTED_OR_COMMENT: Final = re.compile(r'"[^"]*"|#[^\n]*')
 _UCL: Final = _sign(r"=|^\s*(?:auth-group|portal-group|lun|target)\s*:?\s*\{")
 
+#: Lines of lio-utils' scripts.
+_SCRIPT: Final = _sign(r"/sys/kernel/config/target|^\s*(?:\S*/)?(?:tcm_node|lio_node)\s")
+
 FORMATS: Final = (
     Format("spdk", "SPDK", _sign(r'^\s*\{[^\0]*"subsystems"\s*:'), _spdk),
     Format("gotgt", "gotgt", _sign(r'^\s*\{[^\0]*"(?:iscsitargets|iscsiportals|storages)"\s*:'), _gotgt),
-    Format("lio", "LIO (targetcli)", _sign(r'^\s*\{[^\0]*"(?:storage_objects|fabric_modules|targets)"\s*:'), _lio),
+    Format(
+        "lio", "LIO (targetcli)",
+        _sign(r'^\s*\{[^\0]*"(?:storage_objects|fabric_modules|targets)"\s*:|' + _SCRIPT.pattern), _lio, 2,
+    ),
     Format(
         "scst", "SCST",
         _sign(r"^\s*(?:(?:HANDLER|TARGET_DRIVER|DEVICE_GROUP)\s|\[(?:HANDLER|ASSIGNMENT|TARGETS)\b)"), _scst,
@@ -109,11 +121,13 @@ def read(paths: Sequence[str], name: str = AUTO) -> Source:
     row = _detected(paths[0]) if name == AUTO else next(each for each in FORMATS if each.name == name)
     if len(paths) > row.most:
         files = f"{row.most} file{'s' * (row.most > 1)}"
-        problem = f"a configuration of {row.owner} has {files}, and there are {len(paths)}"
-        hint = "import them one by one, each with its own -o"
-        raise ConfigError([refusal(Span(paths[row.most], 1, 1), problem, hint)])
+        raise _too_many(paths[row.most], f"a configuration of {row.owner} has {files}, and there are {len(paths)}")
     source = row.read(paths)
     return replace(source, notes=in_order((*source.notes, *sizes(source))))
+
+
+def _too_many(path: str, problem: str) -> ConfigError:
+    return ConfigError([refusal(Span(path, 1, 1), problem, "import them one by one, each with its own -o")])
 
 
 def _detected(path: str) -> Format:

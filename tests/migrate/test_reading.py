@@ -44,6 +44,13 @@ def test_ucl_is_told_from_the_plain_form(text: str, tmp_path: Path) -> None:
     assert not is_ucl('target iqn.a { alias "a = b" # c = d\n}')
 
 
+def test_the_scripts_of_lio_utils_are_one_configuration(tmp_path: Path) -> None:
+    (tmp_path / "tcm_start.sh").write_text("tcm_node --block iblock_0/a /dev/a\n")
+    (tmp_path / "lio_start.sh").write_text("lio_node --addlun=iqn.a 1 0 port iblock_0/a\n")
+    source = read([str(tmp_path / "tcm_start.sh"), str(tmp_path / "lio_start.sh")])
+    assert (source.format, source.targets[0].luns[0].disk.path) == ("lio", "/dev/a")
+
+
 def test_the_old_form_of_scst(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("[HANDLER vdisk]\n[TARGETS enable]\nHOST iqn.a\n")
     assert [target.name for target in read([str(tmp_path / "f")]).targets] == ["iqn.a"]
@@ -64,8 +71,11 @@ def test_files_that_are_not_there_and_too_many(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read"):
         read([str(tmp_path / "none")])
     (tmp_path / "f").write_text(SIGNS["lio"])
+    (tmp_path / "t").write_text(SIGNS["tgt"])
     with pytest.raises(ConfigError, match="has 1 file, and there are 2"):
-        read([str(tmp_path / "f"), "other"])
+        read([str(tmp_path / "t"), "other"])
+    with pytest.raises(ConfigError, match="a configuration by itself"):
+        read([str(tmp_path / "f"), str(tmp_path / "t")], "lio")
 
 
 def test_sizes_that_differ_are_said(tmp_path: Path) -> None:
