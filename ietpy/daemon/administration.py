@@ -45,6 +45,8 @@ class Network(Protocol):
 
     def usage(self) -> list[dict[str, Any]]: ...
 
+    def measure(self) -> None: ...
+
     def portals(self) -> list[Portal]: ...
 
     def end_connection(self, connection: Connection) -> None: ...
@@ -139,13 +141,14 @@ class Administration:
         return self.inventory.facts()
 
     def sessions(self) -> list[dict[str, Any]]:
+        self.network.measure()
         return self.network.sessions()
 
     def volume(self) -> str:
         return proc.volume(self.targets())
 
     def session(self) -> str:
-        return proc.session(self.targets(), self.sessions())
+        return proc.session(self.targets(), self.network.sessions())
 
     # Targets ------------------------------------------------------------------------------------------------------
 

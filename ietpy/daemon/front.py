@@ -49,6 +49,10 @@ class FrontServer(Server):
     def sessions(self) -> list[dict[str, Any]]:
         return [*super().sessions(), *self._fleet.gather("sessions")]
 
+    def measure(self) -> None:
+        super().measure()
+        self._fleet.gather("measure")
+
     def usage(self) -> list[dict[str, Any]]:
         numbers = {each["pid"]: each["number"] for each in self._fleet.facts()}
         said = self._fleet.gather("usage")

@@ -93,8 +93,11 @@ class Instance:
         warn_of_group(self.options.uid)
         Event.STARTED.tell(log, "%s (pid %d)", self.summary(), os.getpid())
         ready()
+        if self.supervisor.address:
+            self.publisher.also = self.show
+            self.publisher.changed()
         wait(self.reload_apart, self.supervisor.period, self.give_signs())
-        self.supervisor.tell("STOPPING=1", 1.0)
+        self.supervisor.tell("STOPPING=1\nSTATUS=Finishing commands, then flushing", 1.0)
         return self.end(time.monotonic() + GRACE)
 
     def give_signs(self) -> Callable[[float], None]:
@@ -107,9 +110,25 @@ class Instance:
                 Event.NOT_ALIVE.tell(log, "no sign of life from %s", " and ".join(silent))
             else:
                 self.supervisor.tell("WATCHDOG=1")
+                self.publisher.changed()  # what became wrong by itself is shown, too
             asked[:] = self.server.pulse(patience)
 
         return give
+
+    def show(self) -> None:
+        """Have the supervisor know how we are."""
+        facts = self.inventory.facts()
+        numbers = (
+            ("target", len(facts)), ("LUN", sum(len(target["luns"]) for target in facts)),
+            ("session", sum(target["sessions"] for target in facts)),
+        )
+        words = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in numbers)
+        problems = self.inventory.problems
+        wrong = ""
+        if problems:
+            state = "degraded" if any(problem.severity == "error" for problem in problems) else "warned of"
+            wrong = f"; {state}: {problems[0].problem}" + (f" (and {len(problems) - 1} more)" if problems[1:] else "")
+        self.supervisor.show(f"Serving {words}{wrong}".replace("\n", " "))
 
     def report(self, found: Iterable[Diagnostic]) -> None:
         """Log what was found in the files, and what is not served."""

@@ -196,7 +196,8 @@ def start(
     for diagnostic in (*instance.inventory.configuration.diagnostics, *instance.inventory.problems):
         complain(str(diagnostic))
     if options.foreground:
-        logs.set_up(True, options.debug, log_format, options.log_format == "json")
+        plain = log_format == logs.FORMAT and not options.log_format  # nobody has asked for a form of lines
+        logs.set_up(True, options.debug, log_format, options.log_format == "json", journal=plain)
         instance.supervisor = Supervisor.of(os.environ)
         os.umask(UMASK)
         return instance.run(lambda: announce(instance, say))

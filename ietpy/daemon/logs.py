@@ -1,4 +1,5 @@
-"""Where log lines go: stderr in the foreground, syslog as ``ietd`` (as IET) once detached.
+"""Where log lines go: stderr in the foreground, or the journal behind it (``daemon.journal``); syslog as ``ietd`` (as
+IET) once detached.
 
 Each refusal and fault has its code (``ietpy.events``) behind it; so often as somebody could fill a disk none is told
 (``daemon.limiting``).
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import syslog
 import threading
@@ -15,6 +17,7 @@ from datetime import datetime, timezone
 from types import TracebackType
 from typing import Any, Final, NamedTuple
 
+from ietpy.daemon.journal import JournalHandler, is_ours
 from ietpy.daemon.limiting import Limiter, Suppressed
 from ietpy.events import Event
 
@@ -38,6 +41,7 @@ class Style(NamedTuple):
     debug: int
     form: str = FORMAT
     as_json: bool = False
+    journal: bool = False
 
 
 style = Style(True, 0)  #: as it was called last, for other processes of this daemon
@@ -147,12 +151,19 @@ class Moderator(logging.Filter):
 _moderator: Moderator | None = None
 
 
-def set_up(foreground: bool, debug: int, form: str = FORMAT, as_json: bool = False) -> None:
-    """Direct this process's log; ``debug`` is IET's -d LEVEL: 0 for what an administrator wants to know."""
+def set_up(
+    foreground: bool, debug: int, form: str = FORMAT, as_json: bool = False, journal: bool = False
+) -> None:
+    """Direct this process's log; ``debug`` is IET's -d LEVEL: 0 for what an administrator wants to know.
+
+    ``journal``: where stderr is the journal's, it is told each line with its fields.
+    """
     global style, _moderator
-    style = Style(foreground, debug, form, as_json)
+    style = Style(foreground, debug, form, as_json, journal)
     handler: logging.Handler
-    if foreground:
+    if foreground and journal and is_ours(os.environ):
+        handler, form = JournalHandler(), _BARE
+    elif foreground:
         handler = logging.StreamHandler(sys.stderr)
     else:
         syslog.openlog("ietd", syslog.LOG_PID, syslog.LOG_DAEMON)

@@ -50,6 +50,7 @@ class Publisher:
         self._stopping = False
         self._thread: threading.Thread | None = None  #: made after the forks of detaching, by ``start``
         self._complained = False
+        self.also: Callable[[], None] | None = None  #: what else follows changes
 
     def prepare(self, uid: int, gid: int) -> None:
         """Make the directory, for the user who will write in it (0: ourselves). Raises UsageError.
@@ -105,6 +106,8 @@ class Publisher:
                 confess(log, "internal error while publishing: %r", mistake)
 
     def _publish(self) -> None:
+        if self.also is not None:
+            self.also()
         directory = os.open(self.directory, _DIRECTORY)
         try:
             owner = os.fstat(directory).st_uid

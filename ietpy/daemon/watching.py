@@ -9,7 +9,7 @@ import contextlib
 import importlib.util
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,6 +39,7 @@ class Watching:
         self._sockets: list[socket.socket] = []
         self._server: WebServer | None = None
         self._local = True
+        self._assets: dict[str, bytes] = {}
 
     def open(self) -> None:
         """Listen, if it was asked for; what cannot be is a problem."""
@@ -48,6 +49,11 @@ class Watching:
             hint = "install it (pip install 'ietpy[metrics]', or Debian's python3-prometheus-client), then restart"
             self._fail("prometheus-client, which writes them, is not installed", hint)
             return
+        import prometheus_client.exposition  # noqa: F401 - as whom the daemon runs later may not be let read it
+
+        from ietpy.daemon import metrics, status_page, web  # noqa: F401
+
+        self._assets = {path: status_page.asset(path[1:]) for path in _ASSETS}
         host, _, port = self.place.rpartition(":")
         host = host.strip("[]")
         try:
@@ -73,7 +79,7 @@ class Watching:
             return
         from ietpy.daemon.web import WebServer
 
-        server = WebServer(self._sockets, Answers(facts), local=self._local)
+        server = WebServer(self._sockets, Answers(facts, self._assets), local=self._local)
         try:
             server.start()
         except RuntimeError as problem:  # the system has no thread left
@@ -98,8 +104,9 @@ class Watching:
 class Answers:
     """By path; all of them read the facts once."""
 
-    def __init__(self, facts: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, facts: Callable[[], dict[str, Any]], assets: Mapping[str, bytes]) -> None:
         self._facts = facts
+        self._assets = assets
 
     def __call__(self, request: Request) -> Response:
         from ietpy.daemon import metrics, status_page
@@ -113,5 +120,5 @@ class Answers:
         if request.path == "/":
             return Response(status_page.page(self._facts()).encode(), "text/html; charset=utf-8")
         if request.path in _ASSETS:
-            return Response(status_page.asset(request.path[1:]), _ASSETS[request.path])
+            return Response(self._assets[request.path], _ASSETS[request.path])
         return Response(b"there is nothing here but /, /metrics and /status.json\n", status=404)

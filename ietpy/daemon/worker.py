@@ -100,6 +100,7 @@ class Worker:
             "targets": lambda: self._administration.targets(),
             "sessions": lambda: self._server.sessions(),
             "live": lambda: [self._inventory.live()],
+            "measure": self.measure,
             "usage": lambda: self._server.usage(),
             "problems": self.problems,
             "pulse": self.pulse,
@@ -192,6 +193,10 @@ class Worker:
 
     def problems(self) -> list[Diagnostic]:
         return self._inventory.problems
+
+    def measure(self) -> list[None]:
+        self._server.measure()
+        return []
 
     def pulse(self) -> bool:
         """A sign of life: the main thread had this answered, and the listener does so now."""

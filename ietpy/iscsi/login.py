@@ -138,6 +138,12 @@ class Login:
         return self._security is not None and self._security.challenged
 
     @property
+    def named(self) -> dict[str, Any]:
+        """Who asks and for what, as far as it has been said."""
+        names = {"initiator": self._keys.get("InitiatorName"), "target": self._keys.get("TargetName")}
+        return {what: name for what, name in names.items() if name}
+
+    @property
     def guessed(self) -> bool:
         """Whether a proof came and was wrong."""
         return self._security is not None and self._security.guessed

@@ -147,10 +147,13 @@ class Server:
         """Plain facts about every connection of every session, in the order of their logins; lost ones come last."""
         with self._lock:
             pumps = list(self._pumps)
-        self.measuring.go_on(ASKED_SECONDS)
         lost = [each.owner for session in self.node.sessions() for each in session.stranded]
         pumps += [pump for pump in lost if pump not in pumps]
         return [facts for pump in pumps if (facts := connection_facts(pump)) is not None]
+
+    def measure(self) -> None:
+        """Somebody looks at sessions: measure how long commands take, for a while (``server.latency``)."""
+        self.measuring.go_on(ASKED_SECONDS)
 
     def usage(self) -> list[dict[str, Any]]:
         """Plain facts about what this process, and each that works for it, uses, and how logins went."""

@@ -254,11 +254,15 @@ class Logins:
     def _refused(self, login: HalfOpen) -> None:
         """Say so; of many wrong secrets only that there are many."""
         name, problem = self._listener.name_of(login.sock), login.connection.problem
-        if login.connection.login is not None:
-            self.results[LoginStatus(login.connection.login.status).name.lower()] += 1
+        half = login.connection.login
+        if half is not None:
+            self.results[LoginStatus(half.status).name.lower()] += 1
         wrong = self._count(login)
         level = logging.WARNING if wrong <= FREE else logging.DEBUG
-        Event.LOGIN_REFUSED.tell(log, "%s: login refused: %s", name, problem, peer=login.source, level=level)
+        Event.LOGIN_REFUSED.tell(
+            log, "%s: login refused: %s", name, problem, peer=login.source, level=level,
+            **({} if half is None else half.named),
+        )
         if wrong == FREE:
             Event.SECRETS_GUESSED.tell(
                 log, "%s: %d wrong secrets from there; from now on they are heard at growing intervals and no longer"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,8 +60,8 @@ class Confined:
         self.config.chmod(0o600)
         self.places = ["--pid-file", str(directory / "ietd.pid"), "--control", str(directory / "control")]
 
-    def run(self, action: str) -> subprocess.CompletedProcess[str]:
-        command = sandbox.command(SERVICE, str(DAEMON), action, *self.places)
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = sandbox.command(SERVICE, str(DAEMON), *words, *self.places)
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
     def start(self, *options: str) -> subprocess.Popen[str]:
@@ -126,7 +128,7 @@ def test_all_that_the_daemon_does_is_allowed(directory: Path, loop_device: str, 
         manager.settimeout(30)
         manager.bind(str(directory / "notify"))
         (directory / "notify").chmod(0o777)
-        with daemon.start(*options) as process:
+        with daemon.start(*options, "--metrics", "127.0.0.1:0") as process:
             try:
                 assert process.stdout is not None
                 port = int(process.stdout.readline().partition("127.0.0.1:")[2].partition(" ")[0])
@@ -137,11 +139,16 @@ def test_all_that_the_daemon_does_is_allowed(directory: Path, loop_device: str, 
                         client.test_unit_ready(0)
                         use(client, 0, "" if chap else "9E")  # of a device nobody can tell what is mapped
                         client.logout()
+                place = json.loads(daemon.run("status", "--json").stdout)["metrics"]
+                for path, words in (("metrics", b"ietpy_lun_operations"), ("", b"<title>"), ("status.js", b"use")):
+                    with urllib.request.urlopen(f"http://{place}/{path}", timeout=30) as answer:
+                        assert words in answer.read()
                 daemon.config.chmod(0o644)
                 daemon.config.write_text(block.replace("Lun 0", "Lun 3"))
                 reloaded = daemon.run("reload")
                 assert reloaded.returncode == 0, reloaded.stderr
-                assert manager.recv(64) == b"WATCHDOG=1"
+                while manager.recv(4096) != b"WATCHDOG=1":
+                    pass
             finally:
                 process.send_signal(signal.SIGTERM)
                 _, log = process.communicate(timeout=30)

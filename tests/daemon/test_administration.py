@@ -45,6 +45,9 @@ class Network:
     def sessions(self) -> list[dict[str, Any]]:
         return []
 
+    def measure(self) -> None:
+        pass
+
     def usage(self) -> list[dict[str, Any]]:
         return [{"pid": 1}]
 

@@ -35,24 +35,13 @@ def test_status_says_what_is_served(daemon: Any) -> None:
     assert facts["running"] is True
     assert facts["degraded"] is False
     assert facts["config"] == str(daemon.config)
-    assert facts["targets"] == [
-        {
-            "tid": 1,
-            "name": TARGET,
-            "sessions": 0,
-            "luns": [
-                {
-                    "number": 0,
-                    "type": "fileio",
-                    "path": str(daemon.image),
-                    "mode": "wt",
-                    "block_size": 512,
-                    "size": 1 << 20,
-                    "leaving": False,
-                }
-            ],
-        }
-    ]
+    (target,) = facts["targets"]
+    assert (target["tid"], target["name"], target["sessions"]) == (1, TARGET, 0)
+    (unit,) = target["luns"]
+    assert {**unit,
+        "number": 0, "type": "fileio", "path": str(daemon.image), "mode": "wt", "block_size": 512, "size": 1 << 20,
+        "leaving": False, "reads": 0, "bytes_written": 0, "errors": {}, "latency": None
+    } == unit
     text = daemon.run("status", "--health")
     assert text.returncode == 0
     assert f"target: {TARGET} (1 LUN, 0 sessions)" in text.stdout

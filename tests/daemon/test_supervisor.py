@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from ietpy.daemon.supervisor import Supervisor
+from ietpy.initiator.client import Client
+from ietpy.initiator.login import LoginPlan
 
 ME = str(os.getpid())
 
@@ -61,9 +63,16 @@ def until_silent(manager: socket.socket) -> list[bytes]:
     words: list[bytes] = []
     with contextlib.suppress(TimeoutError, BlockingIOError):
         while len(words) < 100:
-            words.append(manager.recv(64))
+            words.append(manager.recv(4096))
         raise AssertionError("it does not become silent")
     return words
+
+
+def word(manager: socket.socket) -> bytes:
+    """The next that is no status alone; without the status it has."""
+    while (found := manager.recv(4096)).startswith(b"STATUS="):
+        pass
+    return found.partition(b"\n")[0]
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -77,9 +86,9 @@ def test_signs_come_only_while_all_of_it_lives(manager: socket.socket, daemon: A
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
-            assert manager.recv(64) == b"READY=1"
+            assert word(manager) == b"READY=1"
             for _ in range(5):
-                assert manager.recv(64) == b"WATCHDOG=1"
+                assert word(manager) == b"WATCHDOG=1"
             stopped = process.pid if count == 1 else daemon.status()["processes"][1]["pid"]
             os.kill(stopped, signal.SIGSTOP)
             try:
@@ -88,12 +97,43 @@ def test_signs_come_only_while_all_of_it_lives(manager: socket.socket, daemon: A
             finally:
                 os.kill(stopped, signal.SIGCONT)
             manager.settimeout(30)
-            assert manager.recv(64) == b"WATCHDOG=1"
+            assert word(manager) == b"WATCHDOG=1"
         finally:
             process.send_signal(signal.SIGTERM)
             manager.settimeout(30)
-            while manager.recv(64) != b"STOPPING=1":
+            while word(manager) != b"STOPPING=1":
                 pass
             _, log = process.communicate(timeout=30)
     assert process.returncode == 0
     assert ("no sign of life from a worker process [not-alive]" in log) is (count > 1)
+
+
+def test_a_status_is_told_when_it_is_another(manager: socket.socket) -> None:
+    ours = Supervisor(str(manager.getsockname()))
+    for status in ("Serving 1 target", "Serving 1 target", "Serving 2 targets"):
+        ours.show(status)
+    manager.setblocking(False)
+    assert until_silent(manager) == [b"STATUS=Serving 1 target", b"STATUS=Serving 2 targets"]
+
+
+def test_the_status_says_what_is_served_and_what_is_wrong(manager: socket.socket, daemon: Any) -> None:
+    name = "iqn.2001-04.com.example:a"
+    daemon.write(f"Target {name}\n\tLun 0 Type=nullio\n\tLun 1 Path=/nowhere\n")
+    environment = {**os.environ, "NOTIFY_SOCKET": str(manager.getsockname())}
+    command = daemon.command("start", "-f", *daemon.listening())
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            assert manager.recv(4096) == b"READY=1"
+            first = manager.recv(4096).decode()
+            assert first.startswith("STATUS=Serving 1 target, 1 LUN, 0 sessions; degraded: LUN 1 of iqn.2001-04.com.")
+            with Client.connect("127.0.0.1", daemon.status()["portals"][0]["port"]) as client:
+                client.login(LoginPlan(target=name))
+                assert manager.recv(4096).startswith(b"STATUS=Serving 1 target, 1 LUN, 1 session;")
+                client.logout()
+            assert manager.recv(4096).startswith(b"STATUS=Serving 1 target, 1 LUN, 0 sessions;")
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+    assert manager.recv(4096) == b"STOPPING=1\nSTATUS=Finishing commands, then flushing"

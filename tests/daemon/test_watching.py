@@ -16,7 +16,7 @@ from ietpy.config.load import loads
 from ietpy.daemon.options import StartOptions
 from ietpy.daemon.watching import Watching
 from ietpy.server.portals import bind
-from tests.cli.conftest import Daemon, make_disk
+from tests.cli.conftest import Daemon, make_disk, until
 
 TARGET = "iqn.2026-11.test:t"
 
@@ -72,6 +72,15 @@ def test_commands_are_measured_from_the_start(tmp_path: Path) -> None:
         (session,) = daemon.inventory.target(1).node.sessions.values()
         with session.line.lock:  # its batch is over, and nobody has asked for sessions
             assert session.nexuses[0].latency is not None
+
+
+def test_what_is_published_by_itself_measures_nothing(tmp_path: Path) -> None:
+    with Daemon(tmp_path, text(tmp_path, "")) as daemon:
+        daemon.login(TARGET)
+        until(lambda: "sid:" in daemon.session())
+        assert not daemon.instance.server.measuring.on
+        daemon.instance.administration.sessions()
+        assert daemon.instance.server.measuring.on
 
 
 def test_by_default_there_is_nothing() -> None:
