@@ -1,17 +1,15 @@
 """``ietpy demo``: a scratch image served at once, with the lines that connect to it; ``--check`` proves it works.
 
-It goes the daemon's way (text of an ietd.conf, loader, inventory, server) but needs no root, no file of its own in /etc
-and no control socket, and leaves nothing behind.
+It goes the daemon's way (``ietpy.embedding``) but needs no root, no file of its own in /etc and no control socket, and
+leaves nothing behind.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 import secrets
 import signal
 import socket
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,22 +17,16 @@ from typing import Final
 
 import click
 
-from ietpy import images
+from ietpy import embedding, images
 from ietpy.cli.stopping import Stopped, stoppable
-from ietpy.config.load import loads
-from ietpy.daemon.inventory import Inventory
-from ietpy.daemon.media import Media
+from ietpy.embedding import LOOPBACK
 from ietpy.errors import IetpyError, UsageError
 from ietpy.initiator.client import Client
 from ietpy.initiator.login import LoginPlan
 from ietpy.initiator.url import Url
 from ietpy.iscsi.pdu import DEFAULT_PORT
-from ietpy.server.listener import Server
 from ietpy.server.portals import bind
 
-_LOOPBACK: Final = "127.0.0.1"
-#: How this machine reaches what listens everywhere.
-_NEAR: Final = {"0.0.0.0": _LOOPBACK, "::": "::1"}
 _PORTS_TRIED: Final = 100
 _STOP_SECONDS: Final = 5.0
 _SAMPLE: Final = 1 << 20  #: bytes written and read back at each place
@@ -92,7 +84,7 @@ class Demo:
     name: str
     lun: int
     size: int
-    near: str = _LOOPBACK  #: for this machine
+    near: str = LOOPBACK  #: for this machine
 
     @property
     def url(self) -> Url:
@@ -104,7 +96,7 @@ class Demo:
 @click.option(
     "-p", "--port", type=click.IntRange(0, 65535), help="TCP port (0: any free one); else 3260 or the next free one."
 )
-@click.option("-a", "--address", default=_LOOPBACK, show_default=True, help="Address to listen on.")
+@click.option("-a", "--address", default=LOOPBACK, show_default=True, help="Address to listen on.")
 @click.option("--size", default="64M", show_default=True, metavar="SIZE", help="Bytes, or a number with K, M, G or T.")
 @click.pass_context
 def demo(ctx: click.Context, check: bool, port: int | None, address: str, size: str) -> None:
@@ -128,26 +120,10 @@ def demo(ctx: click.Context, check: bool, port: int | None, address: str, size: 
 @contextmanager
 def serving(address: str, port: int | None, size: int) -> Iterator[Demo]:
     """Serve a fresh image of ``size`` bytes for as long as the context lasts. Raises UsageError, StoreError."""
-    with tempfile.TemporaryDirectory(prefix="ietpy-demo-") as directory:
-        path = os.path.join(directory, "demo.img")
-        images.make_image(path, size)
-        configuration = loads(images.target_lines(path, "localhost"), "the demo's own ietd.conf")
-        inventory = Inventory(configuration, Media())
-        try:
-            if inventory.degraded:
-                raise UsageError("\n".join(str(problem) for problem in inventory.problems))
-            server = Server(inventory.node, listen(address, port))
-            server.start()
-            try:
-                host, bound, *_ = server.portals()[0]
-                target = configuration.targets[0]
-                near = _NEAR.get(host, host)
-                far = socket.gethostname() if host in _NEAR else host
-                yield Demo(far, bound, target.name, target.luns[0].number, size, near)
-            finally:
-                server.stop(_STOP_SECONDS)
-        finally:
-            inventory.close()
+    name = images.target_name("demo.img", "localhost")
+    with embedding.start((), listening=lambda: listen(address, port), size=size, name=name) as target:
+        far = target.address if target.address == target.near else socket.gethostname()
+        yield Demo(far, target.port, target.name, 0, size, target.near)
 
 
 def listen(address: str, port: int | None) -> list[socket.socket]:
@@ -176,7 +152,7 @@ def instructions(served: Demo) -> str:
         "url": served.url,
     }
     lines = [f"Serving {images.in_words(served.size)} as {served.name}, LUN {served.lun}, at {words['portal']}."]
-    if served.host == _LOOPBACK:
+    if served.host == LOOPBACK:
         lines.append("Only this machine reaches that address; -a ADDRESS serves others, without asking for a password.")
     for heading, commands in GUIDES:
         lines += ["", f"{heading}:", *(f"  {command.format_map(words)}" for command in commands)]
