@@ -33,6 +33,7 @@ class FrontServer(Server):
     def __init__(self, node: IscsiNode, fleet: Fleet) -> None:
         self._fleet = fleet
         super().__init__(node)
+        self.measure = self._measure
         self.pass_on(fleet.hand_over)
         self.share_guesses(fleet.tell_guess)
 
@@ -49,8 +50,8 @@ class FrontServer(Server):
     def sessions(self) -> list[dict[str, Any]]:
         return [*super().sessions(), *self._fleet.gather("sessions")]
 
-    def measure(self) -> None:
-        super().measure()
+    def _measure(self) -> None:
+        self.measuring.asked()
         self._fleet.gather("measure")
 
     def usage(self) -> list[dict[str, Any]]:

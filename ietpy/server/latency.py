@@ -37,6 +37,10 @@ class Measuring:
         self.until = max(self.until, monotonic() + seconds)
         self.on = True
 
+    def asked(self) -> None:
+        """Somebody looks at sessions, and may do so again."""
+        self.go_on(ASKED_SECONDS)
+
     def ended(self, now: float) -> None:
         """It is so late: end, if it is time."""
         if now > self.until:

@@ -31,7 +31,7 @@ from ietpy.server.drain import still_busy
 from ietpy.server.facts import connection_facts, usage_facts
 from ietpy.server.farewell import CLOSING_SECONDS, drop, end_sessions, part, say_farewell
 from ietpy.server.handover import Passage
-from ietpy.server.latency import ASKED_SECONDS, Measuring
+from ietpy.server.latency import Measuring
 from ietpy.server.line import Line
 from ietpy.server.logins import HalfOpen, Logins
 from ietpy.server.pacing import Pacing
@@ -92,6 +92,7 @@ class Server:
         self._pressure = Pressure(node.memory.limit // 2)
         self.allowance = STAGED_LIMIT  #: what a connection may have staged (``pressure``)
         self.measuring = Measuring()
+        self.measure: Callable[[], None] = self.measuring.asked  #: somebody looks at sessions
         self.pacing = Pacing()
         self.latest: Spinner | None = None  #: of the connection whose requests came last
         #: Whether tasks may be waiting for an initiator, which is to be given up in time.
@@ -150,10 +151,6 @@ class Server:
         lost = [each.owner for session in self.node.sessions() for each in session.stranded]
         pumps += [pump for pump in lost if pump not in pumps]
         return [facts for pump in pumps if (facts := connection_facts(pump)) is not None]
-
-    def measure(self) -> None:
-        """Somebody looks at sessions: measure how long commands take, for a while (``server.latency``)."""
-        self.measuring.go_on(ASKED_SECONDS)
 
     def usage(self) -> list[dict[str, Any]]:
         """Plain facts about what this process, and each that works for it, uses, and how logins went."""
