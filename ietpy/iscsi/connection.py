@@ -327,6 +327,14 @@ class Connection(Outbox):
 
     # Time and loss ------------------------------------------------------------------------------------------------
 
+    @property
+    def named(self) -> dict[str, Any]:
+        """Whose it is and of which target, by name, as far as that is known; for machines that read a log."""
+        session = self.session
+        if session is None or session.target is None:
+            return {} if self.login is None else self.login.named
+        return {"initiator": session.initiator, "target": session.target.name}
+
     def tick(self, now: float) -> None:
         """Look at the clock (``pings.tick``); ``now`` counts seconds."""
         if self.session is not None and self.session.target is not None and not self.closing:

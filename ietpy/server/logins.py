@@ -261,7 +261,7 @@ class Logins:
         level = logging.WARNING if wrong <= FREE else logging.DEBUG
         Event.LOGIN_REFUSED.tell(
             log, "%s: login refused: %s", name, problem, peer=login.source, level=level,
-            **({} if half is None else half.named),
+            **login.connection.named,
         )
         if wrong == FREE:
             Event.SECRETS_GUESSED.tell(

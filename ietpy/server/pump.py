@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ietpy.errors import FormatError, HeaderDigestError
 from ietpy.events import Event, confess
@@ -130,15 +130,8 @@ class Pump:
                 recovery.release(connection.session, connection.cid)
 
     def _give_up(self, event: Event, what: str, why: object) -> None:
-        event.tell(log, "%s: %s: %s", self.name, what, why, peer=self.connection.asker.peer, **self._facts())
+        event.tell(log, "%s: %s: %s", self.name, what, why, peer=self.connection.asker.peer, **self.connection.named)
         self.close()
-
-    def _facts(self) -> dict[str, Any]:
-        """Whose session this is, for machines that read the log."""
-        session = self.connection.session
-        if session is None or session.target is None:
-            return {}
-        return {"initiator": session.initiator, "target": session.target.name}
 
     def _serve(self) -> None:
         connection, line, egress, measuring = self.connection, self.line, self.egress, self.server.measuring
@@ -187,7 +180,7 @@ class Pump:
         why, peer = self.connection.problem, self.connection.asker.peer
         if why:
             Event.CONNECTION_CLOSED.tell(
-                log, "%s: connection closed: %s", self.name, why, peer=peer, **self._facts()
+                log, "%s: connection closed: %s", self.name, why, peer=peer, **self.connection.named
             )
 
     def _in_turn(self, count: int) -> int:

@@ -499,3 +499,19 @@ def test_discovery_sessions(
         lines.append(line)
     ((_, ended),) = lines[1].sessions
     assert list(ended) == ([lines[0].connection] if reinstates else [])
+
+
+def test_who_it_is_is_known_as_soon_as_it_is_said(line: Line, talk: Any, target: Any) -> None:
+    assert line.connection.named == {}
+    names = {"initiator": talk.initiator, "target": talk.names["TargetName"]}
+    line.feed(talk.request(OPERATIONAL, talk.names))
+    assert line.connection.named == names
+    line.feed(talk.request(OPERATIONAL, {}, FULL))
+    assert line.connection.login is None
+    assert line.connection.named == names | {"target": target.name}
+
+
+def test_a_discovery_session_is_nobody_s(line: Line, talk: Any) -> None:
+    line.feed(talk.request(OPERATIONAL, {"InitiatorName": talk.initiator, "SessionType": "Discovery"}, FULL))
+    assert line.connection.session is not None
+    assert line.connection.named == {}
