@@ -145,6 +145,7 @@ def user(target: str, name: str, source: str | None, outgoing: bool, save: bool,
     check_account(name, secret)
     ask_daemon("create-account", tid=tid, outgoing=outgoing, name=name, secret=secret)
     if made:
+        click.echo("the secret, which is told only here:", err=True)
         click.echo(secret)
     what = f"{known} authenticates itself as {name}" if outgoing else f"{name} may log in to {known}"
     change = Change("added", "user", None if known == DISCOVERY else known, tid or None, user=name, outgoing=outgoing)

@@ -17,8 +17,7 @@ from ietpy.config.load import load, loads
 from ietpy.config.model import Configuration, TargetConfig
 from ietpy.daemon import manage
 from ietpy.errors import ConfigError, UsageError
-from ietpy.iscsi.pdu import DEFAULT_PORT
-from ietpy.iscsi.target import PORTAL_GROUP_TAG
+from ietpy.iscsi.pdu import DEFAULT_PORT, PORTAL_GROUP_TAG
 from ietpy.scsi.lun import encode
 from ietpy.server.interfaces import addresses_of_host, addresses_of_interface
 

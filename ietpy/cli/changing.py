@@ -6,6 +6,7 @@ whether that will be possible is asked before anything changes.
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 from collections.abc import Callable, Sequence
@@ -67,6 +68,8 @@ def finish(change: Change, sentence: str, save: bool, as_json: bool) -> None:
     click.echo(printable(sentence))
     if save:
         click.echo(printable(f"saved in {file}"))
+        if change.what == "user" and os.stat(file).st_mode & 0o044:
+            click.echo(printable(f"others can read {file}, and the secrets in it: chmod o-r,g-r {file}"), err=True)
     else:
         click.echo("it holds until the daemon is restarted; ietpy save writes it into ietd.conf", err=True)
 

@@ -28,6 +28,7 @@ class Histogram:
 
     bounds: Sequence[float] = ()
     counts: Sequence[int] = ()
+    seconds: float | None = None  #: what all of them took together; None where that is not told
 
     @property
     def total(self) -> int:
@@ -38,7 +39,10 @@ class Histogram:
         if list(before.bounds) != list(self.bounds) or len(before.counts) != len(self.counts):
             return self
         counts = [now - then for now, then in zip(self.counts, before.counts, strict=True)]
-        return self if min(counts, default=0) < 0 else Histogram(self.bounds, counts)
+        seconds = None
+        if self.seconds is not None and before.seconds is not None:
+            seconds = max(0.0, self.seconds - before.seconds)
+        return self if min(counts, default=0) < 0 else Histogram(self.bounds, counts, seconds)
 
     def quantile(self, part: float) -> float | None:
         """Seconds that ``part`` of all (0 to 1) took at most, between two bounds in proportion; None of nothing."""
@@ -57,7 +61,7 @@ class Histogram:
 
 def histogram(facts: Facts | None) -> Histogram:
     """The histogram of what a daemon tells as ``latency``."""
-    return Histogram() if not facts else Histogram(tuple(facts["le"]), tuple(facts["counts"]))
+    return Histogram() if not facts else Histogram(tuple(facts["le"]), tuple(facts["counts"]), facts.get("sum"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,7 @@ class Pace:
     seconds: float | None
     rates: Mapping[str, float | None]
     latency: Histogram
+    compared: bool = False  #: with a look before
 
     @property
     def operations(self) -> float | None:
@@ -137,6 +142,16 @@ class Pace:
     def bytes(self) -> float | None:
         """Bytes read and written in a second."""
         return _both(self.rates.get("bytes_read"), self.rates.get("bytes_written"))
+
+    @property
+    def depth(self) -> float | None:
+        """How many were under way on average (Little's law): a look at a moment finds none where all is quick.
+
+        None where there was no look before: nobody knows for how long it was measured.
+        """
+        if not self.compared or not self.seconds or not self.latency.total or self.latency.seconds is None:
+            return None
+        return self.latency.seconds / self.seconds
 
 
 def _both(one: float | None, other: float | None) -> float | None:
@@ -152,7 +167,7 @@ def pace(session: Session, now: float, before: Session | None = None, seconds: f
         name: None if count is None or (then := before.counters.get(name)) is None else _per(count - then, seconds)
         for name, count in session.counters.items()
     }
-    return Pace(seconds, rates, session.latency.since(before.latency))
+    return Pace(seconds, rates, session.latency.since(before.latency), compared=True)
 
 
 def _per(count: int | None, seconds: float | None) -> float | None:

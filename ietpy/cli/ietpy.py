@@ -43,7 +43,7 @@ SUB_COMMANDS: Final = (
     SubCommand("proc", "ietpy.cli.proc:proc", "Print what IET's /proc/net/iet/volume or session had."),
     SubCommand("remove", "ietpy.cli.remove:command", "Remove a target, LUN, user or portal, live; --save for good."),
     SubCommand("resize", "ietpy.cli.resize:command", "Give an image or a LUN another size, and tell initiators."),
-    SubCommand("save", "ietpy.cli.save:save", "Write changes made with ietadm into ietd.conf."),
+    SubCommand("save", "ietpy.cli.save:save", "Write what was changed live into ietd.conf."),
     SubCommand("secret", "ietpy.cli.secret:secret", "Make a CHAP secret."),
     SubCommand("sessions", "ietpy.cli.sessions:command", "Print who is connected, and how fast they are."),
     SubCommand("setup", "ietpy.cli.setup:setup", "Install samples and the unit of this init system."),

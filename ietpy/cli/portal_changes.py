@@ -12,7 +12,7 @@ from ietpy.config.load import loads
 from ietpy.config.model import PortalConfig
 from ietpy.config.writer import rewrite
 from ietpy.errors import AdminError, Span, UsageError
-from ietpy.iscsi.target import PORTAL_GROUP_TAG
+from ietpy.iscsi.pdu import PORTAL_GROUP_TAG
 
 _NOWHERE: Final = Span("the command line", 1, 1)
 _NOT_OPENED: Final = "portal-not-opened"  #: the code of such a problem in the daemon's status

@@ -11,6 +11,7 @@ from typing import Final
 import click
 
 from ietpy.cli.control import ask_daemon
+from ietpy.cli.output import show_json
 from ietpy.errors import UsageError
 from ietpy.images import sync_directory
 
@@ -20,8 +21,9 @@ FRESH_MODE: Final = 0o600  #: of a file that did not exist: it may get secrets
 @click.command()
 @click.option("-n", "--dry-run", is_flag=True, help="Only say how much would change.")
 @click.option("--force", is_flag=True, help="Also where the file was edited since it was read: what runs counts.")
-def save(dry_run: bool, force: bool) -> None:
-    """Write changes made with ietadm into the ietd.conf that the running daemon has read.
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
+def save(dry_run: bool, force: bool, as_json: bool) -> None:
+    """Write what was changed live, by ietadm or ietpy, into the ietd.conf that the running daemon has read.
 
     Comments, order and lines that did not change are kept. The file is replaced as a whole, with its owner and mode;
     redirections are not kept in it, as under IET. Exit status 1: the daemon says why not; 2: the file cannot be
@@ -29,12 +31,16 @@ def save(dry_run: bool, force: bool) -> None:
     """
     answer = ask_daemon("rewritten", force=force)
     path, before, after = answer["file"], answer["before"], answer["after"]
+    added, removed = count_changes(before, after)
+    if before != after and not dry_run:
+        replace_file(path, before, after)
+    if as_json:
+        saved = before != after and not dry_run
+        show_json({"file": path, "changed": before != after, "saved": saved, "added": added, "removed": removed})
+        return
     if before == after:
         click.echo(f"{path}: nothing has changed")
         return
-    added, removed = count_changes(before, after)
-    if not dry_run:
-        replace_file(path, before, after)
     lines = f"{added} line{'' if added == 1 else 's'} added, {removed} removed"
     click.echo(f"{path}: {'would be saved' if dry_run else 'saved'}; {lines}")
 

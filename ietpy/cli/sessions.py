@@ -49,8 +49,8 @@ def command(
     """Print who is connected.
 
     ID is what ietpy kick takes. IOPS are reads and writes, BYTES/S goes both ways, P99 is what 99 of 100 commands took
-    at most, DEPTH how many are under way now. How long commands take is measured from the first look on, and for five
-    minutes after the last.
+    at most, DEPTH how many are under way: now, or on average with --interval. How long commands take is measured from
+    the first look on, and for five minutes after the last.
     """
     found = [(each, how) for each, how in measured(interval) if chosen([each], target, initiator)]
     now = time.time()
@@ -97,7 +97,7 @@ def row(session: Session, how: Pace, now: float) -> tuple[str, ...]:
     return (
         str(session.id), session.initiator, session.address, session.target or DISCOVERY,
         UNKNOWN if luns is None else str(len(luns)), per_second(how.operations), in_bytes(how.bytes),
-        latency(how.latency.quantile(PERCENTILES["p99"])), _shown(session.queue_depth), age(session.age(now)),
+        latency(how.latency.quantile(PERCENTILES["p99"])), depth(session, how), age(session.age(now)),
     )
 
 
@@ -125,7 +125,7 @@ def in_full(session: Session, how: Pace, now: float, negotiated: Mapping[str, st
             f" {in_bytes(how.rates['bytes_read'])}/s read, {in_bytes(how.rates['bytes_written'])}/s written,"
             f" over {age(how.seconds)}"
         )
-        facts["depth"] = _shown(session.queue_depth)
+        facts["depth"] = depth(session, how)
     if how.latency.total:
         times = (f"{name} {latency(how.latency.quantile(part))}" for name, part in PERCENTILES.items())
         facts["latency"] = f"{', '.join(times)} of {counted(how.latency.total, 'command')}"
@@ -164,7 +164,9 @@ def as_document(session: Session, how: Pace, now: float, negotiated: Mapping[str
         "errors": first.get("errors"),
         "header_digest_errors": first.get("header_digest_errors"),
         "data_digest_errors": first.get("data_digest_errors"),
-        "pace": {"seconds": how.seconds, **{name: how.rates.get(name) for name in COUNTERS}},
+        "pace": {
+            "seconds": how.seconds, **{name: how.rates.get(name) for name in COUNTERS}, "queue_depth": how.depth,
+        },
         "latency": {
             "count": how.latency.total,
             **{name: how.latency.quantile(part) for name, part in PERCENTILES.items()},
@@ -174,5 +176,8 @@ def as_document(session: Session, how: Pace, now: float, negotiated: Mapping[str
     }
 
 
-def _shown(count: int | None) -> str:
-    return UNKNOWN if count is None else str(count)
+def depth(session: Session, how: Pace) -> str:
+    """Commands under way: on average where that is known, else now."""
+    if how.depth is not None:
+        return per_second(how.depth)
+    return UNKNOWN if session.queue_depth is None else str(session.queue_depth)

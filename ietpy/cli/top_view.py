@@ -8,8 +8,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ietpy.cli.facts import PERCENTILES, Pace, Session
-from ietpy.cli.output import UNKNOWN, age, counted, in_bytes, latency, per_second
-from ietpy.cli.sessions import DISCOVERY
+from ietpy.cli.output import age, counted, in_bytes, latency, per_second
+from ietpy.cli.sessions import DISCOVERY, depth
 from ietpy.config.findings import printable
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ class Sort:
     upwards: bool = False
 
 
-def _depth(count: int | None) -> str:
-    return UNKNOWN if count is None else str(count)
+def _depth(row: Row) -> float | None:
+    return row.session.queue_depth if row.pace.depth is None else row.pace.depth
 
 
 def _p99(row: Row) -> float:
@@ -67,7 +67,7 @@ SORTS: Final = (
     Sort("i", "IOPS", lambda row: row.pace.operations or 0.0),
     Sort("b", "bytes", lambda row: row.pace.bytes or 0.0),
     Sort("l", "latency", _p99),
-    Sort("d", "depth", lambda row: row.session.queue_depth or 0),
+    Sort("d", "depth", lambda row: _depth(row) or 0.0),
     Sort("a", "age", lambda row: row.age or 0.0),
     Sort("n", "name", lambda row: (row.session.initiator, row.session.target), upwards=True),
 )
@@ -94,7 +94,7 @@ CELLS: Final = (
     Cell("WRITE/S", 8, lambda row: in_bytes(row.pace.rates.get("bytes_written"))),
     Cell("P50", 7, lambda row: latency(row.pace.latency.quantile(PERCENTILES["p50"])), wide=100),
     Cell("P99", 7, lambda row: latency(row.pace.latency.quantile(PERCENTILES["p99"])), sort="l"),
-    Cell("DEPTH", 5, lambda row: _depth(row.session.queue_depth), sort="d"),
+    Cell("DEPTH", 5, lambda row: depth(row.session, row.pace), sort="d"),
     Cell("AGE", 7, lambda row: age(row.age), wide=90, sort="a"),
 )
 _GAP: Final = 1
@@ -202,11 +202,9 @@ class View:
     def _totals(self) -> str:
         rows = self.look.rows
         read, written = (_total(row.pace.rates.get(name) for row in rows) for name in ("bytes_read", "bytes_written"))
-        depth = _total(row.session.queue_depth for row in rows)
-        under_way = f"{UNKNOWN} commands" if depth is None else counted(int(depth), "command")
         return (
             f"{per_second(_total(row.pace.operations for row in rows))} IOPS, {in_bytes(read)}/s read,"
-            f" {in_bytes(written)}/s written, {under_way} under way"
+            f" {in_bytes(written)}/s written, {per_second(_total(map(_depth, rows)))} commands under way"
         )
 
     def _foot(self, width: int, below: int) -> Text:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias, overload
 
 from ietpy.errors import Diagnostic, Span
-from ietpy.iscsi.target import PORTAL_GROUP_TAG
+from ietpy.iscsi.pdu import PORTAL_GROUP_TAG
 from ietpy.scsi.identity import AS_IET, IdentityOptions
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})

@@ -18,8 +18,7 @@ from ietpy.config.findings import Finding, Report, quoted
 from ietpy.config.model import PortalConfig
 from ietpy.config.syntax import Statement, Word
 from ietpy.config.values import is_comment
-from ietpy.iscsi.pdu import DEFAULT_PORT, portal_name
-from ietpy.iscsi.target import PORTAL_GROUP_TAG
+from ietpy.iscsi.pdu import DEFAULT_PORT, PORTAL_GROUP_TAG, portal_name
 
 ALL_ADDRESSES: Final = "*"
 #: RFC 7143 has 0, too, but a tag is the relative identifier of a SCSI target port here (decisions 49).

@@ -13,7 +13,8 @@ from ietpy.config.model import Account, Configuration, LunConfig, TargetConfig
 from ietpy.errors import IetpyError, StoreError
 from ietpy.iscsi.memory import LIMIT
 from ietpy.iscsi.opening import alias
-from ietpy.iscsi.target import PORTAL_GROUP_TAG, QUEUED_COMMANDS, Accounts, Asker, TargetNode, Terms
+from ietpy.iscsi.pdu import PORTAL_GROUP_TAG
+from ietpy.iscsi.target import QUEUED_COMMANDS, Accounts, Asker, TargetNode, Terms
 from ietpy.scsi import pace
 from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.exclusion import Exclusion

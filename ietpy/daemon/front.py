@@ -21,7 +21,8 @@ from ietpy.daemon.options import StartOptions
 from ietpy.daemon.relay import Relay
 from ietpy.daemon.worker import work
 from ietpy.errors import AdminError
-from ietpy.iscsi.target import PORTAL_GROUP_TAG, IscsiNode
+from ietpy.iscsi.pdu import PORTAL_GROUP_TAG
+from ietpy.iscsi.target import IscsiNode
 from ietpy.server.listener import Server
 from ietpy.stores import STORES
 from ietpy.stores.state import StateDirectory

@@ -10,8 +10,7 @@ from ietpy.admin import client
 from ietpy.daemon import pidfile
 from ietpy.daemon.options import Places
 from ietpy.errors import AdminError, UsageError
-from ietpy.iscsi.pdu import portal_name
-from ietpy.iscsi.target import PORTAL_GROUP_TAG
+from ietpy.iscsi.pdu import PORTAL_GROUP_TAG, portal_name
 
 STOP_PATIENCE: Final = 15.0  #: seconds; the daemon allows itself 10
 NOT_RUNNING: Final = 3  #: exit status of status (LSB, "program is not running")

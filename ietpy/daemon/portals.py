@@ -14,8 +14,7 @@ from ietpy.config.model import Configuration, PortalConfig
 from ietpy.daemon.options import StartOptions
 from ietpy.daemon.troubles import Trouble
 from ietpy.errors import ConfigError, Diagnostic, IetpyError, Span
-from ietpy.iscsi.pdu import portal_name
-from ietpy.iscsi.target import PORTAL_GROUP_TAG
+from ietpy.iscsi.pdu import PORTAL_GROUP_TAG, portal_name
 from ietpy.server.interfaces import addresses_of_interface
 from ietpy.server.portals import bind
 

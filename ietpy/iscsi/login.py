@@ -16,10 +16,9 @@ from ietpy.iscsi.errors import LoginStatus
 from ietpy.iscsi.keys import Parameters
 from ietpy.iscsi.negotiation import CONNECTION_USES, LOGIN_USES, Negotiation
 from ietpy.iscsi.opening import alias, identify, take_names
-from ietpy.iscsi.pdu import CONTINUE, LOGIN_REQUEST, LOGIN_RESPONSE, TRANSIT, Opcode
+from ietpy.iscsi.pdu import CONTINUE, LOGIN_REQUEST, LOGIN_RESPONSE, PORTAL_GROUP_TAG, TRANSIT, Opcode
 from ietpy.iscsi.security import CHAP_KEYS, Security
 from ietpy.iscsi.target import (
-    PORTAL_GROUP_TAG,
     UNRESTRICTED,
     Asker,
     IscsiNode,

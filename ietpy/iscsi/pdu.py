@@ -14,6 +14,7 @@ from ietpy.wire.layout import Layout
 BHS_SIZE: Final = 48
 NO_TAG: Final = 0xFFFFFFFF  #: the reserved Initiator/Target Transfer Tag (sections 11.2.1.8, 11.7.4)
 DEFAULT_PORT: Final = 3260  #: where initiators look for a target (section 4.2.7.1)
+PORTAL_GROUP_TAG: Final = 1  #: of the only portal group where none are configured, as with IET (iet-compat 8.1)
 IMMEDIATE: Final = 0x40  #: the I bit of byte 0 (11.2.1.1)
 OPCODE_MASK: Final = 0x3F
 FINAL: Final = 0x80  #: the F bit of byte 1 (11.2.1.3)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ietpy.errors import LoginFailure
 from ietpy.iscsi.errors import LoginStatus
 from ietpy.iscsi.memory import LIMIT, Memory
+from ietpy.iscsi.pdu import PORTAL_GROUP_TAG
 from ietpy.iscsi.tally import Tally
 from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.port_groups import set_ports
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from ietpy.iscsi.connection import Connection
     from ietpy.iscsi.session import Session
 
-PORTAL_GROUP_TAG: Final = 1  #: of the only portal group where none are configured, as with IET (iet-compat 8.1)
 QUEUED_COMMANDS: Final = 128  #: requests an initiator may have under way where nothing is configured (decisions 7)
 
 

@@ -20,9 +20,9 @@ from typing import Any, Final
 
 from ietpy.events import Event, confess
 from ietpy.iscsi.connection import Connection
-from ietpy.iscsi.pdu import portal_name
+from ietpy.iscsi.pdu import PORTAL_GROUP_TAG, portal_name
 from ietpy.iscsi.session import Session
-from ietpy.iscsi.target import PORTAL_GROUP_TAG, IscsiNode, Portal, TargetNode
+from ietpy.iscsi.target import IscsiNode, Portal, TargetNode
 from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.server import resting
 from ietpy.server.accepting import Acceptor

@@ -26,8 +26,10 @@ def test_a_target_a_lun_and_a_user_from_nothing(daemon: Daemon, disk: Path) -> N
     client = daemon.login(NEW)
     client.write(0, 0, b"w" * 512)
     assert daemon.config.read_text() == ""
+    daemon.config.chmod(0o644)
     ended = daemon.ietpy("add", "user", NEW, "joe", "--secret-from", "-", "--save", stdin="a-secret-of-16-b\n")
-    assert (ended.exit_code, ended.stderr) == (0, "")
+    warning = f"others can read {daemon.config}, and the secrets in it: chmod o-r,g-r {daemon.config}\n"
+    assert (ended.exit_code, ended.stderr) == (0, warning)
     assert ended.stdout == f"joe may log in to {NEW}\nsaved in {daemon.config}\n"
     with pytest.raises(LoginRefused):
         daemon.login(NEW)
@@ -36,6 +38,9 @@ def test_a_target_a_lun_and_a_user_from_nothing(daemon: Daemon, disk: Path) -> N
     assert lines[0] == ["Target", NEW]
     assert ["IncomingUser", "joe", "a-secret-of-16-b"] in lines
     assert ["Lun", "0", f"Path={disk},Type=fileio"] in lines
+    daemon.config.chmod(0o600)
+    again = daemon.ietpy("add", "user", NEW, "ann", "--secret-from", "generated", "--save")
+    assert again.stderr == "the secret, which is told only here:\n"
 
 
 def test_comments_stay_where_it_is_saved(tmp_path: Path, disk: Path) -> None:

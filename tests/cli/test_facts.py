@@ -64,6 +64,16 @@ def test_between_two_looks_only_what_came_meanwhile_counts() -> None:
     assert list(how.latency.counts) == [0, 0, 40, 0]
 
 
+def test_what_is_under_way_on_average() -> None:
+    """A look at a moment finds nothing where all is quick; how long all took together says it."""
+    before = session(latency={"le": LE, "counts": [10, 0, 0, 0], "sum": 1.0})
+    after = session(latency={"le": LE, "counts": [90, 0, 0, 0], "sum": 9.0})
+    assert facts.pace(after, 1010.0, before, 2.0).depth == 4.0
+    assert facts.pace(after, 1010.0).depth is None
+    assert facts.pace(after, 1010.0, after, 2.0).depth is None
+    assert facts.pace(session(), 1010.0, session(), 2.0).depth is None
+
+
 def test_a_look_at_another_session_of_this_number_does_not_count() -> None:
     again = session(since=1009.0, reads=3)
     assert facts.pace(again, 1010.0, session(), 2.0).rates["reads"] == 3.0

@@ -16,6 +16,7 @@ from ietpy.cli.save import count_changes, replace_file
 from ietpy.errors import UsageError
 from tests.cli.conftest import Daemon, Ended, make_disk
 from tests.cli.test_ietd import Ietd
+from tests.fields import checked
 
 FILE = """\
 # The file of an administrator who writes comments.
@@ -171,6 +172,15 @@ def test_an_edited_comment_is_no_reason_to_refuse(commented: Daemon) -> None:
     assert save(commented).status == 0
     assert "in 2013\n" in commented.config.read_text()
     assert "Wthreads 4\n" in commented.config.read_text()
+
+
+def test_json_of_what_was_saved(commented: Daemon) -> None:
+    for words, changed, saved in ((("--dry-run",), True, False), ((), True, True), ((), False, False)):
+        if words:
+            change(commented)
+        document = checked("save", save(commented, "--json", *words).out)
+        assert (document["changed"], document["saved"], document["file"]) == (changed, saved, str(commented.config))
+        assert bool(document["added"]) == changed
 
 
 def test_a_file_that_is_gone_is_not_made_anew_unasked(commented: Daemon) -> None:

@@ -16,8 +16,7 @@ from ietpy.cli.shell.access import BY_HAND
 from ietpy.config.model import Configuration, PortalConfig, TargetConfig
 from ietpy.config.portals import ALL_ADDRESSES, HIGHEST_TAG
 from ietpy.errors import UsageError
-from ietpy.iscsi.pdu import DEFAULT_PORT
-from ietpy.iscsi.target import PORTAL_GROUP_TAG
+from ietpy.iscsi.pdu import DEFAULT_PORT, PORTAL_GROUP_TAG
 
 _INTERFACE: Final = re.compile(r"(?=.*[A-Za-z])[^\s:/\[\]%*,]{1,15}")
 
