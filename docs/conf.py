@@ -48,7 +48,7 @@ smartquotes = False  # two hyphens are an option
 #: Pages whose lists of links are also what Sphinx calls a toctree.
 _CONTENTS: Final = ("docs/index", "docs/decisions/README")
 _SECTION: Final = re.compile(r"^## (.*)$", re.MULTILINE)
-_LINK: Final = re.compile(r"^- \[[^\]]*\]\(([^)#:]+)\.md\)", re.MULTILINE)
+_LINK: Final = re.compile(r"^- \[([^\]]*)\]\(([^)#:]+)\.md\)", re.MULTILINE)
 
 
 def setup(app: Sphinx) -> None:
@@ -69,5 +69,5 @@ def _add_contents(app: Sphinx, name: str, source: list[str]) -> None:
         links = _LINK.findall(text)
         if links:
             named = f":caption: {caption}\n" if caption else ""
-            pages = "\n".join(links)
+            pages = "\n".join(f"{words.replace('`', '')} <{page}>" for words, page in links)
             source[0] += f"\n```{{toctree}}\n:hidden:\n{named}\n{pages}\n```\n"

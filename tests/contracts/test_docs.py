@@ -222,6 +222,13 @@ def run(place: Path) -> Iterator[Run]:
     run(f"{daemon} stop {_OURS}")
 
 
+def test_every_page_with_commands_is_run_by_some_test() -> None:
+    """A block ``sh`` or ``console`` is for commands that are run; what cannot be run anywhere is ``text``."""
+    elsewhere = {*(DOCS / "howto").glob("*.md"), DOCS / "tutorial.md", DOCS / "shell.md"}
+    told = {page for page in PAGES if commands(page) or blocks(page, "console")}
+    assert told - elsewhere == set(TOLD)
+
+
 def test_every_command_is_known_here() -> None:
     told = [command for page in TOLD for command in commands(page)]
     assert set(told) == {*INSTALL, *STORY, *SELF}

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,47 +73,59 @@ class Place:
 
 
 def configuration(page: Path, place: Place) -> str:
-    """What a page's target is: of its first configuration with an account or without any portal, or a plain one."""
+    """What a page's target is: that of its first configuration that any machine could have, or a plain one."""
     for text in blocks(page, "conf"):
         if f"Target {TARGET}" in text and "Portal" not in text:
             return place.here(text)
     return place.here(f"Target {TARGET}\nLun 0 Path=/root/os.img,Type=fileio\n")
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[Path], Place]]:
-    """Starts the daemon that a page is about."""
-    place = Place(tmp_path)
-
-    def start(page: Path) -> Place:
-        for directory in ("root", "etc/iet", "etc/stunnel", "etc/wireguard"):
-            (tmp_path / directory).mkdir(parents=True)
-        place.run("ietpy mkimage --size 64M /root/os.img")
-        (tmp_path / "etc/iet/ietd.conf").write_text(configuration(page, place))
-        places = f"--pid-file {tmp_path}/ietd.pid --control {tmp_path}/control --state-dir {tmp_path}/state"
-        place.run(f"ietpy-daemon start -c {tmp_path}/etc/iet/ietd.conf -a 127.0.0.1 -p 0 {places}")
-        facts = json.loads(place.run("ietpy status --json"))
-        place.port = facts["portals"][0]["port"]
+@contextlib.contextmanager
+def serving(directory: Path, page: Path) -> Iterator[Place]:
+    """The machine that a page is about, with its daemon."""
+    place = Place(directory)
+    for name in ("root", "etc/iet", "etc/stunnel"):
+        (directory / name).mkdir(parents=True)
+    place.run("ietpy mkimage --size 64M /root/os.img")
+    (directory / "etc/iet/ietd.conf").write_text(configuration(page, place))
+    ours = f"--pid-file {directory}/ietd.pid --control {directory}/control"
+    ways = f"-a 127.0.0.1 -p 0 --state-dir {directory}/state"
+    place.run(f"ietpy-daemon start -c {directory}/etc/iet/ietd.conf {ways} {ours}")
+    try:
+        place.port = json.loads(place.run("ietpy status --json"))["portals"][0]["port"]
         place.words = {
             "192.0.2.10:3260": f"127.0.0.1:{place.port}",
-            "ietpy check": f"ietpy check -c {tmp_path}/etc/iet/ietd.conf",
-            "ietpy-daemon reload": f"ietpy-daemon reload --pid-file {tmp_path}/ietd.pid --control {tmp_path}/control",
+            "ietpy check": f"ietpy check -c {directory}/etc/iet/ietd.conf",
+            "ietpy-daemon reload": f"ietpy-daemon reload {ours}",
         }
-        return place
+        yield place
+    finally:
+        for service in place.services:
+            service.terminate()
+            service.wait(10)
+        place.run(f"ietpy-daemon stop {ours}")
 
-    yield start
-    for service in place.services:
-        service.terminate()
-        service.wait(10)
-    place.run(f"ietpy-daemon stop --pid-file {tmp_path}/ietd.pid --control {tmp_path}/control")
+
+@pytest.fixture(scope="module")
+def common(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """That of the pages whose target is the plain one."""
+    with serving(tmp_path_factory.mktemp("common"), DOCS / "howto" / "linux.md") as place:
+        yield place
 
 
-@pytest.mark.parametrize("page", [page for page in HERE if page.stem != "encryption"], ids=name_of)
-def test_the_commands_run(page: Path, start: Callable[[Path], Place]) -> None:
-    place = start(page)
+@pytest.mark.parametrize("page", [page for page in HERE if page.stem not in ("chap", "encryption")], ids=name_of)
+def test_the_commands_run(page: Path, common: Place) -> None:
     for command in commands(page):
         if not command.startswith(GUEST):
-            place.run(command)
+            common.run(command)
+
+
+def test_the_commands_of_accounts_run(tmp_path: Path) -> None:
+    page = DOCS / "howto" / "chap.md"
+    with serving(tmp_path, page) as place:
+        for command in commands(page):
+            if not command.startswith(GUEST):
+                place.run(command)
 
 
 @pytest.mark.parametrize("page", HOWTO, ids=name_of)
@@ -123,19 +135,18 @@ def test_configurations_shown_are_read_without_a_remark(page: Path) -> None:
             assert loads(text, compat=mode).diagnostics == ()
 
 
-def test_boot_lines_are_as_shown(start: Callable[[Path], Place]) -> None:
+def test_boot_lines_are_as_shown(common: Place) -> None:
     page = DOCS / "howto" / "ipxe.md"
-    place = start(page)
     shown = next(line for line in "".join(blocks(page, "text")).splitlines() if line.startswith("sanboot"))
     command = next(line for line in commands(page) if "--host" in line)
-    assert place.run(command).replace(f":{place.port}:", ":3260:") == f"{shown}\n"
+    assert common.run(command).replace(f":{common.port}:", ":3260:") == f"{shown}\n"
 
 
-def test_qemu_takes_the_words(start: Callable[[Path], Place]) -> None:
+def test_qemu_takes_the_words(common: Place) -> None:
     """The command of a guest with a disk, but for the guest, which is not started."""
     page = DOCS / "howto" / "qemu.md"
     (command,) = [text for text in blocks(page, "text") if text.startswith("qemu-system-x86_64 ")]
-    said = start(page).run(
+    said = common.run(
         f"{command.rstrip()} -nodefaults -display none -S -monitor stdio".replace("-m 2048", "-m 64"),
         "info block\nquit\n",
     )
@@ -222,9 +233,8 @@ def wait_for(port: int) -> None:
     raise AssertionError(f"nobody listens on port {port}")
 
 
-def test_stunnel_carries_a_session_that_nobody_reads(start: Callable[[Path], Place]) -> None:
-    page = DOCS / "howto" / "encryption.md"
-    place = start(page)
+def test_stunnel_carries_a_session_that_nobody_reads(common: Place) -> None:
+    page, place = DOCS / "howto" / "encryption.md", common
     outside, inside = free_port(), free_port()
     wire = Wire(outside)
     try:
