@@ -135,18 +135,26 @@ def _luns_come(old: TargetConfig, new: TargetConfig, live: LiveTarget) -> Iterat
             why = f"was {_said(found)}"
             what = f"{name}: {_said(lun)}"
             yield Step(Action.REPLACE, "lun", what, Notice.LUNS, lun.span, lun=lun.number, why=why)
-        elif lun.number not in live.unserved and found != lun:
-            what = f"{name}: {_limits(found)} becomes {_limits(lun)}"
-            yield Step(Action.CHANGE, "limits", what, Notice.AT_ONCE, lun.span, lun=lun.number)
         elif lun.number in live.unserved:
             what = f"{name}: {_said(lun)}"
             yield Step(Action.RETRY, "lun", what, Notice.LUNS, lun.span, lun=lun.number, why="it could not be served")
-        elif lun.number in live.resized:
+        elif found != lun:
+            yield _in_place(found, lun, name)
+        if lun.number in live.resized and found is not None and not replaces(found, lun):
             size, now = live.resized[lun.number]
             what, why = f"{name} from {size} to {now} bytes", f"that is the size of {lun.path or lun.type} now"
             yield Step(Action.RESIZE, "lun", what, Notice.CAPACITY, lun.span, lun=lun.number, why=why)
     one, other = ([lun.number for lun in each.luns] for each in (old, new))
     yield from _order("LUNs", one, other, new.span, new.name)
+
+
+def _in_place(old: LunConfig, new: LunConfig, name: str) -> Step:
+    """A unit stays, and is another one in something."""
+    if new != replace(old, iops=new.iops, bytes_per_second=new.bytes_per_second):
+        what, why = f"{name}: {_said(new)}", f"was {_said(old)}"
+        return Step(Action.CHANGE, "lun", what, Notice.MODE, new.span, lun=new.number, why=why)
+    what = f"{name}: {_limits(old)} becomes {_limits(new)}"
+    return Step(Action.CHANGE, "limits", what, Notice.AT_ONCE, new.span, lun=new.number)
 
 
 def _limits(lun: LunConfig) -> str:

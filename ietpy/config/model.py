@@ -59,7 +59,13 @@ class LunConfig:
 
 def replaces(old: LunConfig, new: LunConfig) -> bool:
     """Whether a unit that is served as ``old`` says must go, and another one come, to serve what ``new`` says."""
-    return old != new and old != replace(new, iops=old.iops, bytes_per_second=old.bytes_per_second)
+    if old == new:
+        return False
+    opened = old.read_only if new.read_only else False  # a medium that is open for writing can be read, too
+    return old != replace(
+        new, iops=old.iops, bytes_per_second=old.bytes_per_second, write_cache=old.write_cache, cached=old.cached,
+        read_only=opened,
+    )
 
 
 Network: TypeAlias = IPv4Network | IPv6Network

@@ -33,6 +33,7 @@ class Notice(Enum):
     AT_ONCE = "holds at once; sessions go on"
     VIEWS = "who may log in is asked at the next login; what sessions have of the target follows at once"
     LUNS = "its initiators are told REPORTED LUNS DATA HAS CHANGED"
+    MODE = "its initiators are told MODE PARAMETERS CHANGED"
     CAPACITY = "its initiators are told CAPACITY DATA HAS CHANGED"
     IN_USE = "its sessions go on; end them (ietadm --op delete --tid=N --force), then reload again"
     CONNECTIONS = "connections stay; new ones come by what is listened on then"

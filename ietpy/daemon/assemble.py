@@ -15,7 +15,7 @@ from ietpy.iscsi.memory import LIMIT
 from ietpy.iscsi.opening import alias
 from ietpy.iscsi.pdu import PORTAL_GROUP_TAG
 from ietpy.iscsi.target import QUEUED_COMMANDS, Accounts, Asker, TargetNode, Terms
-from ietpy.scsi import pace
+from ietpy.scsi import mode, pace
 from ietpy.scsi.device import ScsiDevice
 from ietpy.scsi.exclusion import Exclusion
 from ietpy.scsi.identity import iet_identity
@@ -167,6 +167,13 @@ def logical_unit(
 def limit(unit: LogicalUnit, lun: LunConfig) -> None:
     """Have a unit be no faster than its line says."""
     pace.limit(unit, Rates(lun.iops, lun.bytes_per_second))
+
+
+def reconfigure(unit: LogicalUnit, lun: LunConfig) -> None:
+    """Have a unit be as its line says now, which does not need another one (``model.replaces``)."""
+    limit(unit, lun)
+    if (lun.caches, lun.read_only) != (unit.configured_write_cache, unit.read_only):
+        mode.configure(unit, lun.caches, lun.read_only)
 
 
 def refusal(lun: LunConfig, base: str, error: StoreError) -> LunRefused:

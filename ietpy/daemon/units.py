@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import Any, Final, Protocol
 
 from ietpy.config.model import LunConfig, TargetConfig
-from ietpy.daemon.assemble import LunRefused, limit, logical_unit, refusal, unusable
+from ietpy.daemon.assemble import LunRefused, logical_unit, reconfigure, refusal, unusable
 from ietpy.daemon.media import Held, Media
 from ietpy.daemon.served import ServedTarget, ServedUnit
 from ietpy.daemon.troubles import Trouble
@@ -170,10 +170,11 @@ class Units:
         self._media.expect(luns)
 
     def moved(self, unit: ServedUnit, lun: LunConfig) -> None:
-        """The line of a unit that stays stands elsewhere in the file now, or limits it otherwise."""
+        """The line of a unit that stays stands elsewhere in the file now, or says something else of it."""
         self._media.follow(unit.held, unit.config, lun)
-        unit.config = lun
-        limit(unit.unit, lun)
+        unit.config, before = lun, unit.config
+        if lun != before:
+            reconfigure(unit.unit, lun)
 
     # Going --------------------------------------------------------------------------------------------------------
 

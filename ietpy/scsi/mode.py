@@ -7,9 +7,15 @@ A page is one row: its fixed bytes, and the fields that may change. All pages ar
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
+
+from ietpy.scsi.attention import MODE_PARAMETERS_CHANGED
+from ietpy.scsi.cache import write_back
+from ietpy.scsi.sense import CheckCondition
 
 if TYPE_CHECKING:
     from ietpy.scsi.logical_unit import LogicalUnit
@@ -197,6 +203,31 @@ def restore(lu: LogicalUnit) -> None:
                 " the defaults"
             )
         field.change(lu, value)
+
+
+def configure(lu: LogicalUnit, write_cache: bool, read_only: bool) -> None:
+    """The unit is configured otherwise while it serves; initiators are told.
+
+    What one of them has saved outranks the write cache that is configured. One that ends is emptied in the background.
+    """
+    with lu.device.lock:
+        filled = not lu.write_through
+        if write_cache != lu.configured_write_cache:
+            lu.configured_write_cache = write_cache
+            lu.set_write_cache(bool(saved(lu).get("WCE", write_cache)))
+        lu.read_only = read_only
+        lu.set_software_write_protect(lu.software_write_protect)
+        lu.device.tell(MODE_PARAMETERS_CHANGED, lu.nexuses)
+        emptied = filled and lu.write_through
+    if emptied:
+        lu.device.background(lu, partial(_empty, lu))
+
+
+def _empty(lu: LogicalUnit) -> None:
+    with lu.exclusion.sole(0, lu.blocks << lu.shift):
+        pass  # writes that were admitted under the old parameters are over
+    with suppress(CheckCondition):  # the transport has heard of it, and so do initiators who ask
+        write_back(lu)
 
 
 def save(lu: LogicalUnit, state: UnitState, changes: Mapping[Field, int]) -> bool:

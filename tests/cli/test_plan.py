@@ -40,7 +40,7 @@ def test_a_file_that_cannot_be_used_says_why(busy: Daemon, tmp_path: Path) -> No
     assert busy.ietpy("plan").exit_code == Exit.DONE
 
 
-LUNS, CAPACITY = (6, 0x3F0E), (6, 0x2A09)
+LUNS, CAPACITY, MODE = (6, 0x3F0E), (6, 0x2A09), (6, 0x2A01)
 
 
 def _told(client: Client) -> list[tuple[int, int]]:
@@ -57,6 +57,8 @@ def _told(client: Client) -> list[tuple[int, int]]:
     (f"Target {B}", f"Lun 7 Type=nullio\nTarget {B}", [LUNS]),
     ("Lun 3", "Lun 4", [LUNS]),
     ("IOMode=ro", "IOMode=wt", [LUNS]),
+    ("disk.img,Type=fileio", "disk.img,Type=fileio,IOMode=wb", [MODE]),
+    ("disk.img,Type=fileio", "disk.img,Type=fileio,IOMode=ro", [MODE]),
     (f"Target {B}", f"LunOption 0 Iops=100000\nTarget {B}", []),
     (f"Target {B}", f"Wthreads 3\nIncomingUser joe secretsecret\nAlias x\nTarget {B}", []),
     (f"Target {B}", f"Initiator *\nTarget {B}", []),

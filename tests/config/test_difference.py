@@ -36,6 +36,13 @@ ROWS = [
     (DISK, f"{DISK}\tLun 1 Type=nullio\n", "add LUN 1 of t: Type=nullio: its initiators are told REPORTED LUNS"),
     (DISK, "Target t\n", "remove LUN 0 of t: Path=/a,Type=fileio: its initiators are told REPORTED LUNS DATA HAS"),
     (DISK, DISK.replace("/a", "/b"), "replace LUN 0 of t: Path=/b,Type=fileio (was Path=/a,Type=fileio): its"),
+    (
+        DISK, DISK.replace("fileio", "fileio,IOMode=wb"), "change LUN 0 of t: Path=/a,Type=fileio,IOMode=wb (was"
+        " Path=/a,Type=fileio): its initiators are told MODE PARAMETERS CHANGED",
+    ),
+    (DISK, f"{DISK}\tLunOption 0 WriteCache=Yes,Iops=5\n", "change LUN 0 of t: Path=/a,Type=fileio; WriteCache=Yes,"),
+    (DISK, DISK.replace("fileio", "fileio,IOMode=ro"), "told MODE PARAMETERS CHANGED"),
+    (DISK.replace("fileio", "fileio,IOMode=ro"), DISK, "replace LUN 0 of t"),
     (DISK, f"{DISK}\tLunOption 0 Removable=Yes\n", "replace LUN 0 of t: Path=/a,Type=fileio; Removable=Yes (was"),
     (
         DISK, f"{DISK}\tLunOption 0 Iops=20,BytesPerSecond=50M\n",
@@ -127,7 +134,7 @@ def test_what_a_daemon_knows_makes_steps_of_its_own() -> None:
 
 _LINES = st.sampled_from([
     "Target t\n", "Target T\n", "Target u\n", "Target v\n", "Lun 0 Path=/a\n", "Lun 0 Path=/b\n", "Lun 1 Type=nullio\n",
-    "LunOption 0 Removable=Yes\n", "LunOption 0 Iops=5\n",
+    "LunOption 0 Removable=Yes\n", "LunOption 0 Iops=5\n", "LunOption 0 WriteCache=Yes\n",
     "Lun 0 Path=/\0,ScsiSN=x y\n", "IncomingUser joe one\n", "IncomingUser jim two\n",
     "IncomingUser joe\n", "OutgoingUser us three\n", "Alias x\n", "Initiator iqn.* Luns=0\n", "Initiator iqn.y Bad=1\n",
     "initiator-name iqn.z\n", "PortalGroups 2\n", "Portal 2 127.0.0.1\n", "Portal 1 127.0.0.2:99\n", "NOPInterval 5\n",

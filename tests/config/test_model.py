@@ -63,8 +63,15 @@ def test_luns_that_are_served_are_those_of_targets_that_are_not_closed() -> None
 
 @pytest.mark.parametrize(("changes", "replaced"), [
     ({}, False), ({"iops": 5}, False), ({"iops": 5, "bytes_per_second": 5}, False), ({"removable": True}, True),
-    ({"iops": 5, "path": "/other"}, True),
+    ({"iops": 5, "path": "/other"}, True), ({"write_cache": True}, False), ({"cached": True}, False),
+    ({"read_only": True}, False), ({"read_only": True, "removable": True}, True),
 ])
-def test_only_limits_leave_a_unit_in_place(changes: dict[str, Any], replaced: bool) -> None:
+def test_what_leaves_a_unit_in_place(changes: dict[str, Any], replaced: bool) -> None:
     lun = TARGET.luns[0]
     assert replaces(lun, replace(lun, **changes)) is replaced
+
+
+def test_a_medium_that_is_open_for_reading_is_opened_anew_to_be_written() -> None:
+    lun = replace(TARGET.luns[0], read_only=True)
+    assert replaces(lun, replace(lun, read_only=False))
+    assert not replaces(lun, replace(lun, iops=7))

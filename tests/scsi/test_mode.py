@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from ietpy.scsi.asc import Asc
-from ietpy.scsi.mode import FIELDS, MODE_PAGES
+from ietpy.scsi.mode import FIELDS, MODE_PAGES, configure
 from ietpy.scsi.status import SenseKey
 from tests.scsi.conftest import Kept
 from tests.scsi.mode_requests import (
@@ -190,3 +191,52 @@ def test_what_was_never_saved_has_its_configured_value(make_disk: Callable[..., 
 def test_a_state_that_cannot_be_used(make_disk: Callable[..., Any], mode: Any, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         make_disk(state=Kept(mode=mode))
+
+
+# Configured otherwise while it serves
+
+
+def _told(disk: Any) -> list[Any]:
+    found = [each.asc for each in disk.ann.attentions]
+    disk.ann.attentions.clear()
+    disk.ann.barrier &= ~1
+    return found
+
+
+def test_a_write_cache_that_is_configured_begins_and_ends_and_initiators_are_told(disk: Any) -> None:
+    configure(disk.lu, True, False)
+    assert (disk.lu.write_through, _told(disk)) == (False, [Asc.MODE_PARAMETERS_CHANGED])
+    assert sensed(disk, 0x08, control=2) == bytes.fromhex(CACHING_ON), "it is the default now"
+    disk.run(WRITE, bytes(512))
+    configure(disk.lu, False, False)
+    assert (disk.lu.write_through, _told(disk)) == (True, [Asc.MODE_PARAMETERS_CHANGED])
+    assert disk.store.log == [("write", 0, 512, False), ("flush",)], "what the cache had goes to the medium"
+
+
+def test_what_was_saved_outranks_what_is_configured(saving: Any) -> None:
+    assert select_6(saving, "00000000" + CACHING_ON, 0x11).sense == 0
+    configure(saving.lu, True, False)
+    configure(saving.lu, False, False)
+    assert not saving.lu.write_through
+
+
+def test_protection_that_is_configured_and_that_of_initiators_are_two(disk: Any) -> None:
+    configure(disk.lu, False, True)
+    _told(disk)
+    assert disk.run(WRITE, bytes(512)).sense == PROTECTED
+    assert select_6(disk, "00000000" + PROTECT_ON).sense == 0
+    configure(disk.lu, False, False)
+    _told(disk)
+    assert disk.run(WRITE, bytes(512)).sense == PROTECTED
+    assert select_6(disk, "00000000" + CONTROL).sense == 0
+    assert disk.run(WRITE, bytes(512)).sense == 0
+
+
+def test_a_cache_that_cannot_be_emptied_is_a_fault_and_not_forgotten(disk: Any) -> None:
+    configure(disk.lu, True, False)
+    disk.store.fail = errno.EIO
+    faults: list[Any] = []
+    disk.device.fault = lambda *words: faults.append(words)
+    configure(disk.lu, False, False)
+    assert len(faults) == 1
+    assert disk.lu.cached is not None
