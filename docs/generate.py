@@ -434,8 +434,8 @@ _COMMANDS_JSON: Final = """\
 
 What commands print with `--json` is one object on standard output. Fields may be added; none is removed or means
 something else while `format` is the same. Secrets are never in it. What goes wrong is a sentence on standard error,
-with `--json`, too, and an exit status. `ietpy check` has [a page of its own](check-json.md); those of `ietpy status`
-are what the daemon says, without a promise.
+with `--json`, too, and an exit status. `ietpy check` has [a page of its own](check-json.md). `ietpy status` has more
+fields than those below, of which nothing is promised.
 """
 
 

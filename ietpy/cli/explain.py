@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -12,6 +11,7 @@ from typing import Any, Final
 
 import click
 
+from ietpy.cli.output import show_json
 from ietpy.config.access import AccessFiles, Decision, decisive
 from ietpy.config.access_rules import TARGETS_ALLOW
 from ietpy.config.findings import MODES, printable, quoted
@@ -85,7 +85,10 @@ def explain(
     asker = Asker(_name(initiator), _address("--from", peer), _address("--to", local) if local is not None else "")
     configuration = load(config, compat)
     answer = explained(configuration, AccessFiles(*directories, compat=configuration.compat), target, asker)
-    click.echo(json.dumps(as_document(answer), indent=2) if as_json else "\n".join(as_lines(answer)))
+    if as_json:
+        show_json(as_document(answer))
+    else:
+        click.echo("\n".join(as_lines(answer)))
     ctx.exit(0 if answer.decision.allowed else DENIED)
 
 

@@ -158,7 +158,7 @@ def print_status(facts: dict[str, Any] | None, as_json: bool, health: bool) -> i
     from ietpy.daemon import manage
 
     if as_json:
-        click.echo(json.dumps({"running": facts is not None, **(facts or {})}, indent=2))
+        click.echo(json.dumps({"format": 1, "running": facts is not None, **(facts or {})}, indent=2))
     elif facts is None:
         click.echo("ietpy-daemon is not running")
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from ietpy.cli import ietpy as cli
 from ietpy.cli.explain import explain
 from ietpy.config import access, load
 from ietpy.errors import UsageError
+from tests.fields import checked
 
 T = "iqn.2001-04.com.example:t"
 NAME = "iqn.1993-08.org.debian:01:abc"
@@ -404,11 +404,11 @@ def test_what_must_be_given() -> None:
     assert "--from" in result.stderr
 
 
-def document(tmp_path: Path, *words: str) -> dict[str, object]:
+def document(tmp_path: Path, *words: str, full: bool = False) -> dict[str, object]:
     fixed = ["--initiator", NAME, "--from", PEER, "-c", str(tmp_path / "ietd.conf"), "--access-dir", str(tmp_path)]
     result = ask(*words, *fixed, "--json")
     assert SECRET not in result.stdout
-    answer = json.loads(result.stdout)
+    answer = checked("explain", result.stdout, full)
     assert result.exit_code == (answer["verdict"] != "allow")
     return answer  # type: ignore[no-any-return]
 
@@ -426,7 +426,8 @@ def test_json(tmp_path: Path) -> None:
         "column": 5,
         "reason": "'10.0.0.7/32' holds the address 10.0.0.7",
     }
-    assert document(tmp_path, T) == {
+    assert document(tmp_path, T, full=True) == {
+        "format": 1,
         "verdict": "allow",
         "decided": decided,
         "target": T,

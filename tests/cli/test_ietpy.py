@@ -13,6 +13,8 @@ import ietpy
 from ietpy.cli import ietpy as cli
 from ietpy.errors import ConfigError as Unusable
 from ietpy.errors import Diagnostic, IetpyError, Span, UsageError
+from tests.cli.conftest import Daemon
+from tests.fields import checked
 
 
 def test_help_lists_every_command_and_imports_none() -> None:
@@ -72,4 +74,13 @@ def test_status_asks_where_the_environment_says(tmp_path: Path) -> None:
 def test_status_asks_this_users_daemon_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ietpy.daemon.manage.status", lambda places: None)
     ended = CliRunner().invoke(cli.main, ["status", "--json"], env={"IETPY_CONTROL": None})
-    assert (ended.exit_code, ended.output) == (3, '{\n  "running": false\n}\n')
+    assert (ended.exit_code, ended.output) == (3, '{\n  "format": 1,\n  "running": false\n}\n')
+
+
+def test_json_of_the_status_has_what_is_promised(tmp_path: Path) -> None:
+    text = "Target t\nLun 0 Type=nullio\nLun 1 Path=/none\n"
+    with Daemon(tmp_path, text) as daemon:
+        daemon.login("t")
+        document = checked("status", daemon.ietpy("status", "--json").stdout, more=True)
+        assert (document["running"], document["degraded"], len(document["sessions"])) == (True, True, 1)
+        assert daemon.ietpy("status", "--json", "--health").exit_code == 150

@@ -63,7 +63,7 @@ def test_what_does_not_run_is_stopped_already(daemon: Any) -> None:
     assert (stopped.returncode, stopped.stdout) == (0, "ietpy-daemon was not running\n")
     asked = daemon.run("status")
     assert (asked.returncode, asked.stdout) == (3, "ietpy-daemon is not running\n")
-    assert json.loads(daemon.run("status", "--json").stdout) == {"running": False}
+    assert json.loads(daemon.run("status", "--json").stdout) == {"format": 1, "running": False}
 
 
 def test_a_second_daemon_is_refused_and_the_first_lives(daemon: Any) -> None:
