@@ -70,8 +70,8 @@ class Crowded:
         with server._lock:
             pumps = list(server._pumps)
         found = {
-            "writes": node.memory.used, "large reads": node.staging._lent, "logins": len(server._logins),
-            "staged": sum(pump.connection.staged_size for pump in pumps) - node.staging._lent, "sessions": len(pumps),
+            "writes": node.memory.used, "large reads": node.staging.used, "logins": len(server._logins),
+            "staged": sum(pump.connection.staged_size for pump in pumps) - node.staging.used, "sessions": len(pumps),
             "of one address": server.capacity._taken[SOURCE],
         }
         self.most = {name: max(size, self.most.get(name, 0)) for name, size in found.items()}
