@@ -100,9 +100,9 @@ LIMITS: Final[dict[str, list[Limit]]] = {
               "iscsi/test_ordering.py:test_by_so_many_only"),
         Limit("data of a command", "scsi.limits:MAXIMUM_TRANSFER", BYTES, "ILLEGAL REQUEST",
               "scsi/test_atomic.py:test_or_write_has_a_maximum_transfer_length"),
-        Limit("a batch of one connection keeps others from theirs", "server.turns:PATIENCE", SECONDS,
-              "they go on without waiting (decisions 58)",
-              "server/test_turns.py:test_a_batch_that_is_stuck_loses_its_turn"),
+        Limit("a batch of one connection keeps others from theirs", "server.crowd:PATIENCE", SECONDS,
+              "another thread serves them (decisions 77)",
+              "server/test_crowd.py:test_a_leader_that_is_stuck_holds_up_nobody_else"),
     ],
     "Data of writes": [
         Limit("the budget of all writes that are not whole; half of it for a session, but its first write",

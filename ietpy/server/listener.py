@@ -27,6 +27,7 @@ from ietpy.scsi.logical_unit import LogicalUnit
 from ietpy.server import resting
 from ietpy.server.accepting import Acceptor
 from ietpy.server.capacity import Capacity, most_connections
+from ietpy.server.crowd import Crowd
 from ietpy.server.drain import still_busy
 from ietpy.server.facts import connection_facts, usage_facts
 from ietpy.server.farewell import CLOSING_SECONDS, drop, end_sessions, part, say_farewell
@@ -42,7 +43,6 @@ from ietpy.server.services import Jobs, rejected, serve
 from ietpy.server.spinning import Spinner
 from ietpy.server.stuck import Watch
 from ietpy.server.throttle import source
-from ietpy.server.turns import Turns
 from ietpy.server.workers import WorkerPool
 
 log = logging.getLogger(__name__)
@@ -87,8 +87,7 @@ class Server:
         self._thread: threading.Thread | None = None  #: made after the forks of detaching, by ``start``
         #: Called when a session has begun or ended, in whatever thread that happens; must not wait.
         self.sessions_changed: Callable[[], None] = _nothing
-        self.turns = Turns()
-        self.stuck = Watch()
+        self.crowd, self.stuck = Crowd(), Watch()
         self._pressure = Pressure(node.memory.limit // 2)
         self.allowance = STAGED_LIMIT  #: what a connection may have staged (``pressure``)
         self.measuring = Measuring()
@@ -266,6 +265,7 @@ class Server:
                 pools = list(self._workers.values())
             for pool in pools:
                 pool.close()
+            self.crowd.close()
         return clean
 
     def dismiss(self, target: TargetNode, timeout: float) -> None:

@@ -1,5 +1,7 @@
 """One connection's thread: receive, let the core parse, execute what cannot wait, flush once per batch.
 
+Where several connections are busy it lends its connection to the crowd (``server/crowd.py``) and sleeps.
+
 The session's lock (``line``) is held while the connection's core is used and its outbox sent, never while waiting for
 bytes. Nobody but the connection's own threads ever waits for its peer, so a client that does not read its answers keeps
 nobody else waiting.
@@ -29,12 +31,12 @@ from ietpy.scsi.pace import PACED, granted
 from ietpy.scsi.status import TaskAttribute
 from ietpy.scsi.task import Task
 from ietpy.server import employing, ending, latency, sharing
+from ietpy.server.crowd import Member
 from ietpy.server.egress import Egress
 from ietpy.server.line import Line
 from ietpy.server.parking import Job, Parking
 from ietpy.server.resting import rest
 from ietpy.server.spinning import FEW, Spinner
-from ietpy.server.turns import ALONE
 from ietpy.server.workers import WorkerPool
 
 if TYPE_CHECKING:
@@ -138,13 +140,14 @@ class Pump:
         lock, inbox, between, watch = line.lock, line.inbox, line.between, line.watch
         receive, space, tasks = self.sock.recv_into, connection.space, connection.ready
         parked = self.parked
-        spin = Spinner(self.server, self.sock).spin
-        many = count = 0  # what came behind the login is in the window already
+        spinner = Spinner(self.server, self.sock)
+        spin, member = spinner.spin, Member(self, spinner)
+        count = 0  # what came behind the login is in the window already
         began = 0.0
         while True:
             with lock:
                 watch.began = began
-                many = self._in_turn(count) if many > ALONE else self._batch(count)
+                many = self.batch(count)
                 if parked.turns:
                     employing.here(self)
                 while tasks:  # answers of much memory leave before more are made
@@ -166,7 +169,9 @@ class Pump:
             if connection.closing:
                 self.say_why()
                 return
-            spin(many <= FEW and not self.parked.running)
+            if spin(many <= FEW and not self.parked.running) and member.stay():
+                count, began = 0, watch.began
+                continue
             try:
                 count = receive(room)
             except BlockingIOError:
@@ -183,21 +188,13 @@ class Pump:
                 log, "%s: connection closed: %s", self.name, why, peer=peer, **self.connection.named
             )
 
-    def _in_turn(self, count: int) -> int:
-        """As ``_batch``, when those before it are through."""
-        turn = self.server.turns.take()
-        try:
-            return self._batch(count)
-        finally:
-            turn.release()
-
-    def _batch(self, count: int) -> int:
+    def batch(self, count: int) -> int:
         """Take what was received, and execute it; how many commands that were."""
         connection = self.connection
         tasks = connection.received(count)
         many = len(tasks)
         connection.tally.commands += many
-        if self.line.watch.began:
+        if count and self.line.watch.began:
             self.line.watch.saw(tasks)
         self._execute(tasks)
         return many

@@ -1,9 +1,9 @@
 """Looking out for the next request for a moment before sleeping until it comes.
 
 To wake a sleeping thread on another processor takes longer than a small command does. So where the next request has
-come quickly before, a connection's thread asks for it again and again, for at most ``SPIN_SECONDS``. It does so only
-while no other connection has requests: else its processor, and the interpreter, are better left to those. One that was
-looking out in vain does without for a while, so who sends seldom costs next to nothing.
+come quickly before, the thread that waits for it asks for it again and again, for at most ``SPIN_SECONDS``. That is a
+connection's own only while no other connection has requests: those are then served together (``server/crowd.py``). One
+that was looking out in vain does without for a while, so who sends seldom costs next to nothing.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import select
 import socket
+from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from ietpy.server.listener import Server
@@ -21,8 +22,38 @@ if TYPE_CHECKING:
 SPIN_SECONDS: Final = 100e-6
 #: After so many requests at once there are more on their way; they come together if one sleeps meanwhile.
 FEW: Final = 4
-#: Batches that pass without looking out, when it was in vain time after time.
+#: Times that pass without looking out, when it was in vain time after time.
 _LONGEST_PAUSE: Final = 255
+
+
+def _undisturbed() -> bool:
+    return False
+
+
+Found = TypeVar("Found")
+
+
+class LookOut(Generic[Found]):
+    """``poll(0)``: what has come; lets other threads of ours run, and raises nothing where nothing came."""
+
+    def __init__(self, poll: Callable[[float], Found]) -> None:
+        self._poll = poll
+        self._pause = 0
+        self._pauses = 0  #: how long the next pause will be
+
+    def look(self, disturbed: Callable[[], bool] = _undisturbed) -> Found | None:
+        """What has come; nothing when sleeping is better, or when ``disturbed``."""
+        if self._pause:
+            self._pause -= 1
+            return None
+        poll, end = self._poll, monotonic() + SPIN_SECONDS
+        while not (found := poll(0)):
+            os.sched_yield()  # other processes may need this processor, the initiator's perhaps
+            if disturbed() or monotonic() > end:
+                self._pause = self._pauses = min(2 * self._pauses + 1, _LONGEST_PAUSE)
+                return None
+        self._pauses >>= 1
+        return found
 
 
 class Spinner:
@@ -32,25 +63,18 @@ class Spinner:
         self._server = server
         poll = select.poll()
         poll.register(sock, select.POLLIN)
-        self._poll = poll.poll  # lets other threads of ours run, and raises nothing where nothing came
-        self._pause = 0
-        self._pauses = 0  #: how long the next pause will be
+        self._out = LookOut(poll.poll)
 
-    def spin(self, few: bool) -> None:
-        """Return when a request has come, or when sleeping is better; after a batch, which had few requests or not."""
-        server, poll = self._server, self._poll
-        if server.latest is not self:
+    def spin(self, few: bool) -> bool:
+        """Look out, after a batch that had few requests or not. Whether others have had requests since the last one."""
+        server = self._server
+        latest = server.latest
+        if latest is not self:
             server.latest = self
-            return
-        if not few:
-            return
-        if self._pause:
-            self._pause -= 1
-            return
-        end = monotonic() + SPIN_SECONDS
-        while not poll(0):
-            os.sched_yield()  # other processes may need this processor, the initiator's perhaps
-            if server.latest is not self or monotonic() > end:
-                self._pause = self._pauses = min(2 * self._pauses + 1, _LONGEST_PAUSE)
-                return
-        self._pauses >>= 1
+            return latest is not None
+        if few:
+            self._out.look(self._disturbed)
+        return False
+
+    def _disturbed(self) -> bool:
+        return self._server.latest is not self

@@ -8,11 +8,9 @@ import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 
-from ietpy.errors import FormatError
 from ietpy.initiator.errors import ConnectionLost
 from ietpy.initiator.login import LoginPlan
 from ietpy.iscsi.function import Function
@@ -23,7 +21,6 @@ from ietpy.scsi.status import Status
 from ietpy.server import listener
 from ietpy.server import pump as pump_module
 from ietpy.server.pressure import STAGED_LIMIT
-from ietpy.server.turns import ALONE, Turns
 from tests.server.conftest import replace_while_writing
 
 READ_10 = bytes.fromhex("28 00 00000000 00 0008 00")
@@ -780,32 +777,3 @@ class TestReinstatementOfASessionWhoseWorkDoesNotEnd:
 
 def running(served: Any) -> list[Any]:
     return [task for session in list(served.target.sessions.values()) for task in list(session.running)]
-
-
-def test_a_connection_with_much_to_do_takes_turns(served: Any) -> None:
-    """Not with its first batch: what comes next is known by what came last."""
-    client = served.connect()
-    (pump,) = served.server._pumps
-    served.server.turns = row = Mock(wraps=Turns())
-
-    def batch(size: int) -> int:
-        with pump.line.lock:
-            tags = [client.submit(0, READ_10, read=4096) for _ in range(size)]
-        assert all(client.wait(tag).status == 0 for tag in tags)
-        return int(row.take.call_count)
-
-    assert batch(ALONE) == 0
-    batch(8 * ALONE)
-    assert batch(1) > 0
-
-
-def test_a_turn_ends_with_the_batch_that_breaks_the_protocol(served: Any) -> None:
-    client = served.connect()
-    (pump,) = served.server._pumps
-    turn = served.server.turns.take()
-    turn.release()
-    pump.connection.received = Mock(side_effect=FormatError("broken"))
-    with pytest.raises(FormatError):
-        pump._in_turn(0)
-    assert not turn.locked()
-    client.close()

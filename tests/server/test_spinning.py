@@ -53,7 +53,7 @@ def test_a_request_that_is_there_is_not_waited_for(watched: Watched) -> None:
 def test_a_peer_that_goes_is_noticed(watched: Watched) -> None:
     watched.peer.close()
     assert watched.spin() == 0
-    assert watched.spinner._pauses == 0
+    assert watched.spinner._out._pauses == 0
 
 
 def test_it_gives_up_and_pauses_longer_each_time(watched: Watched) -> None:
@@ -69,11 +69,11 @@ def test_it_gives_up_and_pauses_longer_each_time(watched: Watched) -> None:
 def test_one_success_halves_the_next_pause(watched: Watched) -> None:
     for _ in range(1 + 1 + 1 + 3 + 1):
         watched.spin()
-    assert watched.spinner._pauses == 7
-    watched.spinner._pause = 0
+    assert watched.spinner._out._pauses == 7
+    watched.spinner._out._pause = 0
     watched.peer.send(b"x")
     watched.spin()
-    assert watched.spinner._pauses == 3
+    assert watched.spinner._out._pauses == 3
 
 
 def test_many_requests_at_once_are_slept_for(watched: Watched) -> None:
@@ -87,6 +87,15 @@ def test_only_the_connection_that_is_alone_looks_out(watched: Watched) -> None:
     assert watched.spin() > 0
 
 
+def test_it_says_whether_others_have_requests(watched: Watched) -> None:
+    watched.server.latest = None
+    assert not watched.spinner.spin(True)  # the first of all
+    assert not watched.spinner.spin(True)
+    watched.server.latest = object()
+    assert watched.spinner.spin(True)
+    assert not watched.spinner.spin(False)
+
+
 def test_a_connection_with_many_requests_is_not_alone_either(watched: Watched) -> None:
     watched.server.latest = object()
     watched.spin(few=False)
@@ -97,4 +106,4 @@ def test_another_connections_requests_end_it(watched: Watched, monkeypatch: pyte
     monkeypatch.setattr(spinning.os, "sched_yield", lambda: setattr(watched.server, "latest", object()))
     watched.spin()
     assert watched.now == 0.0
-    assert watched.spinner._pauses == 1
+    assert watched.spinner._out._pauses == 1
