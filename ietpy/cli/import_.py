@@ -46,7 +46,8 @@ def command(
     are followed; SCST's scst.conf; FreeBSD's ctl.conf, plain or in UCL; istgt.conf, and its AuthFile behind it; SPDK's
     save_config; or gotgt's JSON. Nothing in them is executed.
 
-    ietd.conf comes with initiators.allow, for IET, and a file of its own for each secret with a blank. Disks keep
+    ietd.conf comes with initiators.allow, for IET, and a file of its own for each secret with a blank; where targets
+    are limited to some of our own addresses, with targets.allow, which is read in /etc/iet only. Disks keep
     their LUNs and names. The report has a line for everything in the source: taken, said by an extension, lost, and
     why. A source that let nobody in makes a target that lets nobody in.
 

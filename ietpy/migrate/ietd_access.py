@@ -155,6 +155,12 @@ def allow_file(restricted: Iterable[tuple[str, Sequence[InitiatorConfig]]]) -> s
     return "".join([*lines, f"{EVERYBODY} {EVERYBODY}\n"])
 
 
+def portals_file(targets: Iterable[tuple[str, Sequence[Network]]]) -> str:
+    """The text of targets.allow for targets and their own addresses; empty if none has any."""
+    lines = [f"{name} {', '.join(map(_network, networks))}\n" for name, networks in targets if networks]
+    return "".join([*lines, f"{EVERYBODY} {EVERYBODY}\n"]) if lines else ""
+
+
 def _items(lines: Sequence[InitiatorConfig]) -> str:
     reached = takewhile(lambda line: not (line.denies and _about_everybody(line)), lines)
     items = list(dict.fromkeys(item for line in reached if not line.denies for item in _of_line(line))) or [NOBODY]

@@ -169,6 +169,7 @@ class Target:
     nop_timeout: int = 0
     queued_commands: int | None = None
     threads: int | None = None
+    local: tuple[Network, ...] = ()  #: own addresses by which it is reached, beside ``portal_groups``; none: any
     span: Span = field(default=NOWHERE, compare=False)
 
     @property

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from types import MappingProxyType
 from typing import Final
 
 from ietpy.errors import Span
 from ietpy.migrate import identities
-from ietpy.migrate.common import SESSION_KEYS
+from ietpy.migrate.common import SESSION_KEYS, network
 from ietpy.migrate.model import (
     Account,
     Discovery,
@@ -18,6 +19,7 @@ from ietpy.migrate.model import (
     Isns,
     Kind,
     Lun,
+    Network,
     Note,
     Source,
     Store,
@@ -50,6 +52,7 @@ _LOST_OF_DEVICE: Final = ("cluster_mode", "bind_alua_state", "dif_mode", "pr_fil
 _NUMBER: Final = re.compile("[0-9]{1,18}", re.ASCII)
 _HEX: Final = re.compile("(?:0x)?((?:[0-9a-fA-F]{2}){8,16})", re.ASCII)
 _DEFAULT_PORT: Final = 3260
+_NOWHERE: Final = ip_network("192.0.2.255/32")  #: of documentation, RFC 5737: no address of this machine
 
 
 def read_scst(text: str, file: str) -> Source:
@@ -193,7 +196,8 @@ class Reader:
             enabled=entry.flag("enabled") and driver.flag("enabled"), redirect=_redirect(entry.value("redirect")),
             keys=self.keys(entry, name), max_sessions=self.number(entry, "MaxSessions", 0),
             nop_interval=self.number(entry, "NopInInterval", 0), nop_timeout=self.number(entry, "NopInTimeout", 0),
-            queued_commands=self.number(entry, "QueuedCommands", 0) or None, span=entry.span,
+            queued_commands=self.number(entry, "QueuedCommands", 0) or None, local=self.local(entry, name),
+            span=entry.span,
         )
 
     def keys(self, entry: Entry, name: str) -> MappingProxyType[str, str]:
@@ -204,13 +208,25 @@ class Reader:
                 found[key] = each.word(1)
             elif each.name == "RspTimeout":
                 self.note(Kind.LOST, each.span, f"RspTimeout of {name}", "ietpy waits by NOPTimeout")
-            elif each.name == "allowed_portal":
-                what = f"portal patterns: allowed_portal {each.word(1)[:60]} of {name}"
-                why = "PortalGroups and Portal name portals one by one; until they do, the target is on all of them"
-                self.note(Kind.LOST, each.span, what, why)
             elif each.name not in (*_KNOWN, *_OF_NO_USE):
                 self.note(Kind.WARNING, each.span, f"{each.name[:40]} of {name}", "no attribute that is known here")
         return MappingProxyType(found)
+
+    def local(self, entry: Entry, name: str) -> tuple[Network, ...]:
+        """Networks of the addresses by which a target is reached: patterns that end with an asterisk."""
+        found: list[Network] = []
+        for each in entry.all("allowed_portal"):
+            word = each.word(1)
+            net = _pattern(word)
+            what = f"portal patterns: allowed_portal {word[:60]} of {name}"
+            if word == "*":
+                return ()
+            if net is None:
+                self.note(Kind.LOST, each.span, what, "no network says it; the target is not reached by it")
+            else:
+                self.note(Kind.EXTENSION, each.span, what, f"a line of targets.allow with {net}")
+            found.append(net or _NOWHERE)
+        return tuple(dict.fromkeys(found))
 
     def luns(self, entry: Entry, name: str) -> tuple[Lun, ...]:
         found: dict[int, Lun] = {}
@@ -247,6 +263,20 @@ class Reader:
             why = "it has no LUN, so there is nothing to see for anybody"
             self.note(Kind.WARNING, entry.span, f"target {name}", why)
         return tuple(found)
+
+
+def _pattern(word: str) -> Network | None:
+    """``192.0.2.*`` and ``2001:db8:*`` as networks, addresses as such; None for other patterns."""
+    start = word.removesuffix("*")
+    if start == word:
+        return network(word) if "/" not in word else None
+    if re.fullmatch(r"(?:[0-9]{1,3}\.){1,3}", start):
+        parts = start.count(".")
+        return network(f"{start}{'0.' * (3 - parts)}0/{8 * parts}")
+    if re.fullmatch("(?:[0-9a-fA-F]{1,4}:){1,7}", start):
+        parts = start.count(":")
+        return network(f"{start}:/{16 * parts}" if parts < 7 else f"{start}0/112")
+    return None
 
 
 def _redirect(value: str) -> str:

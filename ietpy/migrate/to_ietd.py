@@ -19,7 +19,7 @@ from ietpy.config.load import loads
 from ietpy.config.options import OPTION_BY_WORD
 from ietpy.config.portals import portal_lines
 from ietpy.config.render import TARGET_KEYS, UnwritableError, account_line, initiator_line, target_lines
-from ietpy.migrate.ietd_access import Accounts, allow_file, initiator_lines
+from ietpy.migrate.ietd_access import Accounts, allow_file, initiator_lines, portals_file
 from ietpy.migrate.ietd_luns import Units
 from ietpy.migrate.ietd_portals import Listening, listening
 from ietpy.migrate.model import (
@@ -36,6 +36,7 @@ from ietpy.migrate.model import (
 
 CONFIGURATION: Final = "ietd.conf"
 ALLOW: Final = "initiators.allow"
+PORTALS: Final = "targets.allow"
 DIRECTORY: Final = "/etc/iet"
 _SECRETS: Final = "secrets"
 _ISNS_PORT: Final = 3205
@@ -67,17 +68,24 @@ class _Writer:
         self.listening = listening(source)
         self.notes += [*source.notes, *self.listening.notes]
         lines = [*self.head(), *self.common()]
-        restricted = []
+        restricted, local = [], []
         for target in source.targets:
             config = self.target(target)
             block = config and self.block(config, target)
             if config and block:
                 lines += ["", f"# {printable(str(target.span))}", *block]
                 restricted.append((config.name, config.initiators))
+                local.append((config.name, target.local))
+                if target.local:
+                    what = f"own addresses of {target.name}: {', '.join(map(str, target.local))}"
+                    self.note(Kind.TAKEN, target, what, f"{PORTALS}, which ietpy and IET read in {DIRECTORY}")
         files = {CONFIGURATION: "\n".join(lines) + "\n"}
         allow = allow_file(restricted)
         if allow:
             files[ALLOW] = allow
+        portals = portals_file(local)
+        if portals:
+            files[PORTALS] = portals
         files.update(self.files)
         secret = frozenset({CONFIGURATION, *self.files})
         return Written("ietd", MappingProxyType(files), secret, in_order(self.notes))

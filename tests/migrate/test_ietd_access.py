@@ -8,7 +8,7 @@ import pytest
 
 from ietpy.config.model import InitiatorConfig, LunMapping
 from ietpy.errors import Span
-from ietpy.migrate.ietd_access import Accounts, allow_file, initiator_lines, whom
+from ietpy.migrate.ietd_access import Accounts, allow_file, initiator_lines, portals_file, whom
 from ietpy.migrate.model import OPEN, Account, Grant, Target
 
 PLACE = Span("f", 1, 1)
@@ -30,6 +30,12 @@ def line(name: str = "*", **more: object) -> InitiatorConfig:
 ])
 def test_items_of_the_allow_file(lines: list[InitiatorConfig], items: str) -> None:
     assert allow_file([("t", lines), ("u", [])]) == f"t {items}\nALL ALL\n"
+
+
+def test_own_addresses_are_lines_of_targets_allow() -> None:
+    nets = ip_network("192.0.2.0/24"), ip_network("2001:db8::1")
+    assert portals_file([("t", nets), ("u", ())]) == "t 192.0.2.0/24, [2001:db8::1]\nALL ALL\n"
+    assert portals_file([("t", ())]) == ""
 
 
 def test_without_rules_there_is_no_file() -> None:

@@ -140,10 +140,24 @@ def test_attributes_of_a_target() -> None:
         "VM disks", 8, 15, 0, 128,
     )
     assert target.keys == {"InitialR2T": "No"}
-    for words in ("RspTimeout", "portal patterns: allowed_portal 192.0.2.*"):
-        assert words in said(found, Kind.LOST)
+    assert "RspTimeout" in said(found, Kind.LOST)
+    assert "portal patterns: allowed_portal 192.0.2.*" in said(found, Kind.EXTENSION)
     for words in ("NopInTimeout", "Oddity"):
         assert words in said(found, Kind.WARNING)
+
+
+@pytest.mark.parametrize(("patterns", "local"), [
+    ((), []), (("*",), []), (("192.0.2.*", "*"), []), (("192.0.2.*",), ["192.0.2.0/24"]), (("192.*",), ["192.0.0.0/8"]),
+    (("192.0.2.7", "2001:db8:*"), ["192.0.2.7/32", "2001:db8::/32"]), (("2001:db8::1",), ["2001:db8::1/128"]),
+    (("1:2:3:4:5:6:7:*",), ["1:2:3:4:5:6:7:0/112"]), (("192.0.?.1",), ["192.0.2.255/32"]),
+    (("*.1",), ["192.0.2.255/32"]), (("192.0.2.1*",), ["192.0.2.255/32"]), (("999.*",), ["192.0.2.255/32"]),
+])
+def test_own_addresses(patterns: tuple[str, ...], local: list[str]) -> None:
+    found = source("LUN 0 one\n" + "\n".join(f"allowed_portal {pattern}" for pattern in patterns))
+    assert [str(net) for net in found.targets[0].local] == local
+    allow = to_ietd(found).files.get("targets.allow", "")
+    assert bool(allow) is bool(local)
+    assert not allow or allow.endswith("\nALL ALL\n")
 
 
 @pytest.mark.parametrize(("value", "redirect"), [
