@@ -7,6 +7,7 @@
         Reject(reason, ...)              a Reject PDU is the answer; the connection lives
         LoginFailure(status, problem)    a Login Response is the answer; the connection closes
         FormatError(problem)             no answer; the connection drops
+          HeaderDigestError              as for any other, but counted
         TargetFault                      (``ietpy.initiator.errors``) a target broke RFC 7143
       CheckCondition(key, asc, field)    (``ietpy.scsi.sense``) a SCSI command's ordinary bad news
       ReservationConflict                (``ietpy.scsi.persistent``) a rule of persistent reservations says so

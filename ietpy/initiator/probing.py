@@ -5,7 +5,7 @@ Latency is what this program sees: network, target and its own work; ``pings`` s
 
 from __future__ import annotations
 
-import random
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable
@@ -112,7 +112,7 @@ def pings(client: Client, seconds: float, clock: Callable[[], float] = time.mono
 
 def reads(
     client: Client, unit: Unit, name: str, size: int, depth: int, seconds: float, *, sequential: bool = False,
-    clock: Callable[[], float] = time.monotonic, chance: random.Random | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Run:
     """Reads of ``size`` bytes, at random places or one behind the other, ``depth`` at a time, for ``seconds``.
 
@@ -123,14 +123,13 @@ def reads(
     block = unit.capacity.block_size
     blocks = min(max(1, size // block), unit.capacity.blocks)
     places = max(1, unit.capacity.blocks // blocks)
-    chance = chance or random.Random()
     run = Run(name, blocks * block, depth)
     under_way: deque[tuple[int, float]] = deque()
     begun = now = clock()
     number = 0
     while now - begun < seconds or under_way:
         while len(under_way) < depth and now - begun < seconds:
-            place = number % places if sequential else chance.randrange(places)
+            place = number % places if sequential else secrets.randbelow(places)
             cdb = b"\x88\0" + (place * blocks).to_bytes(8, "big") + blocks.to_bytes(4, "big") + b"\0\0"
             under_way.append((client.submit(unit.lun, cdb, read=run.size), clock()))
             number += 1

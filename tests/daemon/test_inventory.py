@@ -634,12 +634,12 @@ def test_a_unit_whose_medium_is_let_go_late_is_served_then(tmp_path: Path, monke
     Path(path).touch()
     disk = Lasting()
     inventory = build(target(lun(0, path=path)), opener=Opener(disk=disk))
-    inventory.apply(file(target(lun(0, path=path, write_cache=True))))
+    inventory.apply(file(target(lun(0, path=path, block_size=4096))))
     assert inventory.target(1).units == {}
     assert "is still being let go" in problems(inventory)[0]
     disk.written.set()
     seen_off()
-    assert inventory.target(1).units[0].config.write_cache
+    assert inventory.target(1).units[0].config.block_size == 4096
     assert inventory.problems == []
     disk.written.clear()
     inventory.apply(file(target(lun(0, path=path))))
