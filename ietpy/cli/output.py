@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -77,14 +77,20 @@ def show_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], nothing
     if not rows:
         click.echo(nothing, err=True)
         return
-    drawn = table(columns, rows)
-    out = console()
-    if not sys.stdout.isatty():  # rich pads every line to the width of the widest
-        with out.capture() as captured:
-            out.print(drawn)
-        click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
-        return
-    out.print(drawn)
+    if sys.stdout.isatty():
+        console().print(table(columns, rows))
+    else:
+        click.echo("\n".join(plain(columns, rows)))
+
+
+def plain(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The same for a pipe or a file, without rich, which takes a second for a thousand rows: a row is a line."""
+    lines = [[column.heading for column in columns], *([printable(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    for line in lines:
+        cells = zip(line, widths, columns, strict=True)
+        padded = (cell.rjust(width) if column.right else cell.ljust(width) for cell, width, column in cells)
+        yield "  ".join(padded).rstrip()
 
 
 def show_json(document: dict[str, Any]) -> None:
