@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ietpy.errors import Span
-from ietpy.migrate.model import Account, Disk, Grant, Identity, Kind, Lun, Note, Target, in_order
+from ietpy.migrate.model import Account, Disk, Grant, Identity, Kind, Lun, Note, Source, Target, in_order
 
 _DEVICES: Final = "/dev/"
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
@@ -151,6 +151,14 @@ def gives(target: Target, grant: Grant) -> object:
 def users(target: Target, grant: Grant) -> tuple[Account, ...]:
     """As whom to log in."""
     return target.incoming if grant.incoming is None else grant.incoming
+
+
+def reachable(source: Source, target: Target, ledger: Ledger) -> bool:
+    """Whether a portal leads to a target; one to which none does is left out, not to come by all of them."""
+    if not source.portal_groups or source.portals_of(target):
+        return True
+    ledger.lost(target.span, f"target {target.name}", "no portal leads to it, so nobody gets there; it is left out")
+    return False
 
 
 def by(grants: Iterable[Grant], tag: int) -> tuple[Grant, ...]:

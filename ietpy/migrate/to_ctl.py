@@ -7,11 +7,24 @@ users. That is one rule for each portal group; a target without one is closed (`
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from ietpy.migrate.exporting import Ledger, Names, by, designators, exact, gives, rules, told, users, vendor_specific
+from ietpy.migrate.exporting import (
+    Ledger,
+    Names,
+    by,
+    designators,
+    exact,
+    gives,
+    reachable,
+    rules,
+    told,
+    users,
+    vendor_specific,
+)
 from ietpy.migrate.identities import ctl
 from ietpy.migrate.model import (
     NOWHERE,
@@ -65,6 +78,10 @@ class _Writer:
     names: Names = field(default_factory=lambda: Names(_LONGEST_NAME))
     luns: dict[str, list[str]] = field(default_factory=dict)  #: blocks by name
     groups: dict[tuple[str, ...], str] = field(default_factory=dict)  #: names of auth-groups by what they say
+    uses: Counter[Disk] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.uses = Counter(lun.disk for target in self.source.targets for lun in target.luns)
 
     def text(self) -> str:
         portals = [self.portal_group(group) for group in self.portal_groups()]
@@ -154,7 +171,7 @@ class _Writer:
                 return "it has other addresses or users than the rule before, and ctld has one rule for a portal group"
             return ""
 
-        kept = rules(target, by(target.grants, group.tag), self.ledger, unsaid)
+        kept = rules(target, by(target.grants, group.tag if self.source.portal_groups else 0), self.ledger, unsaid)
         if not kept:
             return _NOBODY
         first = kept[0]
@@ -170,6 +187,8 @@ class _Writer:
     # -- targets
 
     def target(self, target: Target) -> list[str]:
+        if not reachable(self.source, target, self.ledger):
+            return []
         if not _said(target.name):
             self.ledger.lost(target.span, f"target {target.name}", "ctl.conf cannot hold its name; it is left out")
             return []
@@ -197,13 +216,13 @@ class _Writer:
         if target.redirect:
             body.append(f"redirect {_quoted(target.redirect)}")
         for lun in target.luns:
-            name = self.lun(target, lun)
-            body += [f"lun {lun.number} {_quoted(name)}"] if name else []
+            body += self.lun(target, lun)
         return _block(f"target {_quoted(target.name)}", body)
 
     # -- LUNs
 
-    def lun(self, target: Target, lun: Lun) -> str | None:
+    def lun(self, target: Target, lun: Lun) -> list[str]:
+        """The lines of a target about one: by name if the disk has one, or others share it."""
         disk = lun.disk
         what = f"LUN {lun.number} of {target.name}"
         why = ""
@@ -211,19 +230,21 @@ class _Writer:
             why = f"it is {disk.detail or 'nothing ctld serves'}"
         elif lun.read_only and not disk.read_only:
             why = "ctld can write protect a disk, but not by one target or number alone"
-        elif disk.path and not _said(disk.path):
+        elif disk.store in (Store.FILE, Store.DIRECT) and not _said(disk.path):
             why = f"ctl.conf cannot hold its path {disk.path}"
         if why:
             self.ledger.lost(lun.span, what, f"{why}; it is left out")
-            return None
-        name = self.names.of(disk)
+            return []
         words = _words(disk)
-        if name not in self.luns:
-            self.luns[name] = [*_lun(disk), *(f"{word} {_quoted(value)}" for word, value in words.items())]
         if disk.store is Store.NULL:
             self.ledger.warn(lun.span, what, "ctld has no disk that forgets; it is a disk in memory there")
         self.ledger.disk(target, lun, _reported(words))
-        return name
+        lines = [*_lun(disk), *(f"{word} {_quoted(value)}" for word, value in words.items())]
+        if not disk.name and self.uses[disk] == 1:
+            return _block(f"lun {lun.number}", lines)
+        name = self.names.of(disk)
+        self.luns.setdefault(name, lines)
+        return [f"lun {lun.number} {_quoted(name)}"]
 
 
 def _block(head: str, lines: Iterable[str]) -> list[str]:

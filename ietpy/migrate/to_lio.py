@@ -11,9 +11,10 @@ import re
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
-from ietpy.migrate.exporting import Ledger, Names, by, exact, is_device, rules, told, users
+from ietpy.migrate.exporting import Ledger, Names, by, exact, is_device, reachable, rules, told, users
 from ietpy.migrate.identities import lio
 from ietpy.migrate.model import (
     NOWHERE,
@@ -62,16 +63,17 @@ def to_lio(source: Source) -> Written:
 
 def _fabric_modules(source: Source, ledger: Ledger) -> list[dict[str, Any]]:
     discovery = source.discovery
-    if discovery.closed:
+    accounts = list(filter(_said, discovery.incoming))
+    if discovery.closed or (discovery.incoming and not accounts):
         return [{"name": "iscsi", "discovery_enable_auth": True}]  # there is no user as whom to log in
     if discovery.networks or discovery.names:
         ledger.lost(NOWHERE, "who may discover", "LIO tells everybody of what he may use")
-    if not discovery.incoming:
+    if not accounts:
         return []
-    for more in discovery.incoming[1:]:
+    for more in accounts[1:]:
         ledger.lost(more.span, f"user {more.name} of discovery", "LIO has one, the first")
-    accounts = _chap(discovery.incoming[0], discovery.outgoing, "discovery_")
-    return [{"name": "iscsi", "discovery_enable_auth": True, **accounts}]
+    outgoing = discovery.outgoing if _said(discovery.outgoing) else None
+    return [{"name": "iscsi", "discovery_enable_auth": True, **_chap(accounts[0], outgoing, "discovery_")}]
 
 
 # -- storage objects
@@ -139,6 +141,8 @@ def _storage_object(disk: Disk, name: str, plugin: str, serial: str) -> dict[str
 
 def _target(source: Source, target: Target, objects: _Objects, ledger: Ledger) -> dict[str, Any] | None:
     name = target.name.lower()
+    if not reachable(source, target, ledger):
+        return None
     if not _NAME.fullmatch(name):
         why = "LIO wants iqn., a date and two words with a dot between, no blank, no underscore; the target is left out"
         ledger.lost(target.span, f"target {target.name}", why)
@@ -155,22 +159,30 @@ def _target(source: Source, target: Target, objects: _Objects, ledger: Ledger) -
             ledger.lost(target.span, what, why)
     tags = target.portal_groups
     groups = [group for group in source.portal_groups if not tags or group.tag in tags]
-    if not groups:
+    if not groups:  # the source has none at all, and tag 0 is in no rule
         ledger.warn(target.span, f"the portals of {target.name}", "none are said; 0.0.0.0:3260 is written")
         groups = [PortalGroup(1, (Portal("0.0.0.0"),))]
     tpgs = []
     for group in groups:
-        allowed = rules(target, by(target.grants, group.tag), ledger, _unsaid)
+        grants = by(target.grants, group.tag if source.portal_groups else 0)
+        allowed = rules(target, grants, ledger, partial(_unsaid, target), denials=True)
         tpgs.append(_Tpg(target, group, allowed, objects, ledger).made())
     return {"fabric": "iscsi", "wwn": name, "tpgs": tpgs}
 
 
-def _unsaid(grant: Grant, _: list[Grant]) -> str:
+def _unsaid(target: Target, grant: Grant, _: list[Grant]) -> str:
     if grant.networks:
         return "LIO knows no addresses of initiators"
     if not (exact(grant.names) or "*" in grant.names):
         return "LIO knows whole names only"
+    accounts = users(target, grant)
+    if not grant.denies and accounts and not any(map(_said, accounts)):
+        return "its users have no name or no secret, which rtslib passes over"
     return ""
+
+
+def _said(account: Account | None) -> bool:
+    return account is not None and bool(account.name and account.secret)
 
 
 @dataclass
@@ -187,22 +199,22 @@ class _Tpg:
 
     def made(self) -> dict[str, Any]:
         target = self.target
-        everybody = next((grant for grant in self.grants if grant.unlimited), None)
+        everybody = next((grant for grant in self.grants if grant.unlimited and not grant.denies), None)
         shown = self.shown(everybody)
         for lun in target.luns if shown is None else shown:
             self.take(lun)
-        acls = [acl for grant in self.grants if grant is not everybody for acl in self.acls(grant)]
+        acls = [acl for grant in self.grants if not grant.unlimited for acl in self.acls(grant)]
         accounts = self.users(everybody)
         secure = bool(accounts) or any("chap_userid" in acl for acl in acls)
         if shown is not None:
             shown = self.still_shown(everybody, shown, secure=secure and not accounts)
         for acl in acls:
             if secure and "chap_userid" not in acl:
-                acl["attributes"]["authentication"] = 0
+                acl["attributes"].setdefault("authentication", 0)
         attributes = {
             "authentication": int(secure),
             "generate_node_acls": int(shown is not None),
-            "demo_mode_write_protect": int(not any(_writable(everybody, lun) for lun in shown or ())),
+            "demo_mode_write_protect": int(everybody is None or shown is None or _protects(everybody, shown)),
         }
         if target.queued_commands is not None:
             attributes["default_cmdsn_depth"] = target.queued_commands
@@ -251,15 +263,18 @@ class _Tpg:
     # -- who is named
 
     def acls(self, grant: Grant) -> list[dict[str, Any]]:
-        target, accounts = self.target, self.users(grant)
+        """Of each initiator a rule is the first to name. Who is turned away has to log in as a user there is not."""
+        target, accounts = self.target, () if grant.denies else self.users(grant)
         attributes = {
             name: seconds for name, seconds in (
                 ("nopin_timeout", target.nop_interval), ("nopin_response_timeout", target.nop_timeout)
             ) if seconds
         }
+        if grant.denies:
+            attributes["authentication"] = 1
         maps = [
             {"index": lun.number, "tpg_lun": place, "write_protect": not _writable(grant, lun)}
-            for lun in self.luns(grant) if (place := self.take(lun)) is not None
+            for lun in (() if grant.denies else self.luns(grant)) if (place := self.take(lun)) is not None
         ]
         chap = _chap(accounts[0], self.outgoing(grant), "chap_") if accounts else {}
         tag = {"tag": grant.label} if grant.label else {}
@@ -288,18 +303,24 @@ class _Tpg:
 
     def users(self, grant: Grant | None) -> tuple[Account, ...]:
         """As whom the initiators of a rule log in: one user, or none for no CHAP."""
-        accounts = users(self.target, grant) if grant else ()
+        accounts = [account for account in users(self.target, grant) if _said(account)] if grant else []
         for more in accounts[1:]:
             why = "LIO has one user here, the first; who logs in as another no longer can"
             self.ledger.lost(more.span, f"user {more.name} of {self.target.name}", why)
-        return accounts[:1]
+        return tuple(accounts[:1])
 
     def outgoing(self, grant: Grant | None) -> Account | None:
-        return (grant.outgoing if grant else None) or self.target.outgoing
+        found = (grant.outgoing if grant else None) or self.target.outgoing
+        return found if _said(found) else None
 
 
 def _writable(grant: Grant | None, lun: Lun) -> bool:
     return lun.writable and not (grant and grant.read_only)
+
+
+def _protects(grant: Grant, luns: Iterable[Lun]) -> bool:
+    """Whether LUNs must be write protected for those whom a rule is about."""
+    return grant.read_only or any(not (_writable(grant, lun) or _guards_itself(lun.disk)) for lun in luns)
 
 
 def _guards_itself(disk: Disk) -> bool:

@@ -18,6 +18,7 @@ from ietpy.migrate.exporting import (
     designators,
     exact,
     is_device,
+    reachable,
     rules,
     told,
     users,
@@ -191,6 +192,8 @@ class _Target:
     def lines(self) -> list[str]:
         """Nothing where the target cannot be written, or would be more open than it is."""
         target = self.target
+        if not reachable(self.source, target, self.ledger):
+            return []
         if not _PLAIN.fullmatch(target.name):
             self.ledger.lost(target.span, f"target {target.name}", "scst.conf cannot hold its name; it is left out")
             return []

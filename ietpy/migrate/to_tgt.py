@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import count, islice
 from typing import Final
 
-from ietpy.migrate.exporting import Ledger, designators, exact, gives, rules, told, users
+from ietpy.migrate.exporting import Ledger, designators, exact, gives, reachable, rules, told, users
 from ietpy.migrate.identities import TGT_WIDTH, tgt
 from ietpy.migrate.model import NOWHERE, Account, Disk, Grant, Identity, Lun, Source, Store, Target, Written
 
@@ -109,6 +109,8 @@ class _Block:
     def lines(self) -> list[str]:
         """Nothing where the target cannot be written, or would be more open than it is."""
         target = self.target
+        if not reachable(self.source, target, self.ledger):
+            return []
         if not _NAME.fullmatch(target.name):
             self.ledger.lost(target.span, f"target {target.name}", "its name has characters that a shell would change")
             return []

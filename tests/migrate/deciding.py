@@ -18,6 +18,8 @@ def decide(source: Source, name: str, initiator: str, peer: str, tag: int) -> Go
         return None
     if target.portal_groups and tag not in target.portal_groups:
         return None
+    if source.portal_groups and not any(group.tag == tag and group.portals for group in source.portal_groups):
+        return None
     grant = next((each for each in target.grants if _about(each, initiator, peer, tag)), None)
     if grant is None or grant.denies:
         return None

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from ietpy.migrate import identities
-from ietpy.migrate.exporting import Ledger, Names, by, joined, rules, whom
-from ietpy.migrate.model import OPEN, Disk, Grant, Identity, Lun, Store
-from tests.migrate.sample import ANN, BEN, CAT, LAN, LIO_DISK, SIX, TGT_DISK, at, target
+from ietpy.migrate.exporting import Ledger, Names, by, joined, reachable, rules, whom
+from ietpy.migrate.model import OPEN, Disk, Grant, Identity, Lun, PortalGroup, Store
+from ietpy.migrate.to_ctl import to_ctl
+from ietpy.migrate.to_lio import to_lio
+from ietpy.migrate.to_scst import to_scst
+from ietpy.migrate.to_tgt import to_tgt
+from tests.migrate.sample import ANN, BEN, CAT, LAN, LIO_DISK, NAME, PORTALS, SIX, TGT_DISK, at, target, text
 
 NO = Grant(denies=True)
 
@@ -76,6 +81,30 @@ def test_rules_by_one_portal_group() -> None:
     first, second = Grant((ANN,), portal_groups=(1, 2)), Grant((BEN,), portal_groups=(2,))
     assert by((first, second, OPEN), 1) == (Grant((ANN,)), OPEN)
     assert by((first, second, OPEN), 2) == (Grant((ANN,)), Grant((BEN,)), OPEN)
+
+
+@pytest.mark.parametrize(("tags", "groups", "reached"), [
+    ((), (), True), ((3,), (), True), ((), PORTALS, True), ((1,), PORTALS, True), ((3,), PORTALS, False),
+    ((), (PortalGroup(1),), False),
+])
+def test_a_target_to_which_no_portal_leads(
+    tags: tuple[int, ...], groups: tuple[PortalGroup, ...], reached: bool
+) -> None:
+    """No writer may have it come by all of them."""
+    source = replace(target(OPEN, portal_groups=tags), portal_groups=groups)
+    ledger = Ledger()
+    assert reachable(source, source.targets[0], ledger) is reached
+    assert [note.why for note in ledger.notes] == (
+        [] if reached else ["no portal leads to it, so nobody gets there; it is left out"]
+    )
+    for write in (to_lio, to_tgt, to_scst, to_ctl):
+        assert (f"{NAME}a" in text(write(source))) is reached
+
+
+def test_rules_by_portal_groups_count_for_none_where_there_are_no_groups() -> None:
+    source = replace(target(Grant(portal_groups=(1,))), portal_groups=())
+    assert json.loads(text(to_lio(source)))["targets"][0]["tpgs"][0]["attributes"]["generate_node_acls"] == 0
+    assert '"no-access"' in text(to_ctl(source))
 
 
 def test_every_disk_has_a_name_of_its_own() -> None:

@@ -88,13 +88,6 @@ lun "b" {
 	option naa "0x3000000700000002"
 }
 
-lun "disk" {
-	backend ramdisk
-	size 1048576
-	blocksize 512
-	option writecache off
-}
-
 target "iqn.2001-04.com.example:open" {
 	portal-group "pg1" "no-authentication"
 	lun 0 "disk0"
@@ -110,7 +103,12 @@ target "iqn.2001-04.com.example:some" {
 
 target "iqn.2001-04.com.example:closed" {
 	portal-group "pg1" "no-access"
-	lun 1 "disk"
+	lun 1 {
+		backend ramdisk
+		size 1048576
+		blocksize 512
+		option writecache off
+	}
 }
 """
 
@@ -149,7 +147,7 @@ def block(source: Source, head: str) -> list[str]:
 UUID_BYTES = bytes.fromhex("f0e436248ce246fdad63ba328d023334")
 EUI = bytes.fromhex("0014051234567890")
 CTL_DISK = Disk(
-    Store.FILE, "/srv/a.img",
+    Store.FILE, "/srv/a.img", "a-product",
     identity=identities.ctl(
         "SN1", "DEV 1", "ACME", "a product", "2", bytes(8), EUI, UUID_BYTES, "iqn.2001-04.com.example:a,lun,0"
     ),
@@ -177,6 +175,14 @@ CTL_DISK = Disk(
 ])
 def test_a_lun(source: Source, lines: list[str]) -> None:
     assert block(source, "lun ") == lines
+
+
+def test_a_disk_without_a_name_stands_in_its_target() -> None:
+    lines = text(to_ctl(disk(CTL_DISK, name="", identity=Identity()))).splitlines()
+    assert lines[-7:] == [
+        "\tlun 1 {", "\t\tbackend block", '\t\tpath "/srv/a.img"', "\t\tblocksize 512", "\t\toption writecache off",
+        "\t}", "}",
+    ]
 
 
 def test_names_of_ctld_stay() -> None:
@@ -303,7 +309,7 @@ def test_every_portal_group_has_its_rule() -> None:
 
 
 def test_rules_that_are_alike_are_one_group() -> None:
-    groups = (PortalGroup(1), PortalGroup(2))
+    groups = (PortalGroup(1, (Portal("192.0.2.1"),)), PortalGroup(2, (Portal("192.0.2.2"),)))
     one = Target(f"{NAME}a", grants=(Grant((ANN,)),))
     assert text(to_ctl(Source("ctl", (one,), groups))).count("auth-group \"ag-") == 1
 
@@ -327,8 +333,8 @@ def test_where_no_portals_are_said() -> None:
     (Discovery((Account("a", '"', at(5)),)), "no-access", [], ["5 lost: user a of discovery: ctl.conf cannot hold it"]),
 ])
 def test_discovery(discovery: Discovery, name: str, lines: list[str], lost: list[str]) -> None:
-    source = Source("ietd", portal_groups=(PortalGroup(1),), discovery=discovery)
-    assert block(source, "portal-group ") == [f'discovery-auth-group "{name}"']
+    source = Source("ietd", portal_groups=(PortalGroup(1, (Portal("192.0.2.1"),)),), discovery=discovery)
+    assert block(source, "portal-group ") == [f'discovery-auth-group "{name}"', "listen 192.0.2.1:3260"]
     assert block(source, f'auth-group "{name}"') == lines
     assert notes(to_ctl(source)) == lost
 
@@ -343,7 +349,7 @@ def test_discovery(discovery: Discovery, name: str, lines: list[str], lost: list
      ["1 lost: Alias of iqn.a: ctl.conf cannot hold it"]),
 ])
 def test_a_target(one: Target, lines: list[str], lost: list[str]) -> None:
-    source = Source("ietd", (one,), (PortalGroup(1),))
+    source = Source("ietd", (one,), (PortalGroup(1, (Portal("192.0.2.1"),)),))
     assert block(source, "target ") == lines
     assert notes(to_ctl(source)) == lost
 

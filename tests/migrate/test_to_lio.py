@@ -33,6 +33,7 @@ from tests.migrate.sample import (
     LIO_DISK,
     NAME,
     NULL_DISK,
+    PORTALS,
     SAMPLE,
     TGT_DISK,
     US,
@@ -204,7 +205,7 @@ def test_a_serial_number_that_is_no_uuid_becomes_one_the_same_each_time() -> Non
     ("test", None),
 ])
 def test_names_pass_rtslibs_tests_or_are_left_out(name: str, wwn: str | None) -> None:
-    source = Source("ietd", (Target(name, (Lun(0, LIO_DISK),), (OPEN,), span=at(1)),), (PortalGroup(1),))
+    source = Source("ietd", (Target(name, (Lun(0, LIO_DISK),), (OPEN,), span=at(1)),), PORTALS)
     assert [one["wwn"] for one in document(source)["targets"]] == ([wwn] if wwn else [])
     found = notes(to_lio(source))
     if wwn is None:
@@ -272,6 +273,38 @@ PRIVATE = Grant((ANN,), incoming=(JOE,), outgoing=US)
         [], id="one without CHAP, and the others by it",
     ),
     pytest.param(
+        target(Grant((ANN,), denies=True), OPEN, incoming=(JIM,)),
+        {"attributes": {"authentication": 1, "generate_node_acls": 1, "demo_mode_write_protect": 0},
+         "node_acls": [{"node_wwn": ANN, "attributes": {"authentication": 1}, "mapped_luns": []}],
+         "chap_userid": "jim"},
+        [], id="one who is turned away",
+    ),
+    pytest.param(
+        target(Grant(("iqn.*",), denies=True), OPEN),
+        {"attributes": {"authentication": 0, "generate_node_acls": 0, "demo_mode_write_protect": 1}, "node_acls": []},
+        ["10 lost: a rule of a that turns away iqn.*: LIO knows whole names only; rules behind it that may be about the"
+         " same let nobody in",
+         "11 lost: a rule of a about everybody: a rule before it turns away iqn.*, and is not written; it lets nobody"
+         " in"],
+        id="a pattern that is turned away",
+    ),
+    pytest.param(
+        target(OPEN, incoming=(Account("", "secret"), JIM), outgoing=Account("us", "")),
+        {"attributes": {"authentication": 1, "generate_node_acls": 1, "demo_mode_write_protect": 0},
+         "chap_userid": "jim", "chap_mutual_userid": None}, [], id="a user without a name",
+    ),
+    pytest.param(
+        target(OPEN, incoming=(Account("jim", ""),)),
+        {"attributes": {"authentication": 0, "generate_node_acls": 0, "demo_mode_write_protect": 1}},
+        ["10 lost: a rule of a about everybody: its users have no name or no secret, which rtslib passes over; it lets"
+         " nobody in"], id="a user without a secret",
+    ),
+    pytest.param(
+        target(Grant((ANN,)), Grant(denies=True), OPEN),
+        {"attributes": {"authentication": 0, "generate_node_acls": 0, "demo_mode_write_protect": 1}}, [],
+        id="everybody else is turned away",
+    ),
+    pytest.param(
         target(Grant((ANN, ANN.upper())), Grant((ANN, BEN), read_only=True)),
         {"node_acls": [
             {"node_wwn": ANN, "attributes": {}, "mapped_luns": [{"index": 1, "tpg_lun": 1, "write_protect": False}]},
@@ -321,6 +354,7 @@ def test_where_no_portals_are_said() -> None:
 
 @pytest.mark.parametrize(("discovery", "modules", "lost"), [
     (Discovery(), [], []),
+    (Discovery((Account("jim", ""),)), [{"name": "iscsi", "discovery_enable_auth": True}], []),
     (Discovery((JIM,), closed=True), [{"name": "iscsi", "discovery_enable_auth": True}], []),
     (
         Discovery((JIM, Account("joe", "x", at(5))), US, networks=(ip_network("192.0.2.0/24"),)),
