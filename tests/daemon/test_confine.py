@@ -75,7 +75,7 @@ def test_no_process_of_the_daemon_keeps_anything_of_root_s(daemon: Any, count: i
     )
     assert started.returncode == 0, started.stderr
     facts = daemon.status()
-    assert facts["portals"] == [{"address": address, "port": 860, "group": 1}]
+    assert facts["portals"] == [{"address": address, "port": 860, "group": 1, "advertised": ""}]
     found = [*processes(facts["pid"]), *(each["pid"] for each in facts["processes"])]
     if count > 1:  # it is adopted by the daemon's parent's parent
         found.append(int(status(facts["processes"][0]["pid"])["PPid"]))

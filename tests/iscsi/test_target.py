@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ietpy.errors import LoginFailure
-from ietpy.iscsi.target import Accounts, Asker, IscsiNode, TargetNode, command_window, everybody
+from ietpy.iscsi.target import Accounts, Asker, IscsiNode, Portal, TargetNode, command_window, everybody
 from ietpy.scsi.device import ScsiDevice
 
 ASKER = Asker("iqn.i", "10.0.0.2", "10.0.0.1")
@@ -109,7 +109,7 @@ def test_rules_change_together_and_are_counted(node: IscsiNode) -> None:
 
 
 def test_addresses_default_to_the_one_reached(node: IscsiNode) -> None:
-    assert list(node.addresses(Asker("iqn.i", "10.0.0.2", "10.0.0.1", 5), 3260)) == [("10.0.0.1", 3260, 5)]
+    assert list(node.addresses(Asker("iqn.i", "10.0.0.2", "10.0.0.1", 5), 3260)) == [Portal("10.0.0.1", 3260, 5)]
 
 
 def test_a_target_is_only_in_its_portal_groups(node: IscsiNode) -> None:

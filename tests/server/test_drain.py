@@ -212,10 +212,10 @@ def test_a_command_handed_over_during_the_removal_holds_it(
     handing, removed, started, go_on = (threading.Event() for _ in range(4))
     defer = deferred.defer
 
-    def late(connection: Connection, task: Any) -> bool:
+    def late(connection: Connection, task: Any, grant: Any) -> bool:
         handing.set()
         assert removed.wait(20)
-        return defer(connection, task)
+        return defer(connection, task, grant)
 
     execute = LogicalUnit.execute
 

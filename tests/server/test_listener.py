@@ -11,7 +11,7 @@ import pytest
 from ietpy.initiator.errors import ConnectionLost
 from ietpy.initiator.login import LoginPlan
 from ietpy.iscsi.async_messages import Event
-from ietpy.iscsi.target import Asker, TargetNode
+from ietpy.iscsi.target import Asker, Portal, TargetNode
 from ietpy.scsi.device import ScsiDevice
 from ietpy.server import listener, portals
 from ietpy.server.listener import Server
@@ -66,8 +66,8 @@ def test_a_wildcard_portal_names_the_hosts_addresses(served: Any, monkeypatch: p
     server = Server(served.node, sockets)
     port = server.portals()[0][1]
     four, six = (served.node.addresses(Asker("", "", local), port) for local in ("192.0.2.9", "2001:db8::9"))
-    assert four == (("192.0.2.9", port, 1), ("192.0.2.7", port, 1))
-    assert ("2001:db8::1", port, 1) in six or len(sockets) == 1
+    assert four == (Portal("192.0.2.9", port), Portal("192.0.2.7", port))
+    assert Portal("2001:db8::1", port) in six or len(sockets) == 1
     server.start()
     assert server.stop(10)
 
