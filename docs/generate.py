@@ -378,13 +378,13 @@ def events() -> str:
         for event in Event
     ]
     text = _EVENTS.format(peer=PER_PEER, code=PER_CODE)
-    troubles = ((f"`{each.code}`", each.value.severity, each.value.meaning) for each in Trouble)
+    troubles = ((f"`{each.code}`", each.value.severity, each.value.meaning, each.value.remedy) for each in Trouble)
     return "\n".join([
         text,
         _table(("code", "level", "what it means", "what to do", "note"), rows),
         "## What status says\n",
         _TROUBLES,
-        _table(("code", "severity", "what it means"), troubles),
+        _table(("code", "severity", "what it means", "what to do"), troubles),
     ])
 
 
@@ -626,8 +626,7 @@ def codes() -> str:
     rows = {event.code: ("log", event.value.meaning, event.value.remedy) for event in Event}
     for trouble in Trouble:
         where = "log, status" if trouble.code in rows else "status"
-        remedy = rows[trouble.code][2] if trouble.code in rows else "what the sentence says"
-        rows[trouble.code] = (where, trouble.value.meaning, remedy)
+        rows[trouble.code] = (where, trouble.value.meaning, trouble.value.remedy)
     for example in EXAMPLES:
         first = example.told()[0]
         if example.code not in rows:

@@ -15,31 +15,63 @@ class _Row(NamedTuple):
     code: str
     severity: str
     meaning: str
+    remedy: str  #: for the manual; what ``status`` says is more exact
 
 
 class Trouble(Enum):
     """An error is something that is not served, or not kept: the daemon is degraded. Each says what to do about it."""
 
-    LUN_NOT_SERVED = _Row("lun-not-served", "error", "The file or device of a Lun line cannot be opened or used.")
-    LUN_STUCK = _Row("lun-stuck", "error", "A file or device has not answered a command for ten seconds or more.")
-    CACHE_LOST = _Row("lun-cache-lost", "error", "A LUN's write cache could not be flushed, and has lost something.")
+    LUN_NOT_SERVED = _Row(
+        "lun-not-served", "error", "The file or device of a Lun line cannot be opened or used.",
+        "mend the Lun line, or what it names; `ietpy-daemon reload` tries again")
+    LUN_STUCK = _Row(
+        "lun-stuck", "error", "A file or device has not answered a command for ten seconds or more.",
+        "look at the device and the kernel's log; other LUNs are served meanwhile")
+    CACHE_LOST = _Row(
+        "lun-cache-lost", "error", "A LUN's write cache could not be flushed, and has lost something.",
+        "when the device is well, remove the LUN and add it, or restart; have initiators check their file systems")
     STATE_NOT_KEPT = _Row(
-        "state-not-kept", "error", "What a LUN was to keep the last time could not be written, so the command failed.")
+        "state-not-kept", "error", "What a LUN was to keep the last time could not be written, so the command failed.",
+        "make room, or let the daemon's user write in the state directory")
     NOTHING_KEPT = _Row(
-        "nothing-kept", "error", "The state directory cannot be written; commands that would keep something fail.")
-    NOWHERE_KEPT = _Row("nowhere-kept", "warning", "The same, as this user has no place for it, and named none.")
-    TARGET_NOT_SERVED = _Row("target-not-served", "error", "A target is left out for a mistake in its lines.")
-    PORTAL_NOT_OPENED = _Row("portal-not-opened", "error", "A portal's address or port cannot be listened on.")
-    PORTAL_NOT_USED = _Row("portal-not-used", "error", "A socket of the service manager is no portal's.")
-    WORKER_ENDED = _Row("worker-ended", "error", "A worker process has died and is not there again yet.")
-    WORKER_SILENT = _Row("worker-silent", "error", "A worker process does not answer.")
-    MEDIUM_REPLACED = _Row("medium-replaced", "warning", "Another file or device is at the path of a LUN now, or none.")
-    SHARED_MEDIUM = _Row("shared-medium", "warning", "Two LUNs have one file or device.")
-    LUN_NOT_READY = _Row("lun-not-ready", "warning", "A LUN is being formatted or sanitized, or that has failed.")
-    METRICS_NOT_SERVED = _Row("metrics-not-served", "error", "Metrics and the status page cannot be served.")
+        "nothing-kept", "error", "The state directory cannot be written; commands that would keep something fail.",
+        "let the daemon's user write there, or name another with `--state-dir`")
+    NOWHERE_KEPT = _Row(
+        "nowhere-kept", "warning", "Nothing outlives a loss of power: this user has no place for it, and named none.",
+        "name one with `--state-dir`")
+    TARGET_NOT_SERVED = _Row(
+        "target-not-served", "error", "A target is left out for a mistake in its lines.",
+        "mend the lines that `ietpy check` names, then `ietpy-daemon reload`")
+    PORTAL_NOT_OPENED = _Row(
+        "portal-not-opened", "error", "A portal's address or port cannot be listened on.",
+        "mend the Portal line, or have the address there, then `ietpy-daemon reload`")
+    PORTAL_NOT_USED = _Row(
+        "portal-not-used", "error", "A socket of the service manager is no portal's.",
+        "name it in a Portal line, or take it out of the socket's unit")
+    WORKER_ENDED = _Row(
+        "worker-ended", "error", "A worker process has died and is not there again yet.",
+        "the log says why; another one is started by itself")
+    WORKER_SILENT = _Row(
+        "worker-silent", "error", "A worker process does not answer.",
+        "look at its devices and the log; restart the daemon if it lasts")
+    MEDIUM_REPLACED = _Row(
+        "medium-replaced", "warning", "Another file or device is at the path of a LUN now, or none.",
+        "remove the LUN and add it again, or restart, if the new one is meant")
+    SHARED_MEDIUM = _Row(
+        "shared-medium", "warning", "Two LUNs have one file or device.",
+        "leave one, unless a cluster's file system is on it")
+    LUN_NOT_READY = _Row(
+        "lun-not-ready", "warning", "A LUN is being formatted or sanitized, or that has failed.",
+        "wait for its end, or format or sanitize it again, from an initiator")
+    METRICS_NOT_SERVED = _Row(
+        "metrics-not-served", "error", "Metrics and the status page cannot be served.",
+        "install prometheus-client, or write another address or port, then restart")
     METRICS_OPEN = _Row(
-        "metrics-open", "warning", "Metrics and the status page are served beyond this machine, without a password.")
-    WRITE_PROTECTED = _Row("lun-write-protected", "warning", "An initiator has write protected a LUN.")
+        "metrics-open", "warning", "Metrics and the status page are served beyond this machine, without a password.",
+        "write a loopback address with a proxy before it, or see to it with a firewall")
+    WRITE_PROTECTED = _Row(
+        "lun-write-protected", "warning", "An initiator has write protected a LUN.",
+        "have an initiator clear SWP of the control mode page")
 
     @property
     def code(self) -> str:

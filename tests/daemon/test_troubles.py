@@ -41,6 +41,8 @@ def test_each_says_what_it_means(trouble: Trouble) -> None:
     assert re.fullmatch(r"[a-z]+(-[a-z]+)+", trouble.code)
     assert trouble.value.severity in ("error", "warning")
     assert trouble.value.meaning.endswith(".")
+    assert trouble.value.remedy
+    assert not trouble.value.remedy.endswith("."), "it stands in a table"
     found = trouble.at(Span("/f", 1, 2), "a problem", "a hint")
     assert str(found) == f"/f:1:2: {trouble.value.severity}: a problem; a hint"
 
