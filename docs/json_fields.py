@@ -230,6 +230,14 @@ JSON: Final[Mapping[str, Fields]] = {
         ("isns", "object of strings or null", "`server` and `state` of the iSNS client; null: there is none"),
         ("processes", "list of objects", "worker processes, where there are any"),
     ),
+    "mkimage": (
+        _FORMAT,
+        ("path", "string", "where the image is"),
+        ("size", "number", "bytes"),
+        ("how", "string", "`sparse`, `allocated`, `shared` (blocks, with the source), `copied` or `converted`"),
+        ("source", "string or null", "what `--from` named"),
+        ("lines", "list of strings or null", "the lines of ietd.conf that serve it; null: none can name it"),
+    ),
     "kick": (
         _FORMAT,
         ("ended", "list", "the sessions that were ended"),

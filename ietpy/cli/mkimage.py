@@ -17,6 +17,8 @@ from ietpy.errors import StoreError, UsageError
 
 _STOPPED: Final = "stopped; no partial image is left"
 _HOW: Final = {
+    "allocated": "all space allocated",
+    "sparse": "sparse",
     "shared": "it shares its blocks with {source} until they are written",
     "copied": "copied from {source}, its holes kept",
     "converted": "converted from {source}",
@@ -31,11 +33,12 @@ _HOW: Final = {
 )
 @click.option("--preallocate", is_flag=True, help="Give the image all its space now, not as it fills.")
 @click.option("--force", is_flag=True, help="Replace an existing image that is not being served.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
 @click.argument("path", default="./ietpy.img")
 @click.pass_context
 def mkimage(
     ctx: click.Context, size: str | None, source: str | None, form: str | None, preallocate: bool, force: bool,
-    path: str,
+    as_json: bool, path: str,
 ) -> None:
     """Make a disk image at PATH (./ietpy.img) and print the lines of ietd.conf that serve it.
 
@@ -49,7 +52,10 @@ def mkimage(
             how = _new(path, count, preallocate, force, form)
         else:
             how = _copy(source, path, count, preallocate, force, form)
-        _report(path, how, preallocate)
+        if as_json:
+            _report_json(path, source, how)
+        else:
+            _report(path, source, how)
     except UsageError as error:
         _say(str(error))
         ctx.exit(2)
@@ -65,18 +71,18 @@ def mkimage(
 
 
 def _new(path: str, size: int | None, preallocate: bool, force: bool, form: str | None) -> str:
-    """An image of zeros; what is said of it."""
+    """An image of zeros; how it was made, a word of ``_HOW``."""
     if size is None:
         raise UsageError("say --size, as in --size 10G, or --from FILE")
     if form is not None:
         raise UsageError("--format says what the file of --from is; without --from an image is raw")
     with stoppable(), progress("Allocating" if preallocate else "") as tell:
         images.make_image(path, size, preallocate=preallocate, force=force, progress=tell)
-    return "all space allocated" if preallocate else "sparse"
+    return "allocated" if preallocate else "sparse"
 
 
 def _copy(source: str, path: str, size: int | None, preallocate: bool, force: bool, form: str | None) -> str:
-    """An image of another; what is said of it."""
+    """An image of another; how it was made, a word of ``_HOW``."""
     from ietpy import copies
 
     if preallocate:
@@ -85,7 +91,7 @@ def _copy(source: str, path: str, size: int | None, preallocate: bool, force: bo
     with stoppable(), progress("Converting" if qcow2 else "Copying") as tell:
         make = copies.convert if qcow2 else copies.copy
         how = make(source, path, size=size, force=force, progress=tell)
-    return _HOW[how.value].format(source=source)
+    return how.value
 
 
 def _say(sentence: str) -> None:
@@ -107,12 +113,23 @@ def progress(doing: str) -> Iterator[Callable[[int, int], None] | None]:
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 
 
-def _report(path: str, how: str, preallocate: bool) -> None:
+def _report_json(path: str, source: str | None, how: str) -> None:
+    from ietpy.cli.output import show_json
+
+    try:
+        lines = images.target_lines(path, os.uname().nodename).splitlines()
+    except UsageError:
+        lines = None
+    facts = {"path": os.path.abspath(path), "size": os.path.getsize(path), "how": how, "source": source}
+    show_json({**facts, "lines": lines})
+
+
+def _report(path: str, source: str | None, how: str) -> None:
     """Say on standard error what was made; on standard output, alone, what to put into ietd.conf."""
     size = os.path.getsize(path)
-    _say(f"made {path}: {images.in_words(size)}, {how}")
+    _say(f"made {path}: {images.in_words(size)}, {_HOW[how].format(source=source)}")
     used = os.stat(path).st_blocks * 512
-    if not preallocate and (free := images.free_space(path)) < size - used:
+    if how != "allocated" and (free := images.free_space(path)) < size - used:
         _say(f"note: only {images.in_words(free)} are free there; writes fail when they are used up")
     serving_lines(path, _say)
 

@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from ietpy import images
 from ietpy.cli.mkimage import mkimage
 from ietpy.config.load import loads
+from tests.fields import checked
 
 MIB = 1 << 20
 
@@ -259,3 +260,12 @@ def test_what_is_wrong_with_a_source(
     result = call(*words)
     assert (result.exit_code, sentence in result.stderr) == (2, True), result.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["old"]
+
+
+def test_json_of_what_was_made(tmp_path: Path) -> None:
+    new = tmp_path / "new.img"
+    document = checked("mkimage", call("--size", "1M", "--json", str(new)).stdout)
+    assert (document["path"], document["size"], document["how"], document["source"]) == (str(new), MIB, "sparse", None)
+    assert document["lines"][1] == f"    Lun 0 Path={new},Type=fileio"
+    document = checked("mkimage", call("--from", str(new), "--json", str(tmp_path / "a,b")).stdout)
+    assert (document["how"], document["source"], document["lines"]) == ("copied", str(new), None)
