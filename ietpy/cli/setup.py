@@ -35,11 +35,21 @@ _HIDDEN: Final = ("/tmp/", "/var/tmp/")  #: which systemd's unit hides from the 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """One file: where below ``share`` it comes from, where below the root it goes, and its mode."""
+    """One file: where below ``share`` it comes from, where below the root it goes, and its mode.
+
+    ``packaged``: where a distribution's package has the same; then there is nothing to do.
+    """
 
     source: str
     target: str
     mode: int = 0o644
+    packaged: tuple[str, ...] = ()
+
+
+def _unit(name: str) -> Installed:
+    """One of systemd's."""
+    packaged = tuple(f"{place}/systemd/system/{name}" for place in ("usr/lib", "lib"))
+    return Installed(f"init/systemd/{name}", f"etc/systemd/system/{name}", packaged=packaged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +81,8 @@ INITS: Final = (
     Init(
         "systemd", "systemd", ("run/systemd/system",), ("usr/lib/systemd/systemd", "lib/systemd/systemd"),
         (
-            Installed("init/systemd/ietpy.service", "etc/systemd/system/ietpy.service"),
-            Installed("init/systemd/ietpy.socket", "etc/systemd/system/ietpy.socket"),
+            _unit("ietpy.service"),
+            _unit("ietpy.socket"),
         ),
         "systemctl daemon-reload && systemctl enable --now ietpy", "systemctl disable --now ietpy.service ietpy.socket",
         ("etc/systemd/system/*.wants/ietpy.*",),
@@ -226,6 +236,10 @@ def _content(each: Installed, command: str) -> bytes:
 def _put(record: Record, each: Installed, content: bytes, dry_run: bool, say: Say) -> None:
     """Write one file, and say what was done."""
     path, known = record.root / each.target, record.files.get(each.target)
+    for place in each.packaged:
+        if (record.root / place).exists():
+            say(f"{record.root / place}: is there already, a package's")
+            return
     there = _hash(path)
     if there == _digest(content):
         say(f"{path}: is there already, the same")

@@ -179,6 +179,15 @@ def test_which_init_system_it_is(places: tuple[str, ...], found: str, root: Path
     assert (f"{root}/{found}" in units) if found else not units
 
 
+def test_a_packages_unit_is_not_hidden_by_another(root: Path, run: Setup) -> None:
+    theirs = root / "lib" / "systemd" / "system" / "ietpy.service"
+    theirs.parent.mkdir(parents=True)
+    theirs.touch()
+    lines = done(run("--init", "systemd"))
+    assert f"{theirs}: is there already, a package's" in lines
+    assert os.listdir(root / "etc" / "systemd" / "system") == ["ietpy.socket"]
+
+
 @pytest.mark.parametrize(
     ("init", "link", "complaint"),
     [
