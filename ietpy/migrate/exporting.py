@@ -153,12 +153,19 @@ def users(target: Target, grant: Grant) -> tuple[Account, ...]:
     return target.incoming if grant.incoming is None else grant.incoming
 
 
-def reachable(source: Source, target: Target, ledger: Ledger) -> bool:
-    """Whether a portal leads to a target; one to which none does is left out, not to come by all of them."""
-    if not source.portal_groups or source.portals_of(target):
-        return True
-    ledger.lost(target.span, f"target {target.name}", "no portal leads to it, so nobody gets there; it is left out")
-    return False
+def reachable(source: Source, target: Target, ledger: Ledger, *, local: bool = False) -> bool:
+    """Whether a target can be written as far as its portals go: it is left out rather than reached by more of them.
+
+    ``local``: whether the format knows the own addresses by which a target is reached.
+    """
+    why = ""
+    if source.portal_groups and not source.portals_of(target):
+        why = "no portal leads to it, so nobody gets there"
+    elif target.local and not local:
+        why = f"it is reached by own addresses of {joined(map(str, target.local))} alone, which cannot be written"
+    if why:
+        ledger.lost(target.span, f"target {target.name}", f"{why}; it is left out")
+    return not why
 
 
 def by(grants: Iterable[Grant], tag: int) -> tuple[Grant, ...]:

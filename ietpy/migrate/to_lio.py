@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 from ietpy.migrate.exporting import Ledger, Names, by, exact, is_device, reachable, rules, told, users
-from ietpy.migrate.identities import lio
+from ietpy.migrate.identities import LIO_MODELS, lio
 from ietpy.migrate.model import (
     NOWHERE,
     Account,
@@ -101,7 +101,7 @@ class _Objects:
             ledger.lost(lun.span, f"the removable medium of {what}", "LIO has none")
         if plugin == "fileio" and disk.size is None and not is_device(disk):
             ledger.warn(lun.span, f"the size of {what}", "it is not known, so the file must be there at the restore")
-        ledger.disk(target, lun, lio(name, serial, plugin))
+        ledger.disk(target, lun, lio(name, serial, plugin, model_alias=_is_called_by_name(disk, plugin)))
         return f"/backstores/{plugin}/{name}"
 
 
@@ -119,8 +119,13 @@ def _serial(disk: Disk) -> str:
     return str(uuid.uuid5(_OURS, repr((disk.path, disk.name, disk.identity))))
 
 
+def _is_called_by_name(disk: Disk, plugin: str) -> bool:
+    """Whether its product is to be its name; without ``emulate_model_alias`` it is the plugin's."""
+    return told(disk.identity.product) != LIO_MODELS[plugin]
+
+
 def _storage_object(disk: Disk, name: str, plugin: str, serial: str) -> dict[str, Any]:
-    attributes = {"emulate_model_alias": 1}
+    attributes = {"emulate_model_alias": int(_is_called_by_name(disk, plugin))}
     if disk.block_size is not None:
         attributes["block_size"] = disk.block_size
     if plugin != "ramdisk":
@@ -158,7 +163,7 @@ def _target(source: Source, target: Target, objects: _Objects, ledger: Ledger) -
         if said:
             ledger.lost(target.span, what, why)
     tags = target.portal_groups
-    groups = [group for group in source.portal_groups if not tags or group.tag in tags]
+    groups = [group for group in source.portal_groups if group.portals and (not tags or group.tag in tags)]
     if not groups:  # the source has none at all, and tag 0 is in no rule
         ledger.warn(target.span, f"the portals of {target.name}", "none are said; 0.0.0.0:3260 is written")
         groups = [PortalGroup(1, (Portal("0.0.0.0"),))]

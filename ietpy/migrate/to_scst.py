@@ -26,12 +26,14 @@ from ietpy.migrate.exporting import (
     whom,
 )
 from ietpy.migrate.identities import scst
-from ietpy.migrate.model import NOWHERE, Account, Disk, Grant, Identity, Lun, Source, Store, Target, Written
+from ietpy.migrate.model import NOWHERE, Account, Disk, Grant, Identity, Lun, Network, Source, Store, Target, Written
 
 CONFIGURATION: Final = "scst.conf"
 _LONGEST_NAME: Final = 48
 _UNQUOTABLE: Final = re.compile(r'["{}\r\n]')  #: a brace ends the block, in quotes or not
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._/:@+=,*?!%\[\]-]+")
+NO_PORTAL: Final = "192.0.2.255"  #: an address for documents, which no machine has (RFC 5737)
+_MOST_PATTERNS: Final = 8  #: log2
 _EVERY_ADDRESS: Final = ("*", "::", "0.0.0.0")
 _PORT: Final = 3260
 _NAA: Final = 3
@@ -192,7 +194,7 @@ class _Target:
     def lines(self) -> list[str]:
         """Nothing where the target cannot be written, or would be more open than it is."""
         target = self.target
-        if not reachable(self.source, target, self.ledger):
+        if not reachable(self.source, target, self.ledger, local=True):
             return []
         if not _PLAIN.fullmatch(target.name):
             self.ledger.lost(target.span, f"target {target.name}", "scst.conf cannot hold its name; it is left out")
@@ -242,7 +244,13 @@ class _Target:
             if portal.port != _PORT:
                 why = "SCST's daemon listens on one port: iscsi-scstd -p"
                 self.ledger.lost(portal.span, f"port {portal.port} of {self.target.name}", why)
-        if not any(portal.address in _EVERY_ADDRESS for portal in portals):
+        if self.target.local:
+            for network in self.target.local:
+                yield from (f"allowed_portal {pattern}" for pattern in _patterns(network) or (NO_PORTAL,))
+                if not _patterns(network):
+                    why = "no patterns of scst.conf say it; the target is not reached by it"
+                    self.ledger.lost(self.target.span, f"own addresses {network} of {self.target.name}", why)
+        elif not any(portal.address in _EVERY_ADDRESS for portal in portals):
             yield from (f"allowed_portal {address}" for address in dict.fromkeys(portal.address for portal in portals))
 
     # -- who
@@ -302,6 +310,26 @@ def _once(grants: Iterable[Grant]) -> Iterator[Grant]:
         known.update(name.lower() for name in names)
         if names:
             yield replace(grant, names=names)
+
+
+def _patterns(network: Network) -> list[str]:
+    """Addresses with asterisks that say a network; none where too many were needed."""
+    if network.prefixlen == network.max_prefixlen:
+        return [str(network.network_address)]
+    digits, dot = (8, ".") if network.version == 4 else (16, ":")
+    parts = max(1, -(-network.prefixlen // digits))
+    if parts * digits - network.prefixlen > _MOST_PATTERNS:
+        return []
+    return [
+        dot.join([*_numbers(each)[:parts], "*"]) for each in network.subnets(new_prefix=parts * digits)
+    ]
+
+
+def _numbers(network: Network) -> list[str]:
+    """The parts of an address, between dots or colons."""
+    if network.version == 4:
+        return str(network.network_address).split(".")
+    return [f"{int(part, 16):x}" for part in network.network_address.exploded.split(":")]
 
 
 def _may_meet(name: str, names: Iterable[str]) -> bool:

@@ -101,6 +101,17 @@ def test_a_target_to_which_no_portal_leads(
         assert (f"{NAME}a" in text(write(source))) is reached
 
 
+def test_a_target_that_is_reached_by_own_addresses() -> None:
+    """Only SCST has a word for that, and by others more could reach it."""
+    source = target(OPEN, local=(LAN,))
+    ledger = Ledger()
+    assert not reachable(source, source.targets[0], ledger)
+    assert [note.why for note in ledger.notes] == [
+        "it is reached by own addresses of 192.0.2.0/24 alone, which cannot be written; it is left out"
+    ]
+    assert [f"{NAME}a" in text(write(source)) for write in (to_lio, to_tgt, to_ctl, to_scst)] == [False] * 3 + [True]
+
+
 def test_rules_by_portal_groups_count_for_none_where_there_are_no_groups() -> None:
     source = replace(target(Grant(portal_groups=(1,))), portal_groups=())
     assert json.loads(text(to_lio(source)))["targets"][0]["tpgs"][0]["attributes"]["generate_node_acls"] == 0

@@ -141,6 +141,11 @@ def test_the_sample() -> None:
         {"attributes": {"emulate_model_alias": 1, "emulate_write_cache": 1}}, [], id="the device's own blocks",
     ),
     pytest.param(
+        disk(LIO_DISK, identity=identities.lio("disk0", UUID, model_alias=False)),
+        {"name": "disk0", "attributes": {"block_size": 512, "emulate_model_alias": 0, "emulate_write_cache": 1}}, [],
+        id="no model alias",
+    ),
+    pytest.param(
         disk(LIO_DISK, store=Store.DIRECT), {"plugin": "fileio", "name": "disk0"},
         ["2 lost: access around the page cache to LUN 1 of a: LIO has that for devices alone"], id="a file, directly",
     ),
@@ -338,8 +343,8 @@ def test_a_portal_group(source: Source, parts: dict[str, Any], lost: list[str] |
 
 def test_portal_groups_are_groups_of_their_own() -> None:
     portals = Portal("*"), Portal("::", 3261), Portal("192.0.2.3")
-    groups = tuple(PortalGroup(tag, (portal,)) for tag, portal in enumerate(portals, 1))
-    one = Target(f"{NAME}a", (Lun(1, LIO_DISK),), (Grant((ANN,), portal_groups=(1,)), OPEN), portal_groups=(1, 2))
+    groups = (*(PortalGroup(tag, (portal,)) for tag, portal in enumerate(portals, 1)), PortalGroup(4))
+    one = Target(f"{NAME}a", (Lun(1, LIO_DISK),), (Grant((ANN,), portal_groups=(1,)), OPEN), portal_groups=(1, 2, 4))
     (made,) = document(Source("ietd", (one,), groups))["targets"]
     assert [(group["tag"], len(group["node_acls"]), group["portals"][0]["ip_address"]) for group in made["tpgs"]] == [
         (1, 1, "[::0]"), (2, 0, "[::0]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 
@@ -330,6 +331,20 @@ def test_settings(more: dict[str, object], lines: list[str], lost: list[str]) ->
 def test_portals(groups: tuple[PortalGroup, ...], lines: list[str]) -> None:
     made = text(to_scst(replace(target(OPEN), portal_groups=groups)))
     assert [line.strip() for line in made.splitlines() if "allowed_portal" in line] == lines
+
+
+@pytest.mark.parametrize(("local", "patterns", "lost"), [
+    ("192.0.2.7/32", ["192.0.2.7"], []), ("192.0.2.0/24", ["192.0.2.*"], []), ("192.0.0.0/16", ["192.0.*"], []),
+    ("192.0.2.0/23", ["192.0.2.*", "192.0.3.*"], []), ("2001:db8::/32", ["2001:db8:*"], []),
+    ("2001:db8::1/128", ["2001:db8::1"], []), ("2001:db8::/47", ["2001:db8:0:*", "2001:db8:1:*"], []),
+    ("2001:db8::/33", ["192.0.2.255"],
+     ["1 lost: own addresses 2001:db8::/33 of a: no patterns of scst.conf say it; the target is not reached by it"]),
+])
+def test_own_addresses(local: str, patterns: list[str], lost: list[str]) -> None:
+    source = target(OPEN, luns=PLAIN, local=(ip_network(local),))
+    lines = text(to_scst(source)).splitlines()
+    assert [line.split()[1] for line in lines if "allowed_portal" in line] == patterns
+    assert [line for line in notes(to_scst(source)) if "port 3261" not in line] == lost
 
 
 @pytest.mark.parametrize(("source", "lines", "lost"), [
