@@ -67,6 +67,9 @@ What is wrong is said on standard error, with what to do next.
 ## Environment
 
 - `IETPY_CONTROL`: the control socket, if it is not the default one.
+- `IETPY_SECRET`: the CHAP secret `ietpy probe` logs in with.
+- `NO_COLOR`, `COLUMNS`: no colours, and another width of what is printed at a terminal. In a pipe there are no colours,
+  and a row is a line.
 """
 _IETPY_ALSO: Final = """\
 ## See also
