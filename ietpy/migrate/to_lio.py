@@ -207,12 +207,15 @@ class _Tpg:
         everybody = next((grant for grant in self.grants if grant.unlimited and not grant.denies), None)
         shown = self.shown(everybody)
         for lun in target.luns if shown is None else shown:
-            self.take(lun)
+            if place := self.objects.place(target, lun, self.ledger):
+                self.places[lun.number] = lun.disk, place
+        own = {*self.places}
         acls = [acl for grant in self.grants if not grant.unlimited for acl in self.acls(grant)]
         accounts = self.users(everybody)
         secure = bool(accounts) or any("chap_userid" in acl for acl in acls)
         if shown is not None:
-            shown = self.still_shown(everybody, shown, secure=secure and not accounts)
+            alone = self.places.keys() == own
+            shown = self.still_shown(everybody, shown, alone=alone, secure=secure and not accounts)
         for acl in acls:
             if secure and "chap_userid" not in acl:
                 acl["attributes"].setdefault("authentication", 0)
@@ -253,11 +256,13 @@ class _Tpg:
                 self.ledger.lost(lun.span, f"LUN {lun.number} of {self.target.name}", why)
         return tuple(lun for lun in luns if _writable(everybody, lun) or _guards_itself(lun.disk))
 
-    def still_shown(self, everybody: Grant | None, shown: Iterable[Lun], *, secure: bool) -> tuple[Lun, ...] | None:
-        """None where everybody would have more than the rule says, or the rule could not work."""
+    def still_shown(
+        self, everybody: Grant | None, shown: tuple[Lun, ...], *, alone: bool, secure: bool
+    ) -> tuple[Lun, ...] | None:
+        """None where everybody would have more than the rule says (``alone``: there are no others' LUNs), or it could
+        not work (``secure``: all have to log in by CHAP)."""
         assert everybody is not None
-        shown = tuple(shown)
-        if self.places.keys() - {lun.number for lun in shown}:
+        if not alone:
             self.ledger.rule(self.target, everybody, "LIO would show everybody the LUNs of other rules, too")
             return None
         if secure:

@@ -264,6 +264,19 @@ PRIVATE = Grant((ANN,), incoming=(JOE,), outgoing=US)
         id="a secret LUN closes the target to others",
     ),
     pytest.param(
+        target(
+            Grant((ANN,), luns=(Lun(5, NULL_DISK, span=at(3)),)), OPEN,
+            luns=(Lun(0, LIO_DISK, span=at(2)), Lun(5, LIO_DISK, span=at(2))),
+        ),
+        {"attributes": {"authentication": 0, "generate_node_acls": 0, "demo_mode_write_protect": 1},
+         "luns": [{"index": 0, "storage_object": "/backstores/fileio/disk0"},
+                  {"index": 1, "storage_object": "/backstores/ramdisk/disk"},
+                  {"index": 5, "storage_object": "/backstores/fileio/disk0"}]},
+        ["11 lost: a rule of a about everybody: LIO would show everybody the LUNs of other rules, too; it lets nobody"
+         " in"],
+        id="a secret LUN by a number that everybody has for another",
+    ),
+    pytest.param(
         target(PRIVATE, OPEN),
         {"attributes": {"authentication": 1, "generate_node_acls": 0, "demo_mode_write_protect": 1}},
         ["11 lost: a rule of a about everybody: LIO asks everybody for CHAP once one rule does; it lets nobody in"],
