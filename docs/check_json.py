@@ -77,6 +77,10 @@ FIELDS: Final = (
     ("configuration.targets[].initiators[].denies", "boolean", "whether it turns away whom it is about (`Mode=none`)"),
     ("configuration.targets[].initiators[].iops", "number or null", "of each session, in a second; null: no limit"),
     ("configuration.targets[].initiators[].bytes_per_second", "number or null", "of each session; null: no limit"),
+    (
+        "configuration.targets[].initiators[].without_chap", "boolean",
+        "whether it logs in without CHAP, whatever accounts there are (`AuthMethod=None`)",
+    ),
     ("configuration.targets[].portal_groups", "list of numbers", "tags of those it is in; empty: all"),
     ("configuration.targets[].luns", "list", "the logical units, in the order of the file"),
     ("configuration.targets[].luns[].lun", "number", "its number"),

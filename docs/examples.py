@@ -276,6 +276,8 @@ EXAMPLES: Final = (
     Example("portal", "Portal 1 192.0.2.1\nPortal 2 192.0.2.1\n"),
     Example("portal", "Portal 1 *,192.0.2.1\n"),
     Example("portal", "Portal 1 *\nPortal 2 192.0.2.1\n"),
+    Example("portal", "Portal 1 Advertise=san.example.com,192.0.2.1\n"),
+    Example("portal", "Portal 1 192.0.2.1,Advertise=san.example.com,Advertise=198.51.100.1\n"),
     Example("portal-group", "Portal 0 192.0.2.1\n"),
     Example("portal-group", f"Portal 1 192.0.2.1\n{T}PortalGroups 1,2\n"),
     Example("portal-group", f"{T}PortalGroups # all\n"),

@@ -179,6 +179,7 @@ def _initiator(line: InitiatorConfig) -> dict[str, Any]:
         "user": printable(line.user) or None,
         "closed": line.closed,
         "denies": line.denies,
+        "without_chap": line.free,
         "iops": line.iops or None,
         "bytes_per_second": line.bytes_per_second or None,
     }

@@ -274,7 +274,7 @@ def _users(target: TargetConfig, asker: Asker) -> list[str]:
     """As whom the initiator may log in."""
     line = deciding(target.initiators, asker)
     names = dict.fromkeys(account.name for account in target.incoming)
-    return [name for name in names if line is None or line.user in ("", name)]
+    return [name for name in names if line is None or (line.user in ("", name) and not line.free)]
 
 
 # -- the answer for machines --------------------------------------------------------------------------------------

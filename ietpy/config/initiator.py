@@ -40,6 +40,7 @@ class _Draft:
     luns: dict[int, LunMapping] = field(default_factory=dict)
     mode: str = ""
     user: str = ""
+    method: str = ""
     iops: int = 0
     bytes_per_second: int = 0
     closed: bool = False
@@ -60,6 +61,8 @@ def read_initiator(statement: Statement, report: Report) -> InitiatorConfig:
     option: Option | None = None
     for item in _items(rest, match.end(), end):
         option = _parameter(item, option, draft)
+    if draft.user and draft.method == "None":
+        draft.mistake(statement.keyword, "AuthMethod=None asks for no account, and User for one", "leave one of them")
     if any(one.code in _CUT and one.span.line == statement.line for one in report.diagnostics):
         draft.mistake(statement.keyword, "this line is not read as a whole", "make several lines of it")
     return InitiatorConfig(
@@ -74,6 +77,7 @@ def read_initiator(statement: Statement, report: Report) -> InitiatorConfig:
         bytes_per_second=draft.bytes_per_second,
         closed=draft.closed,
         denies=draft.mode == "none",
+        free=draft.method == "None",
     )
 
 
@@ -149,6 +153,10 @@ def _take_mode(draft: _Draft, mode: str, item: Word) -> None:
     draft.mode = mode
 
 
+def _take_method(draft: _Draft, method: str, item: Word) -> None:
+    draft.method = method
+
+
 def _take_user(draft: _Draft, user: str, item: Word) -> None:
     draft.user = user
     if re.search(f"[{BLANKS}]", user):
@@ -170,6 +178,7 @@ _TAKES: Final[dict[str, Callable[[_Draft, Any, Word], None]]] = {
     "Luns": _take_luns,
     "Mode": _take_mode,
     "User": _take_user,
+    "AuthMethod": _take_method,
     "Iops": _take_iops,
     "BytesPerSecond": _take_bytes,
 }
@@ -186,6 +195,7 @@ def rendered(line: InitiatorConfig) -> str:
         "Luns": [*_runs(line.luns or ())],
         "Mode": ["none"] * line.denies or ["ro"] * line.read_only,
         "User": [line.user] if line.user else [],
+        "AuthMethod": ["None"] * line.free,
         "Iops": [line.iops] if line.iops else [],
         "BytesPerSecond": [line.bytes_per_second] if line.bytes_per_second else [],
     }

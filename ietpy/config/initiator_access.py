@@ -27,7 +27,7 @@ def admits(line: InitiatorConfig, users: Iterable[str]) -> bool:
 
 def terms(line: InitiatorConfig) -> Terms:
     """On what terms."""
-    return Terms(view(line), line.user)
+    return Terms(view(line), line.user, line.free)
 
 
 def view(line: InitiatorConfig) -> View:

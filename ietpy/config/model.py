@@ -92,6 +92,7 @@ class InitiatorConfig:
     user: str = ""  #: the only IncomingUser as whom he may log in; empty: any
     closed: bool = False  #: the line has a mistake and admits nobody
     denies: bool = False  #: it turns away whom it is about
+    free: bool = False  #: he logs in without CHAP, whatever accounts the target has
     iops: int = 0  #: reads and writes in a second, by each session; 0: no limit
     bytes_per_second: int = 0  #: as ``iops``
 

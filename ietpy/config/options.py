@@ -696,6 +696,13 @@ INITIATOR_PARAMETERS: Final = (
         "any of them",
     ),
     _initiator(
+        "AuthMethod",
+        Choice(("CHAP", "None")),
+        "None: the initiator logs in without CHAP, also where the target has accounts for others. A name and an"
+        " address are all it shows then.",
+        "CHAP, if the target has an IncomingUser",
+    ),
+    _initiator(
         "Iops",
         _IOPS,
         f"{_LIMIT.format('Reads and writes')} by each session of the initiator, on all its LUNs together. It holds"

@@ -289,7 +289,9 @@ class Login:
             self._revision = self._node.revision
         else:
             self._target = self._find(fields, initiator, keys.get("TargetName"))
-        accounts = self._node.discovery if self._target is None else self._target.accounts.of(self._terms.user)
+        accounts, terms = self._node.discovery, self._terms
+        if self._target is not None:
+            accounts = self._target.accounts.of(terms.user, terms.free)
         if accounts.closed:
             raise LoginFailure(LoginStatus.AUTHENTICATION_FAILURE, accounts.closed)
         self._security = Security(accounts, self._entropy, self._node.open_challenges)

@@ -42,8 +42,13 @@ class Accounts:
     def required(self) -> bool:
         return bool(self.incoming) or bool(self.closed)
 
-    def of(self, user: str) -> Accounts:
-        """What is left for an initiator that must be ``user``; empty: anybody. An unknown one is nobody."""
+    def of(self, user: str, free: bool = False) -> Accounts:
+        """What is left for an initiator that must be ``user``; empty: anybody. An unknown one is nobody.
+
+        ``free``: it needs no account.
+        """
+        if free:
+            return replace(self, incoming={})
         if not user:
             return self
         known = {name: secret for name, secret in self.incoming.items() if name == user}
@@ -92,10 +97,14 @@ class SessionKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """On what terms an initiator that may use a target does so: with which view, and as which user; empty: any."""
+    """On what terms an initiator that may use a target does so: with which view, and as which user; empty: any.
+
+    ``free``: without CHAP, whatever accounts there are.
+    """
 
     view: View = EVERYTHING
     user: str = ""
+    free: bool = False
 
 
 UNRESTRICTED: Final = Terms()

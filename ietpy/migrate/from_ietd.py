@@ -66,6 +66,10 @@ class _Reader:
             None if outgoing is None else _account(outgoing),
             closed=bool(read.discovery_closed),
         )
+        for portal in read.portals or ():
+            if portal.advertised:
+                what, why = f"Advertise={portal.advertised}", "no other target's file has it"
+                self.notes.append(Note(Kind.LOST, portal.span, what, why))
         isns = Isns(read.isns_server, access_control=read.isns_access_control) if read.isns_server else None
         return Source(
             "ietd",
@@ -79,6 +83,11 @@ class _Reader:
 
     def target(self, target: ietd.TargetConfig) -> Target:
         luns = tuple(_lun(target, lun) for lun in target.luns)
+        lines: tuple[ietd.LunConfig | ietd.InitiatorConfig, ...] = (*target.luns, *target.initiators)
+        for limited in lines:
+            if limited.iops or limited.bytes_per_second:
+                why = "no other target's file has them; it is as fast as it can be there"
+                self.notes.append(Note(Kind.LOST, limited.span, f"Iops and BytesPerSecond of {target.name}", why))
         outgoing = target.outgoing
         keys = {
             option.name: option.value.render(value) for option in TARGET_KEYS
@@ -110,8 +119,8 @@ class _Reader:
         return tuple(grants)
 
     def grant(self, target: ietd.TargetConfig, line: ietd.InitiatorConfig, luns: Sequence[Lun]) -> Grant:
-        known = _effective(target.incoming)
-        accounts = [_account(account) for account in known if line.user in ("", account.name)]
+        known = [_account(account) for account in _effective(target.incoming)]
+        accounts = [] if line.free else [account for account in known if line.user in ("", account.name)]
         denies = line.denies or line.closed or (bool(line.user) and not accounts)
         by_number = {lun.number: lun for lun in luns}
         seen = None if line.luns is None or denies else tuple(
@@ -120,7 +129,7 @@ class _Reader:
         )
         return Grant(
             (line.name,), line.addresses, line.portal_groups, denies, seen, line.read_only and not denies,
-            tuple(accounts) if len(accounts) < len(known) and not denies else None, span=line.span,
+            None if denies or accounts == known else tuple(accounts), span=line.span,
         )
 
     def allowed(self, target: ietd.TargetConfig) -> Iterable[tuple[Item, ...]]:

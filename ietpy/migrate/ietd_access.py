@@ -67,22 +67,22 @@ class Accounts:
                 self.notes.append(Note(Kind.LOST, other.span, f"per-initiator mutual user {other.name}", why))
 
     def user_of(self, grant: Grant) -> tuple[str, bool]:
-        """As whom alone the grant's initiators may come, empty for any; and whether they come at all."""
+        """As whom alone the grant's initiators may come, empty for any; and whether they come without CHAP."""
         allowed = self.target.incoming if grant.incoming is None else grant.incoming
         names = list(dict.fromkeys(account.name for account in allowed))
         if set(names) == set(self.known):
-            return "", True
-        if not names:
-            why = "others of the target log in by CHAP, and ietd.conf cannot spare some of them; it lets nobody in"
-            self.notes.append(Note(Kind.LOST, grant.span, f"login without CHAP for {whom(grant)}", why))
             return "", False
+        if not names:
+            what = f"login without CHAP for {whom(grant)}"
+            self.notes.append(Note(Kind.EXTENSION, grant.span, what, "AuthMethod=None of the Initiator line"))
+            return "", True
         if len(names) > 1:
             why = f"an Initiator line names one user; any of the target's {len(self.known)} will do here"
             self.notes.append(Note(Kind.WARNING, grant.span, f"users {', '.join(names)} of {whom(grant)}", why))
-            return "", True
+            return "", False
         what = f"per-initiator CHAP users: {names[0]} for {whom(grant)}"
         self.notes.append(Note(Kind.EXTENSION, grant.span, what, "User of the Initiator line"))
-        return names[0], True
+        return names[0], False
 
 
 def whom(grant: Grant) -> str:
@@ -110,8 +110,8 @@ def initiator_lines(
         return Lines((), ())
     lines: list[InitiatorConfig] = []
     for grant, luns in zip(target.grants, mappings, strict=True):
-        user, admitted = ("", True) if grant.denies else accounts.user_of(grant)
-        denies = grant.denies or not admitted or luns == ()
+        user, free = ("", False) if grant.denies else accounts.user_of(grant)
+        denies = grant.denies or luns == ()
         if luns == () and not grant.denies:
             why = "an Initiator line cannot name no LUN; they are turned away"
             notes.append(Note(Kind.WARNING, grant.span, f"no LUN for {whom(grant)}", why))
@@ -124,7 +124,7 @@ def initiator_lines(
                 lines.append(InitiatorConfig(
                     pattern, grant.span, addresses=grant.networks, portal_groups=grant.portal_groups,
                     luns=None if denies else luns, read_only=grant.read_only and not denies,
-                    user="" if denies else user, denies=denies,
+                    user="" if denies else user, denies=denies, free=free and not denies,
                 ))
     if not lines:  # without any, everybody would get in
         lines.append(InitiatorConfig(_MANY, target.span, denies=True))

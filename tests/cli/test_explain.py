@@ -197,6 +197,13 @@ CASES = {
         conf=f"{CONF}Lun 1 Type=nullio\nLun 2 Type=nullio\nIncomingUser joe {SECRET}\nIncomingUser jim {SECRET}\n"
         f"Initiator {NAME} Luns=0:1,2,3:0/ro,9,User=jim\n",
     ),
+    "an Initiator line without CHAP": Case(
+        [
+            "allow", f"{{d}}/ietd.conf:4:1: this line is about '{NAME}' at {PEER}", IS_HERE, NO_ALLOW, NO_TARGETS,
+            DAEMON, "LUNs: 0", OPEN,
+        ],
+        conf=f"{CONF}IncomingUser joe {SECRET}\nInitiator * AuthMethod=None\n",
+    ),
     "an Initiator line of another portal group": Case(
         [
             "deny", f"{{d}}/ietd.conf:5:1: this line is about '{NAME}' at {PEER}, whom it turns away",

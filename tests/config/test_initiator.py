@@ -62,6 +62,9 @@ CASES = {
     "the highest": Case(f"{NAME} Luns=16383:0", line(luns=[(16383, 0)])),
     "portal groups": Case(f"{NAME} PortalGroup=1,65535", line(portal_groups=(1, 65535))),
     "turned away": Case(f"{NAME} Mode=none", line(denies=True)),
+    "without CHAP": Case(f"{NAME} AuthMethod=None", line(free=True)),
+    "by CHAP": Case(f"{NAME} AuthMethod=CHAP,User=joe", line(user="joe")),
+    "a user without CHAP": Case(f"{NAME} User=joe,AuthMethod=None", line(user="joe", free=True, closed=True), (1,)),
     "a mode": Case(f"{NAME} Mode=ro", line(read_only=True)),
     "the usual mode": Case(f"{NAME} Mode=rw", line()),
     "a user": Case(f"{NAME} User=a=b", line(user="a=b")),
@@ -188,6 +191,7 @@ def test_a_keyword_written_otherwise(keyword: str) -> None:
 @pytest.mark.parametrize(("said", "text"), [
     (line(), f"Initiator {NAME}"),
     (line("*", read_only=True), "Initiator * Mode=ro"),
+    (line("*", free=True), "Initiator * AuthMethod=None"),
     (line("*", portal_groups=(2, 3), denies=True), "Initiator * PortalGroup=2,3,Mode=none"),
     (
         line(addresses=["192.0.2.7", "2001:db8::/64", "::1"], user="joe"),
@@ -221,7 +225,8 @@ INITIATORS = st.builds(
     portal_groups=st.lists(st.integers(1, 65535), max_size=3).map(tuple),
     iops=st.sampled_from([0, 1, 10**9]),
     bytes_per_second=st.sampled_from([0, 1025, 1 << 20]),
-)
+    free=st.booleans(),
+).filter(lambda said: not (said.free and said.user))
 
 
 @given(INITIATORS)
@@ -234,7 +239,7 @@ def test_what_is_rendered_means_the_same(said: InitiatorConfig) -> None:
 
 def test_every_parameter_is_rendered() -> None:
     text = rendered(line(addresses=["::1"], luns=[(0, 0)], read_only=True, user="joe", portal_groups=(1,), iops=1,
-                         bytes_per_second=1024))
+                         bytes_per_second=1024)) + rendered(line(free=True))
     assert [one.name for one in INITIATOR_PARAMETERS if f"{one.name}=" not in text] == []
 
 

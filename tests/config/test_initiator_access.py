@@ -107,6 +107,10 @@ def test_views(said: InitiatorConfig, seen: View) -> None:
     assert terms(said) == Terms(seen, "")
 
 
+def test_terms_without_an_account() -> None:
+    assert terms(line(free=True)) == Terms(EVERYTHING, free=True)
+
+
 def test_terms_name_the_user() -> None:
     assert terms(line(user="joe")) == Terms(EVERYTHING, "joe")
 

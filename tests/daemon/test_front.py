@@ -8,7 +8,6 @@ import select
 import signal
 import socket
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -383,23 +382,3 @@ def test_persistent_reservations_are_kept(workers: Workers) -> None:
     assert client.command(0, bytes(6)).status == 2  # the unit attention of a new nexus
     keys = client.command(0, bytes.fromhex("5e 00 0000000000 0020 00"), read=32)
     assert b"key12345" in bytes(keys.data)
-
-
-def test_a_scrape_has_the_numbers_of_all_processes(workers: Workers) -> None:
-    workers.start("--metrics", "127.0.0.1:0")
-    facts = workers.daemon.status()
-    assert [each["process"] for each in facts["usage"]] == [0, 1, 2]
-    assert [each["pid"] for each in facts["usage"][1:]] == workers.pids()
-    for name in NAMES:
-        client = workers.log_in(name)
-        client.command(0, bytes(6))
-        client.read(0, 0, 8)
-        client.logout()
-    with urllib.request.urlopen(f"http://{facts['metrics']}/metrics", timeout=30) as answer:
-        lines = answer.read().decode().splitlines()
-    for name in NAMES:
-        assert f'ietpy_lun_operations_total{{lun="0",operation="read",target="{name}"}} 1.0' in lines
-    assert 'ietpy_logins_total{result="success"} 4.0' in lines
-    measured = [line for line in lines if line.startswith("ietpy_lun_latency_seconds_count")]
-    assert len(measured) == len(NAMES)  # by workers, since the daemon began
-    assert len([line for line in lines if line.startswith("ietpy_worker_starts_total")]) == 2

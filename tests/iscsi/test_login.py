@@ -531,6 +531,17 @@ def test_an_initiator_that_must_be_one_user(dialogue: Any, chap_target: Any) -> 
     assert len({(answer.data, str(answer.fields)) for answer in answers[:3]}) == 1
 
 
+def test_who_needs_no_account(dialogue: Any, chap_target: Any) -> None:
+    """Others of the target do; and a target that is closed stays so."""
+    chap_target.terms = lambda asker: Terms(free=asker.peer == "10.0.0.2")
+    assert dialogue().say(OPERATIONAL, dialogue().names, FULL).status == SUCCESS
+    chap_target.terms = lambda asker: Terms()
+    assert dialogue().say(OPERATIONAL, dialogue().names, FULL).status == AUTHENTICATION
+    chap_target.accounts = Accounts(closed="a mistake")
+    chap_target.terms = lambda asker: Terms(free=True)
+    assert dialogue().say(OPERATIONAL, dialogue().names, FULL).status == AUTHENTICATION
+
+
 def test_a_user_without_an_account_is_nobody(dialogue: Any, target: Any) -> None:
     """Also where there are no accounts at all, and so nobody else is asked for one."""
     target.terms = lambda asker: Terms(user="ann")

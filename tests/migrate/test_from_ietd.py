@@ -79,6 +79,17 @@ def test_little() -> None:
     assert isinstance(from_ietd(loads("Portal 2 *\n")).portal_groups[0], PortalGroup)
 
 
+def test_what_others_have_no_word_for_is_said() -> None:
+    text = f"Portal 1 192.0.2.1 Advertise=host:1\nTarget {T}\nLun 0 Type=nullio\nLunOption 0 Iops=5\n"
+    source = from_ietd(loads(text + "Initiator * BytesPerSecond=1M\n"))
+    assert [note.span.line for note in source.notes] == [1, 3, 5]
+
+
+def test_who_needs_no_account() -> None:
+    found = target(f"Target {T}\nIncomingUser joe secret\nInitiator iqn.a AuthMethod=None\nInitiator *\n")
+    assert [grant.incoming for grant in found.grants] == [(), None]
+
+
 def test_a_target_that_is_not_served_is_off() -> None:
     source = from_ietd(loads(f"Target {T}\nIncomingUser joe\n"))
     assert not source.targets[0].enabled
