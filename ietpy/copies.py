@@ -17,7 +17,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from ietpy import images
 from ietpy.errors import StoreError, UsageError
@@ -250,7 +250,20 @@ def _virtual_size(program: str, source: str) -> int:
     )
     if asked.returncode:
         raise UsageError(f"{source} cannot be converted: {_last_line(asked.stderr)}")
-    return int(json.loads(asked.stdout)["virtual-size"])
+    facts: dict[str, Any] = json.loads(asked.stdout)
+    _refuse_others(source, facts)
+    return int(facts["virtual-size"])
+
+
+def _refuse_others(source: str, facts: dict[str, Any]) -> None:
+    """Raise UsageError for an image that has data in other files: whoever made it chose which."""
+    data = facts.get("format-specific", {}).get("data", {})
+    for what, name in (("backing file", facts.get("backing-filename")), ("data file", data.get("data-file"))):
+        if name is not None:
+            raise UsageError(
+                f"{source} names a {what}, {name!a}, which would be read too, whoever made the image; if you"
+                f" trust it, make one of both with: qemu-img convert -O qcow2 {source} whole.qcow2"
+            )
 
 
 def _run(words: list[str], keep: int, source: str, size: int, progress: Progress | None) -> None:

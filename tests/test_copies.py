@@ -187,6 +187,18 @@ def test_qcow2_is_known_and_converted(source: Path, qcow2: Path, tmp_path: Path)
     assert told[-1] == (32 * MIB, 32 * MIB)
 
 
+@pytest.mark.parametrize(("words", "what"), [
+    (("-b", "secret", "-F", "raw"), "a backing file, 'secret'"), (("-o", "data_file=secret"), "a data file, 'secret'"),
+])
+def test_a_qcow2_image_does_not_choose_other_files_to_read(tmp_path: Path, words: tuple[str, ...], what: str) -> None:
+    (tmp_path / "secret").write_bytes(bytes(MIB))
+    path = tmp_path / "disk.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *words, str(path), "1M"], check=True, cwd=tmp_path)
+    with pytest.raises(UsageError, match=f"names {what}, which would be read too.*qemu-img convert"):
+        copies.convert(str(path), str(tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
+
+
 def test_what_is_no_qcow2(source: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot be converted: .*not in qcow2 format"):
         copies.convert(str(source), str(tmp_path / "new"))

@@ -16,6 +16,7 @@ from ietpy.cli.stopping import Stopped, stoppable
 from ietpy.errors import StoreError, UsageError
 
 _STOPPED: Final = "stopped; no partial image is left"
+_QCOW2_NAME: Final = ".qcow2"
 _HOW: Final = {
     "allocated": "all space allocated",
     "sparse": "sparse",
@@ -29,7 +30,7 @@ _HOW: Final = {
 @click.option("--size", metavar="SIZE", help="Bytes, or a number with K, M, G or T: 10G. With --from: enlarge to that.")
 @click.option("--from", "source", metavar="FILE", help="Make it of another image or a block device, whose holes stay.")
 @click.option(
-    "--format", "form", type=click.Choice(["raw", "qcow2"]), help="What FILE is, if it shall not be looked at."
+    "--format", "form", type=click.Choice(["raw", "qcow2"]), help="What FILE is; otherwise raw, but for NAME.qcow2."
 )
 @click.option("--preallocate", is_flag=True, help="Give the image all its space now, not as it fills.")
 @click.option("--force", is_flag=True, help="Replace an existing image that is not being served.")
@@ -87,7 +88,15 @@ def _copy(source: str, path: str, size: int | None, preallocate: bool, force: bo
 
     if preallocate:
         raise UsageError("--preallocate and --from exclude each other: the copy has the holes of its source")
-    qcow2 = copies.is_qcow2(source) if form is None else form == "qcow2"
+    qcow2 = form == "qcow2"
+    if form is None and copies.is_qcow2(source):
+        # Whoever writes a raw disk can have it begin so: only together with the name is that a format.
+        if not source.endswith(_QCOW2_NAME):
+            raise UsageError(
+                f"{source} begins as qcow2 images do, and its name does not end with {_QCOW2_NAME}; say --format qcow2,"
+                " or --format raw for a disk that a client has made begin so"
+            )
+        qcow2 = True
     with stoppable(), progress("Converting" if qcow2 else "Copying") as tell:
         make = copies.convert if qcow2 else copies.copy
         how = make(source, path, size=size, force=force, progress=tell)

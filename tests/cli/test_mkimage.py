@@ -245,6 +245,16 @@ def test_a_qcow2_image_is_converted_and_raw_is_taken_as_it_is(tmp_path: Path, wo
     assert (tmp_path / "raw.img").read_bytes()[:4] == b"QFI\xfb"
 
 
+def test_a_raw_disk_that_a_client_made_look_like_qcow2(tmp_path: Path) -> None:
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(b"QFI\xfb\0\0\0\3" + bytes(1 << 20))
+    result = call("--from", str(disk), str(tmp_path / "new.img"))
+    assert "begins as qcow2 images do, and its name does not end with .qcow2; say --format qcow2, or" in result.stderr
+    assert result.exit_code == 2
+    call("--from", str(disk), "--format", "raw", str(tmp_path / "new.img"))
+    assert (tmp_path / "new.img").read_bytes().startswith(disk.read_bytes())
+
+
 @pytest.mark.parametrize(("words", "sentence"), [
     (["--from", "none", "x"], "none cannot be read: No such file or directory"),
     (["--from", "old", "--preallocate", "x"], "--preallocate and --from exclude each other"),
