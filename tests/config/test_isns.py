@@ -17,3 +17,4 @@ def test_access_control_needs_a_server(lines: str, findings: list[str], closed: 
     configuration = loads(f"{lines}Target t\n")
     assert [one.code for one in configuration.diagnostics] == findings
     assert configuration.targets[0].closed == closed
+    assert configuration.isns_decides is ("192.0.2.1" in lines)

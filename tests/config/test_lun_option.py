@@ -107,6 +107,7 @@ def test_every_mode_reads_the_same(case: Case, mode: str) -> None:
     (one,) = (lun for lun in configuration.targets[0].luns if lun.number == 1)
     expected = case.identity, case.removable, case.cached, case.findings
     assert (one.identity, one.removable, one.cached, found) == expected
+    assert one.caches is case.cached
     severity = "warning" if mode == "iet" else "error"
     for finding in configuration.diagnostics:
         assert (finding.severity, bool(finding.hint), bool(finding.iet)) == (severity, True, True)
