@@ -301,7 +301,8 @@ class _Reader:
                 self.refuse(entry.span, f"{what} is there twice, or no number", "give each a number of its own")
             elif entry.entries is not None:
                 short = f"LUN {entry.value}"
-                found[number] = Lun(number, disk(entry, short, self.found), span=entry.span)
+                made = replace(disk(entry, short, self.found), name="")  # what stands here is a number
+                found[number] = Lun(number, made, span=entry.span)
             elif len(entry.values) < 2 or entry.values[1] not in self.disks:
                 self.refuse(entry.span, f"{what}: no lun {(*entry.values, '')[1][:40]!r} stands above it", "define it")
             else:

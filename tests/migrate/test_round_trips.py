@@ -157,6 +157,15 @@ def test_what_came_back_once_always_comes_back(way: Way, source: Source) -> None
 # -- what is known to be sayable: the design's samples, whole
 
 
+def test_disks_without_names_of_two_targets_stay_apart_in_ctl_conf() -> None:
+    """Found at random: what stands within a target has a number, which is no name."""
+    one, other = (Disk(Store.FILE, "/srv/a.img", removable=removable) for removable in (True, False))
+    targets = (Target(f"iqn.x:{letter}", (Lun(0, found),)) for letter, found in (("a", one), ("b", other)))
+    once = WAYS["ctl"].back(Source("ctl", tuple(targets)))
+    assert WAYS["ctl"].back(once) == once
+    assert [target.luns[0].disk.name for target in once.targets] == ["", ""]
+
+
 @pytest.mark.skipif(not SAMPLES.exists(), reason="no ../shared")
 @pytest.mark.parametrize("name", [
     "lio/01-demo-mode.json", "lio/02-acls-chap-mapping.json", "lio/04-old-and-hand-written.json", "tgt/01-simple.conf",
