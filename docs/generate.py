@@ -733,8 +733,8 @@ and the signatures of VMware datastores follow them. `ietpy import` keeps all of
 | tgt | recorded from tgt 1.0.85 and compared on the wire: `tests/long/identity-tgt` |
 | istgt | recorded from istgt 20111008 and compared on the wire: `tests/long/identity-istgt` |
 | LIO | recorded from LIO of Linux 6.1 and compared on the wire: `tests/long/guest-lio` |
-| SCST | from its manual; where scst.conf has no `usn` or `t10_dev_id`, SCST makes its own, which the report says |
-| ctld | from its manual; where ctl.conf has no `serial` or `device-id`, the kernel counts, which the report says |
+| SCST | by its documents, not recorded; where scst.conf has no `usn` or `t10_dev_id`, SCST counts: the report says so |
+| ctld | by documents and memory, not recorded; without `serial` or `device-id` the kernel counts: the report says so |
 | SPDK, gotgt | not known: the report says so, and disks get ietpy's names |
 
 What names ports and the target itself in page 83h is ietpy's. tgt's LUN 0, a controller, is not there. `ietpy import
