@@ -70,6 +70,13 @@ def test_no_more_goes_than_the_rate_and_a_tenth_of_a_second_of_it() -> None:
     assert [site.unit.execute(site.task(site.one, WRITE)) for _ in range(4)] == [True, True, True, False]
 
 
+def test_without_a_transport_no_time_passes() -> None:
+    """A device that nobody serves has no clock: what a limit lets go at once goes, and no more."""
+    site = Site(Rates(operations=20))
+    site.device.clock = ScsiDevice("t", threading.RLock()).clock
+    assert [site.unit.execute(site.task(site.one)) for _ in range(5)] == [True, True, True, False, False]
+
+
 def test_those_who_wait_go_in_the_order_of_coming_whosever_they_are() -> None:
     site = Site(Rates(operations=10))
     tasks = [site.task(nexus) for _ in range(20) for nexus in (site.one, site.other)]
