@@ -95,6 +95,9 @@ class Crowd:
     """Of a server. Its threads begin with its first member, and end with ``close``."""
 
     def __init__(self) -> None:
+        #: Whether connections lend themselves. They do not: 2 of 27 runs of sixteen sessions that write and read
+        #: 128 KiB on a busy machine left one unanswered for ever, none of 85 without (docs/decisions 77).
+        self.open = False
         #: Guards who is a member, and who leads. While it is held nothing is waited for, and no other lock taken.
         self._lock = threading.Lock()
         self._members: dict[int, Member] = {}  #: by descriptor; all are registered

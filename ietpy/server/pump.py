@@ -139,7 +139,7 @@ class Pump:
         connection, line, egress, measuring = self.connection, self.line, self.egress, self.server.measuring
         lock, inbox, between, watch = line.lock, line.inbox, line.between, line.watch
         receive, space, tasks = self.sock.recv_into, connection.space, connection.ready
-        parked = self.parked
+        parked, crowd = self.parked, self.server.crowd
         spinner = Spinner(self.server, self.sock)
         spin, member = spinner.spin, Member(self, spinner)
         count = 0  # what came behind the login is in the window already
@@ -169,7 +169,7 @@ class Pump:
             if connection.closing:
                 self.say_why()
                 return
-            if spin(many <= FEW and not self.parked.running) and member.stay():
+            if spin(many <= FEW and not self.parked.running) and crowd.open and member.stay():
                 count, began = 0, watch.began
                 continue
             try:

@@ -488,6 +488,7 @@ class TestServer:
         """Three of them, all lent."""
         clients = [served.connect(isid=bytes([0x80, 0, 0, 0, 0, number])) for number in range(3)]
         crowd = served.server.crowd
+        crowd.open = True  # which it is not by itself (docs/decisions 77)
 
         def all_lent() -> bool:
             if len(crowd._members) == len(clients):
