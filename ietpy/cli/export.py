@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import secrets
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +14,7 @@ import click
 
 from ietpy.cli import migration
 from ietpy.cli.exits import Exit
+from ietpy.cli.files import put
 from ietpy.cli.output import FORMAT
 from ietpy.cli.save import FRESH_MODE
 from ietpy.config.access import DIRECTORIES
@@ -131,20 +130,9 @@ def _sized(disk: Disk) -> Disk:
 
 def _write(path: str, text: str, *, force: bool) -> None:
     """As a whole or not at all. Raises UsageError."""
-    fresh = f"{path}.{secrets.token_hex(4)}"
     try:
         if os.path.lexists(path) and not force:
             raise UsageError(f"{path} is there already; name another file, or say --force")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FRESH_MODE)
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(text.encode("utf-8", "surrogateescape"))
-                file.flush()
-                os.fsync(descriptor)
-            os.replace(fresh, path)
-        except BaseException:  # an interrupt leaves nothing behind, either
-            with suppress(OSError):
-                os.unlink(fresh)
-            raise
+        put(path, text, FRESH_MODE)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}; choose another file") from None

@@ -104,7 +104,7 @@ def document(source: Source, made: Written, written: list[str]) -> dict[str, Any
 
 def put(made: Written, directory: str, force: bool) -> Iterator[str]:
     """Write the files into ``directory``; none, if one is there and ``force`` is not given. Raises UsageError."""
-    from ietpy.images import sync_directory
+    from ietpy.cli import files
 
     try:
         os.makedirs(directory, exist_ok=True)
@@ -115,23 +115,7 @@ def put(made: Written, directory: str, force: bool) -> Iterator[str]:
         for name, text in made.files.items():
             path = os.path.join(directory, name)
             os.makedirs(os.path.dirname(path), mode=_DIRECTORY_MODE, exist_ok=True)
-            _write(path, text, _SECRET_MODE if name in made.secret else _OPEN_MODE)
+            files.put(path, text, _SECRET_MODE if name in made.secret else _OPEN_MODE)
             yield path
-        sync_directory(directory)
     except OSError as error:
         raise UsageError(f"{error.filename or directory} cannot be written: {error.strerror}") from None
-
-
-def _write(path: str, text: str, mode: int) -> None:
-    """Put a file in its place at once, never readable for others for a moment."""
-    fresh = f"{path}.{os.urandom(4).hex()}"
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(text.encode("utf-8", "surrogateescape"))
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(fresh, path)
-    except BaseException:
-        os.unlink(fresh)
-        raise

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import os
-import secrets
 from typing import Final
 
 import click
 
 from ietpy.cli.control import ask_daemon
+from ietpy.cli.files import put
 from ietpy.cli.output import show_json
 from ietpy.errors import UsageError
-from ietpy.images import sync_directory
 
 FRESH_MODE: Final = 0o600  #: of a file that did not exist: it may get secrets
 
@@ -55,24 +53,8 @@ def count_changes(before: str, after: str) -> tuple[int, int]:
 def replace_file(path: str, before: str, after: str) -> None:
     """Put ``after`` in the place of ``before``, at once and for good. Raises UsageError."""
     real = os.path.realpath(path)  # a link stays one
-    fresh = f"{real}.{secrets.token_hex(4)}"
     try:
-        status = _status_if_unchanged(real, before)
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FRESH_MODE)
-        try:
-            with open(descriptor, "wb") as file:
-                if status is not None:
-                    os.fchown(descriptor, status.st_uid, status.st_gid)
-                    os.fchmod(descriptor, status.st_mode & 0o7777)
-                file.write(after.encode("utf-8", "surrogateescape"))
-                file.flush()
-                os.fsync(descriptor)
-            os.replace(fresh, real)
-        except BaseException:  # an interrupt leaves nothing behind, either
-            with contextlib.suppress(OSError):
-                os.unlink(fresh)
-            raise
-        sync_directory(os.path.dirname(real))
+        put(real, after, FRESH_MODE, _status_if_unchanged(real, before))
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}; nothing has changed") from None
 
