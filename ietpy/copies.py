@@ -86,9 +86,9 @@ def convert(
 def is_qcow2(source: str) -> bool:
     """Whether ``source`` begins as such images do. False for what cannot be read."""
     try:
-        with open(source, "rb") as file:
-            return file.read(len(_QCOW2)) == _QCOW2
-    except OSError:
+        with _opened(source) as descriptor:
+            return os.pread(descriptor, len(_QCOW2), 0) == _QCOW2
+    except (OSError, UsageError):
         return False
 
 

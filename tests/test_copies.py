@@ -199,6 +199,14 @@ def test_a_qcow2_image_does_not_choose_other_files_to_read(tmp_path: Path, words
     assert not (tmp_path / "new").exists()
 
 
+def test_a_pipe_that_nobody_writes_is_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert not copies.is_qcow2(str(pipe))
+    with pytest.raises(UsageError, match="name a disk image or a block device"):
+        copies.copy(str(pipe), str(tmp_path / "new"))
+
+
 def test_what_is_no_qcow2(source: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot be converted: .*not in qcow2 format"):
         copies.convert(str(source), str(tmp_path / "new"))
