@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import click
 
@@ -25,7 +27,7 @@ from ietpy.cli.changing import (
 from ietpy.cli.control import ask_daemon
 from ietpy.cli.output import in_bytes
 from ietpy.config.findings import printable
-from ietpy.errors import UsageError
+from ietpy.errors import AdminError, UsageError
 
 _HIGHEST_LUN: Final = 16383
 #: The three kinds of iSCSI names (RFC 7143 section 4.2.7), as far as somebody may have misspelt one.
@@ -97,16 +99,31 @@ def lun(
     found = served(target)
     path = images.expressible(path)
     kind = kind or kind_of(path)
-    taken = {each["number"] for each in found["luns"]}
-    if number is None:
-        number = next(number for number in range(len(taken) + 1) if number not in taken)
     mode = ["IOMode=ro"] if read_only else ["IOMode=wb"] if write_back else []
     parameters = ",".join((f"Path={path}", f"Type={kind}", *mode, *more))
     prepare(save)
-    ask_daemon("create-lun", tid=found["tid"], lun=number, parameters=parameters)
+    number = _lowest(found, parameters) if number is None else _create(found, number, parameters)
     size = next(each["size"] for each in served(found["name"])["luns"] if each["number"] == number)
     sentence = f"LUN {number} of {found['name']} is {path}, {in_bytes(size)}"
     finish(Change("added", "lun", found["name"], found["tid"], number, path), sentence, save, as_json)
+
+
+def _create(target: Mapping[str, Any], number: int, parameters: str) -> int:
+    ask_daemon("create-lun", tid=target["tid"], lun=number, parameters=parameters)
+    return number
+
+
+def _lowest(target: Mapping[str, Any], parameters: str) -> int:
+    """Serve a LUN with the lowest number that is free; others may take it between a look and that. The number."""
+    taken = {each["number"] for each in target["luns"]}
+    while True:
+        number = next(each for each in range(len(taken) + 1) if each not in taken)
+        try:
+            return _create(target, number, parameters)
+        except AdminError as problem:
+            if problem.code != errno.EEXIST:
+                raise
+        taken.add(number)
 
 
 def kind_of(path: str) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ietpy.cli import add
 from ietpy.initiator.errors import LoginRefused
 from ietpy.initiator.login import Chap
 from tests.cli.conftest import A, B, Daemon, make_disk
@@ -41,6 +43,24 @@ def test_a_target_a_lun_and_a_user_from_nothing(daemon: Daemon, disk: Path) -> N
     daemon.config.chmod(0o600)
     again = daemon.ietpy("add", "user", NEW, "ann", "--secret-from", "generated", "--save")
     assert again.stderr == "the secret, which is told only here:\n"
+
+
+def test_a_number_that_another_took_meanwhile_is_passed_over(
+    daemon: Daemon, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.ietpy("add", "target", NEW)
+    second = disk.with_name("second.img")
+    second.write_bytes(bytes(1 << 20))
+    look = add.served
+
+    def overtaken(target: str) -> Any:
+        found = look(target)
+        monkeypatch.setattr(add, "served", look)
+        daemon.ietpy("add", "lun", NEW, str(disk))
+        return found
+
+    monkeypatch.setattr(add, "served", overtaken)
+    assert daemon.ietpy("add", "lun", NEW, str(second)).stdout == f"LUN 1 of {NEW} is {second}, 1 MiB\n"
 
 
 def test_comments_stay_where_it_is_saved(tmp_path: Path, disk: Path) -> None:
